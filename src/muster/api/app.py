@@ -1,0 +1,83 @@
+"""The control API as an ASGI application."""
+
+from functools import cache
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Response, Router, get
+from litestar.di import Provide
+from litestar.types import ExceptionHandlersMap
+
+from muster.api.answers import response_class, say_solo
+from muster.api.documented import openapi_document
+from muster.api.following import Following
+from muster.api.identity import OPEN, Identification, OrderRequest, call_of
+from muster.api.problems import ProblemAnswers
+from muster.api.routes import audit, endpoints, factory, fronts, models, people, requests, sessions
+from muster.api.services import Services
+from muster.api.threads import WaitingThreads
+from muster.vocabulary.errors import MusterError
+
+PREFIX = "/api/v1"
+#: Orders are small; bundles have a limit of their own.
+ORDER_BYTES = 1024 * 1024
+
+_OF_FACTORY = (*factory.HANDLERS, *fronts.HANDLERS, *audit.HANDLERS)
+_OF_PROJECT = (
+    *people.HANDLERS, *models.HANDLERS, *sessions.HANDLERS, *endpoints.HANDLERS, *requests.HANDLERS,
+)  # fmt: skip
+
+
+def create_app(services: Services) -> Litestar:
+    """The application that serves one factory's control API.
+
+    Args:
+        services: what it calls.
+    """
+    following, threads = Following(services.board), WaitingThreads()
+    dependencies = {
+        "services": Provide(lambda: services, sync_to_thread=False),
+        "following": Provide(lambda: following, sync_to_thread=False),
+        "threads": Provide(lambda: threads, sync_to_thread=False),
+        "call": Provide(call_of),
+    }
+    app = Litestar(
+        [*routers(), _openapi(dependencies)],
+        dependencies=dependencies,
+        middleware=[Identification(services.access)],
+        exception_handlers=_exception_handlers(solo=services.solo),
+        request_class=OrderRequest,
+        response_class=response_class(solo=services.solo),
+        before_send=[say_solo] if services.solo else [],
+        request_max_body_size=ORDER_BYTES,
+        lifespan=[lambda _app: following.open()],
+        openapi_config=None,
+        logging_config=None,  # the process has set its logs up
+    )
+    app.state.following = following
+    return app
+
+
+def routers() -> list[Router]:
+    """Every address of the API."""
+    return [
+        Router(PREFIX, route_handlers=_OF_FACTORY),
+        Router(PREFIX + "/projects/{project:str}", route_handlers=_OF_PROJECT),
+    ]
+
+
+def _openapi(dependencies: dict[str, Provide]) -> Any:
+    @cache
+    def document() -> bytes:
+        return msgspec.json.encode(openapi_document(routers(), dependencies))
+
+    @get(f"{PREFIX}/openapi.json", sync_to_thread=True, opt={OPEN: True})
+    def openapi() -> Response[bytes]:
+        return Response(document(), media_type="application/json")
+
+    return openapi
+
+
+def _exception_handlers(*, solo: bool) -> ExceptionHandlersMap:
+    problems = ProblemAnswers(solo=solo)
+    return {MusterError: problems.answer, Exception: problems.answer}

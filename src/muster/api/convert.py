@@ -1,0 +1,363 @@
+"""From the records of the rooms to the documents of the wire; the only place where the two meet."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from muster.access import users
+from muster.archive.records import Record
+from muster.audit.entries import Entry
+from muster.audit.verify import Verdict
+from muster.certification.records import Certificate
+from muster.packaging.columns import Column, values_of
+from muster.packaging.manifest import Manifest
+from muster.registry import records as registry_records
+from muster.registry.differences import Diff, Difference
+from muster.release import records as release_records
+from muster.sessions.records import Session as SessionRecord
+from muster.vocabulary.clock import rfc3339, rfc3339_of_ns
+from muster.vocabulary.names import VersionName
+from muster.vocabulary.tensors import Datatype
+from muster.wire import control
+from muster.wire.plans import RequestLimits
+from muster.wire.records import StoredColumn, VariantAnswer
+
+_MS = 1_000_000  # nanoseconds
+
+
+def user(user: users.User) -> control.User:
+    """A user in a project."""
+    return control.User(
+        name=user.name,
+        role=user.role,
+        endpoints=user.endpoints,
+        created_at=rfc3339(user.created_at),
+        tokens=tuple(
+            control.Token(
+                token_id=token.token_id,
+                created_at=rfc3339(token.created_at),
+                expires_at=_at(token.expires_at),
+            )
+            for token in user.tokens
+        ),
+    )
+
+
+def new_user(made: users.NewUser) -> control.NewUser:
+    """A user with a new token."""
+    return control.NewUser(name=made.name, role=made.role, token=made.token, token_id=made.token_id)
+
+
+def revoked(gone: users.Revoked) -> control.Revoked:
+    """Tokens that ended."""
+    return control.Revoked(user=gone.user, token_ids=gone.token_ids)
+
+
+def audit_event(entry: Entry) -> control.AuditEvent:
+    """An event in its place."""
+    return control.AuditEvent(
+        sequence=entry.sequence,
+        at=entry.at,
+        project=entry.project,
+        actor=entry.actor,
+        action=entry.action,
+        subject=entry.subject,
+        reason=entry.reason,
+        details=msgspec.json.decode(entry.details),
+        previous=entry.previous,
+        hash=entry.hash,
+    )
+
+
+def audit_verdict(verdict: Verdict) -> control.AuditVerdict:
+    """Whether the chain is whole."""
+    return control.AuditVerdict(
+        valid=verdict.valid,
+        events=verdict.events,
+        head=verdict.head,
+        problem=verdict.problem,
+        at_sequence=verdict.at_sequence,
+    )
+
+
+def proposal(order: control.ProposalOrder) -> release_records.Proposal:
+    """A release as somebody wants it."""
+    return release_records.Proposal(
+        champion=VersionName.parse(order.champion),
+        challengers=tuple(VersionName.parse(version) for version in order.challengers),
+        canaries=tuple(VersionName.parse(version) for version in order.canaries),
+        order=None if order.order is None else tuple(VersionName.parse(version) for version in order.order),
+        deadline=None if order.deadline_ms is None else timedelta(milliseconds=order.deadline_ms),
+        patience=None if order.patience_ms is None else timedelta(milliseconds=order.patience_ms),
+        default=order.default,
+        archive_level=order.archive_level,
+        limits=order.limits or RequestLimits(),
+    )
+
+
+def release(found: release_records.Release, *, with_plan: bool = True) -> control.Release:
+    """A release; its plan only where one release is asked for."""
+    plan = found.plan
+    return control.Release(
+        endpoint=found.endpoint,
+        release=found.number,
+        state=found.state,
+        current=found.current,
+        project=found.project,
+        variants=tuple(control.Variant(version=variant.version, role=variant.role) for variant in plan.variants),
+        order=plan.policy.order,
+        deadline_ms=plan.deadline_ms,
+        patience_ms=plan.policy.patience_ms,
+        default=plan.default,
+        proposed_by=found.proposed_by,
+        proposed_at=rfc3339(found.proposed_at),
+        reason=found.reason,
+        decided_by=found.decided_by,
+        decided_at=_at(found.decided_at),
+        decision_reason=found.decision_reason,
+        live_at=_at(found.live_at),
+        failure=found.failure,
+        plan_digest=found.plan_digest,
+        plan=plan if with_plan else None,
+    )
+
+
+def endpoint(found: release_records.Endpoint) -> control.EndpointSummary:
+    """An endpoint in a list."""
+    return control.EndpointSummary(
+        name=found.name,
+        project=found.project,
+        current=found.current,
+        champion=None if found.champion is None else str(found.champion),
+        releases=found.releases,
+    )
+
+
+def endpoint_with_history(
+    found: release_records.Endpoint, history: tuple[release_records.Pointer, ...]
+) -> control.Endpoint:
+    """An endpoint, and what was current when."""
+    return control.Endpoint(
+        name=found.name,
+        project=found.project,
+        created_by=found.created_by,
+        created_at=rfc3339(found.created_at),
+        current=found.current,
+        champion=None if found.champion is None else str(found.champion),
+        releases=found.releases,
+        history=tuple(
+            control.WasCurrent(release=pointer.release, at=rfc3339(pointer.at), by=pointer.by, cause=pointer.cause)
+            for pointer in history
+        ),
+    )
+
+
+def front(found: release_records.Front) -> control.Front:
+    """A front that is connected."""
+    return control.Front(name=found.name, number=found.number, silent_s=found.silent_s)
+
+
+def _at(moment: datetime | None) -> str | None:
+    return None if moment is None else rfc3339(moment)
+
+
+def model_summary(found: registry_records.ModelSummary) -> control.ModelSummary:
+    """A model in a list."""
+    return control.ModelSummary(
+        name=found.name,
+        project=found.project,
+        versions=found.versions,
+        latest=None if found.latest is None else version_summary(found.latest),
+    )
+
+
+def model(found: registry_records.Model) -> control.Model:
+    """A model and its versions."""
+    return control.Model(
+        name=found.name,
+        project=found.project,
+        created_by=found.created_by,
+        created_at=rfc3339(found.created_at),
+        versions=tuple(version_summary(version) for version in found.versions),
+    )
+
+
+def version_summary(found: registry_records.Version) -> control.VersionSummary:
+    """A version in a list."""
+    return control.VersionSummary(
+        version=str(found.name),
+        number=found.number,
+        state=found.state,
+        digest=found.digest,
+        registered_by=found.registered_by,
+        registered_at=rfc3339(found.registered_at),
+    )
+
+
+def version(
+    found: registry_records.Version,
+    sealed: Manifest,
+    certificate: Certificate | None,
+    releases: tuple[release_records.Release, ...],
+) -> control.Version:
+    """A version with its files, its certificate and the releases that name it."""
+    return control.Version(
+        model=found.model,
+        version=str(found.name),
+        number=found.number,
+        digest=found.digest,
+        state=found.state,
+        project=found.project,
+        registered_by=found.registered_by,
+        registered_at=rfc3339(found.registered_at),
+        description=found.description,
+        owners=found.owners,
+        authors=found.authors,
+        tags=found.tags,
+        contract=found.contract,
+        files=(
+            *(control.BundleFile(path=one.path, digest=one.digest, size=one.size) for one in sealed.files),
+            *(
+                control.BundleFile(path=one.path, digest=one.digest, size=one.size, uri=one.uri)
+                for one in sealed.external
+            ),
+        ),
+        certificate=None if certificate is None else _certificate(certificate),
+        releases=tuple(release.subject for release in releases),
+    )
+
+
+def _certificate(found: Certificate) -> control.Certificate:
+    return control.Certificate(
+        session=found.session,
+        environment=found.environment,
+        hardware=found.hardware,
+        requested_by=found.requested_by,
+        at=rfc3339(found.at),
+        checks=tuple(
+            control.Check(
+                name=check.name, passed=check.passed, figure=check.figure, limit=check.limit, detail=check.detail
+            )
+            for check in found.checks
+        ),
+    )
+
+
+def manifest(name: VersionName, found: Manifest) -> control.Manifest:
+    """A version's manifest."""
+    return control.Manifest(version=str(name), digest=found.digest, manifest=msgspec.to_builtins(found))
+
+
+def diff(found: Diff) -> control.VersionDiff:
+    """How two versions differ."""
+    return control.VersionDiff(
+        before=str(found.before),
+        after=str(found.after),
+        same=found.same,
+        files=_differences(found.files),
+        contract=_differences(found.contract),
+        packages=_differences(found.packages),
+        declared=_differences(found.declared),
+    )
+
+
+def _differences(found: tuple[Difference, ...]) -> tuple[control.Difference, ...]:
+    return tuple(control.Difference(what=one.what, before=one.before, after=one.after) for one in found)
+
+
+def session(found: SessionRecord) -> control.Session:
+    """One execution of long work."""
+    return control.Session(
+        id=found.id,
+        kind=found.kind,
+        subject=found.subject,
+        state=found.state,
+        requested_by=found.requested_by,
+        created_at=rfc3339(found.created_at),
+        started_at=_at(found.started_at),
+        finished_at=_at(found.finished_at),
+        progress=found.progress,
+        result=None if found.result is None else dict(found.result),
+    )
+
+
+def request_summary(record: Record) -> control.RequestSummary:
+    """A past request in a list."""
+    decided = record.decided
+    return control.RequestSummary(
+        request_id=record.request_id,
+        at=rfc3339_of_ns(decided.received_ns),
+        endpoint=decided.endpoint,
+        release=decided.release,
+        consumer=decided.consumer,
+        rows=decided.rows,
+        reason=decided.reason,
+        variants=tuple(dict.fromkeys(_chosen(record))),
+        elapsed_ms=decided.elapsed_ns / _MS,
+        client_id=decided.client_id,
+    )
+
+
+def request(record: Record) -> control.Request:
+    """The decision record of a request."""
+    decided = record.decided
+    late = {event.answer.version for event in record.late}
+    return control.Request(
+        request_id=record.request_id,
+        client_id=decided.client_id,
+        consumer=decided.consumer,
+        project=decided.project,
+        endpoint=decided.endpoint,
+        release=decided.release,
+        plan_digest=decided.plan,
+        contract_digest=decided.contract,
+        received_at=rfc3339_of_ns(decided.received_ns),
+        decided_at=rfc3339_of_ns(decided.decided_ns),
+        elapsed_ms=decided.elapsed_ns / _MS,
+        deadline_ms=decided.deadline_ns / _MS,
+        rows=decided.rows,
+        body_sha256=decided.body_sha256.hex(),
+        inputs=_columns(decided.inputs),
+        answers=tuple(_answer(answer, late=answer.version in late) for answer in record.answers()),
+        chosen=_chosen(record),
+        reason=decided.reason,
+        probability=decided.probability,
+        forced=decided.forced,
+        default=None if decided.default is None else msgspec.json.decode(decided.default),
+        front=decided.front,
+    )
+
+
+def _answer(answer: VariantAnswer, *, late: bool) -> control.RequestAnswer:
+    return control.RequestAnswer(
+        version=answer.version,
+        role=answer.role,
+        status=answer.status,
+        late=late,
+        outputs=None if answer.outputs is None else _columns(answer.outputs),
+        error=answer.error,
+        latency_ms=answer.latency_ns / _MS,
+        compute_ms=answer.compute_ns / _MS,
+        environment=answer.environment,
+        host=answer.host,
+        batch=answer.batch,
+        position=answer.position,
+        batch_rows=answer.batch_rows,
+        alone=answer.alone,
+        threads=answer.threads,
+        cpu=answer.cpu,
+    )
+
+
+def _chosen(record: Record) -> tuple[str, ...]:
+    """Per row the version whose answer was given, or what was given in its place."""
+    otherwise = "none" if record.decided.default is None else "default"
+    return tuple(version or otherwise for version in record.chosen_versions())
+
+
+def _columns(stored: tuple[StoredColumn, ...]) -> dict[str, list[Any]]:
+    return {
+        column.name: values_of(Column(Datatype(column.datatype), column.shape, column.data, column.nulls))
+        for column in stored
+    }

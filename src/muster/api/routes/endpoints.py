@@ -1,0 +1,138 @@
+"""Endpoints and their releases."""
+
+from typing import Annotated
+
+from litestar import get, post
+from litestar.params import JSONBody, QueryParameter
+
+from muster.api import convert
+from muster.api.parameters import EndpointName, ReleaseNumber
+from muster.api.services import Caller, Given, Threads
+from muster.wire import control
+
+TAG = "releases"
+_LONGEST_WAIT_S = 60.0
+
+
+@get("/endpoints", sync_to_thread=True, operation_id="listEndpoints", tags=[TAG])
+def list_endpoints(services: Given, call: Caller) -> control.Endpoints:
+    """The endpoints of the project, by name."""
+    return control.Endpoints(endpoints=tuple(convert.endpoint(found) for found in services.releases.endpoints(call)))
+
+
+@get("/endpoints/{endpoint:str}", sync_to_thread=True, operation_id="getEndpoint", tags=[TAG])
+def get_endpoint(services: Given, call: Caller, endpoint: EndpointName) -> control.Endpoint:
+    """One endpoint, and what was current when."""
+    found = services.releases.endpoint(call, endpoint)
+    return convert.endpoint_with_history(found, services.releases.history(call, endpoint))
+
+
+@get("/endpoints/{endpoint:str}/releases", sync_to_thread=True, operation_id="listReleases", tags=[TAG])
+def list_releases(services: Given, call: Caller, endpoint: EndpointName) -> control.Releases:
+    """The releases of an endpoint, the newest first."""
+    found = services.releases.releases(call, endpoint)
+    return control.Releases(
+        endpoint=endpoint,
+        current=next((release.number for release in found if release.current), None),
+        releases=tuple(convert.release(release, with_plan=False) for release in found),
+    )
+
+
+@post("/endpoints/{endpoint:str}/releases", sync_to_thread=True, operation_id="proposeRelease", tags=[TAG])
+def propose(
+    services: Given, call: Caller, endpoint: EndpointName, data: JSONBody[control.ProposalOrder]
+) -> control.Release:
+    """Propose who shall answer at an endpoint; the first proposal makes the endpoint."""
+    return convert.release(services.releases.propose(call, endpoint, convert.proposal(data), data.reason))
+
+
+@get("/endpoints/{endpoint:str}/releases/{number:int}", operation_id="getRelease", tags=[TAG])
+async def get_release(
+    services: Given,
+    call: Caller,
+    threads: Threads,
+    endpoint: EndpointName,
+    number: ReleaseNumber,
+    wait: Annotated[
+        float, QueryParameter(ge=0, le=_LONGEST_WAIT_S, description="Seconds to wait while it is `approved`.")
+    ] = 0.0,
+) -> control.Release:
+    """One release, with its serving plan; with `wait`, as soon as it is live or failed."""
+    return convert.release(await threads.run(services.releases.awaited, call, endpoint, number, wait))
+
+
+@post(
+    "/endpoints/{endpoint:str}/releases/{number:int}/approve",
+    status_code=200,
+    operation_id="approveRelease",
+    tags=[TAG],
+)
+async def approve(
+    services: Given,
+    call: Caller,
+    threads: Threads,
+    endpoint: EndpointName,
+    number: ReleaseNumber,
+    data: JSONBody[control.ApprovalOrder],
+) -> control.Release:
+    """Pass a release at the go-live gate; never one's own work.
+
+    With `wait_s` the answer comes when every connected front serves it, when one of them cannot (then it is `failed`), or
+    after so long.
+    """
+    approved = await threads.run(
+        services.releases.approve, call, endpoint, number, data.reason, wait_s=min(data.wait_s, _LONGEST_WAIT_S)
+    )
+    return convert.release(approved)
+
+
+@post(
+    "/endpoints/{endpoint:str}/releases/{number:int}/reject",
+    status_code=200,
+    sync_to_thread=True,
+    operation_id="rejectRelease",
+    tags=[TAG],
+)
+def reject(
+    services: Given, call: Caller, endpoint: EndpointName, number: ReleaseNumber, data: JSONBody[control.ReasonOrder]
+) -> control.Release:
+    """Turn a proposed release down."""
+    return convert.release(services.releases.reject(call, endpoint, number, data.reason))
+
+
+@post(
+    "/endpoints/{endpoint:str}/releases/{number:int}/withdraw",
+    status_code=200,
+    sync_to_thread=True,
+    operation_id="withdrawRelease",
+    tags=[TAG],
+)
+def withdraw(
+    services: Given, call: Caller, endpoint: EndpointName, number: ReleaseNumber, data: JSONBody[control.ReasonOrder]
+) -> control.Release:
+    """Take a release back that is not live yet."""
+    return convert.release(services.releases.withdraw(call, endpoint, number, data.reason))
+
+
+@post("/endpoints/{endpoint:str}/rollback", status_code=200, operation_id="rollBack", tags=[TAG])
+async def roll_back(
+    services: Given, call: Caller, threads: Threads, endpoint: EndpointName, data: JSONBody[control.RollbackOrder]
+) -> control.RolledBack:
+    """Make an earlier release current again, at once; answered when every connected front serves it."""
+    done = await threads.run(services.releases.rollback, call, endpoint, data.reason, to=data.to)
+    return control.RolledBack(
+        endpoint=done.endpoint, from_release=done.from_, to=done.to, effective_ms=done.effective_ms, fronts=done.fronts
+    )
+
+
+HANDLERS = (
+    list_endpoints,
+    get_endpoint,
+    list_releases,
+    propose,
+    get_release,
+    approve,
+    reject,
+    withdraw,
+    roll_back,
+)

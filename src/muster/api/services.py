@@ -1,0 +1,58 @@
+"""The services that the API calls, as bootstrap hands them over, and how handlers are given them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
+from muster.access.actor import Call
+from muster.access.service import Access
+from muster.api.following import Following
+from muster.api.threads import WaitingThreads
+from muster.archive.service import Requests
+from muster.audit.journal import Journal
+from muster.certification.replay import Replays
+from muster.certification.service import Certification
+from muster.publishing.board import Board
+from muster.registry.service import Registry
+from muster.release.approvals import Approvals
+from muster.release.service import Releases
+from muster.sessions.service import Sessions
+from muster.storage.transaction import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """One factory's services."""
+
+    factory: str
+    """The factory's id."""
+    solo: bool
+    """It is for one person: every answer says so."""
+    access: Access
+    registry: Registry
+    sessions: Sessions
+    certification: Certification
+    approvals: Approvals
+    releases: Releases
+    requests: Requests
+    replays: Replays
+    journal: Journal
+    board: Board
+    database: Database
+    audit_head: Path | None
+    """The file that holds the audit head outside the database."""
+    uploads: Path
+    """Folder for bundles that are being received; on a disk with room for them."""
+    upload_bytes: int
+    """Largest bundle that is taken, bytes."""
+    scoring_url: str | None
+    """Where this factory's own front takes requests."""
+
+
+# Handed over as they are: the framework would otherwise check and copy them for every request.
+Given = NamedDependency[SkipValidation[Services]]
+Caller = NamedDependency[SkipValidation[Call]]
+Waiting = NamedDependency[SkipValidation[Following]]
+Threads = NamedDependency[SkipValidation[WaitingThreads]]

@@ -1,0 +1,405 @@
+"""The spool of a front: decision records are appended here before the reply leaves.
+
+    archive/spool/<front>/00000041.seg     closed: whole, fsynced, ends in an end mark; waits for compaction
+                          00000042.open    written to now
+                          number           the highest segment number ever used here
+                          lock             held by the process that writes
+
+A record is in the archive once `write` has returned: the kernel has it, so no kill of any process loses it. It
+survives a power cut once `sync` has returned.
+"""
+
+import fcntl
+import os
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from muster.archive.disk import refusal, sync_folder, write_all
+from muster.archive.errors import (
+    ArchiveFull,
+    ArchiveUnwritable,
+    SegmentDamaged,
+    SegmentNumbersExhausted,
+    SpoolInUse,
+)
+from muster.archive.layout import (
+    HEADER_BYTES,
+    SegmentHeader,
+    encode,
+    end_mark,
+    header_bytes,
+    parse_segment,
+    read_segment,
+)
+from muster.vocabulary.clock import wall_ns
+from muster.vocabulary.request_ids import MAX_FRONT, MAX_SEGMENT
+from muster.wire.records import RECORD_FORMAT, Recovered
+
+__all__ = ["CLOSED", "OPEN", "SegmentWriter", "encode", "read_segment", "segment_name", "segments_in", "set_aside"]
+
+OPEN = ".open"
+CLOSED = ".seg"
+#: Where segments go whose bytes have changed on disk; kept for people, never read again.
+DAMAGED_FOLDER = "damaged"
+_MAX_BUFFERS = os.sysconf("SC_IOV_MAX")
+
+
+def segment_name(segment: int, suffix: str) -> str:
+    """The file name of a segment."""
+    return f"{segment:08d}{suffix}"
+
+
+def segments_in(folder: Path) -> dict[int, Path]:
+    """The segment files of one front's folder, by number, lowest first."""
+    try:
+        paths = sorted(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    return {int(path.stem): path for path in paths if path.suffix in (OPEN, CLOSED) and path.stem.isdecimal()}
+
+
+def set_aside(path: Path) -> Path:
+    """Move a damaged segment to the folder where people find it; nothing reads it again."""
+    folder = path.parent / DAMAGED_FOLDER
+    folder.mkdir(exist_ok=True)
+    moved = path.rename(folder / path.name)
+    sync_folder(folder)
+    sync_folder(path.parent)
+    return moved
+
+
+class SegmentWriter:
+    """Appends encoded events to the open segment of one front.
+
+    `write` belongs to one thread (the event loop); `sync`, `rotate_if_due` and `close` may be called from another,
+    and never hold `write` up while the disk works.
+
+    Opening closes what a killed front left behind: torn tails are cut off, and the new segment begins with a
+    `Recovered` event for each segment that was found open.
+
+    Args:
+        spool: the folder of all fronts' spools; this front's is `spool/<front>`.
+        front: number of the front, 0 to 4095.
+        segment_bytes: a segment is closed when it has reached this size.
+        max_age_s: a segment that holds events is closed when it is this old.
+        spool_bytes: most bytes that this front's spool may hold; 0 means as much as the disk has.
+
+    Raises:
+        SpoolInUse: another process writes there.
+        ArchiveFull: there is no room for a new segment.
+        ArchiveUnwritable: the folder cannot be written.
+    """
+
+    def __init__(
+        self,
+        spool: Path,
+        front: int,
+        *,
+        segment_bytes: int = 64 * 1024 * 1024,
+        max_age_s: float = 60.0,
+        spool_bytes: int = 0,
+    ) -> None:
+        if not 0 <= front <= MAX_FRONT:
+            raise ValueError(f"front {front} is not in 0..{MAX_FRONT}")
+        self.folder = spool / str(front)
+        self.front = front
+        self.segment_bytes = segment_bytes
+        self.max_age_s = max_age_s
+        self.spool_bytes = spool_bytes
+        #: Serialises what works on files (sync, rotate, close); taken before `_writing`.
+        self._filing = threading.Lock()
+        #: Held by `write`, and for the moment in which a rotation swaps the open segment.
+        self._writing = threading.Lock()
+        self._closed_bytes = 0
+        self._closed_bytes_at = 0.0
+        #: Segments that are no longer written to but could not be closed yet: a full disk has no room for the end mark.
+        self._unfinished: list[_OpenSegment] = []
+        self._lock = _lock_folder(self.folder)
+        self._open: _OpenSegment | None = None
+        try:
+            self.recovered = tuple(self._recover())
+            self._open = self._new_segment()
+            self._count_closed_bytes()
+            if self.recovered:
+                self.write([encode(event) for event in self.recovered])
+                self.sync()
+        except BaseException:
+            if self._open is not None:
+                os.close(self._open.fd)
+            os.close(self._lock)
+            raise
+
+    @property
+    def segment(self) -> int:
+        """Number of the open segment, for the ids of requests that arrive now."""
+        if self._open is None:
+            raise ArchiveUnwritable(f"the spool {self.folder} is closed", folder=str(self.folder))
+        return self._open.number
+
+    def write(self, events: Sequence[bytes]) -> None:
+        """Append encoded events with one system call: all of them, or none.
+
+        Raises:
+            ArchiveFull: there is no room. Nothing was written; a later call may succeed.
+            ArchiveUnwritable: the disk refuses for another reason. Nothing was written.
+        """
+        if not events:
+            return
+        length = sum(map(len, events))
+        with self._writing:
+            current = self._open
+            if current is None:
+                raise ArchiveUnwritable(f"the spool {self.folder} is closed", folder=str(self.folder))
+            if self.spool_bytes and self._closed_bytes + current.end + length > self.spool_bytes:
+                self._refuse_if_still_full(current.end + length)
+            try:
+                written = os.pwritev(current.fd, events, current.end) if len(events) <= _MAX_BUFFERS else 0
+                if written != length:
+                    # Short: nearly full, or more buffers than one call takes. Go on from there.
+                    write_all(current.fd, memoryview(b"".join(events))[written:], current.end + written)
+            except OSError as error:
+                current.cut_back()
+                raise refusal(error, self.folder) from error
+            current.end += length
+            current.events += len(events)
+
+    def sync(self) -> None:
+        """Wait until everything written before this call is on the disk.
+
+        Raises:
+            ArchiveUnwritable: the disk reports an error; what was written since the last sync may be lost in a power
+                cut. The segment is not used further.
+        """
+        with self._filing:
+            current = self._open
+            if current is None:
+                return
+            end = current.end
+            try:
+                for left in self._unfinished:
+                    os.fdatasync(left.fd)
+                if current.synced != end:
+                    os.fdatasync(current.fd)
+            except OSError as error:
+                # After a failed fsync the kernel may have dropped the pages and report success the next time.
+                self._rotate()
+                raise refusal(error, self.folder) from error
+            current.synced = end
+
+    def rotate_if_due(self) -> bool:
+        """Close the open segment and begin another, if it is full or old; True when that was done.
+
+        Raises:
+            ArchiveFull, ArchiveUnwritable: there is no new segment; the present one goes on being used.
+        """
+        with self._filing:
+            self._finish_all()
+            current = self._open
+            if current is None or current.events == 0:
+                return False
+            if current.end < self.segment_bytes and time.monotonic() - current.opened < self.max_age_s:
+                return False
+            self._rotate()
+            return True
+
+    def rotate(self) -> None:
+        """Close the open segment, if it holds events, and begin another."""
+        with self._filing:
+            if self._open is not None and self._open.events:
+                self._rotate()
+
+    def close(self) -> None:
+        """Close the open segment and give the spool free; closing again does nothing."""
+        with self._filing:
+            with self._writing:
+                current, self._open = self._open, None
+            if current is None:
+                return
+            self._unfinished.append(current)
+            try:
+                self._finish_all()
+            finally:
+                # What could not be closed now is closed when the spool is opened next; nothing in it is lost.
+                for segment in self._unfinished:
+                    os.close(segment.fd)
+                os.close(self._lock)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _rotate(self) -> None:
+        """Swap first and close afterwards, so that `write` never waits for the disk."""
+        new = self._new_segment()
+        with self._writing:
+            old, self._open = self._open, new
+        if old is not None:
+            self._unfinished.append(old)
+        self._finish_all()
+        self._count_closed_bytes()
+
+    def _new_segment(self) -> "_OpenSegment":
+        try:
+            number = self._next_number()
+            path = self.folder / segment_name(number, OPEN)
+            header = header_bytes(SegmentHeader(front=self.front, segment=number, created_ns=wall_ns()))
+            # Under another name first: a reader never meets a segment without its header.
+            fresh = path.with_suffix(".new")
+            fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+            try:
+                write_all(fd, memoryview(header), 0)
+                os.fsync(fd)
+                fresh.rename(path)
+                sync_folder(self.folder)
+            except OSError:
+                os.close(fd)
+                fresh.unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise refusal(error, self.folder) from error
+        return _OpenSegment(number, path, fd)
+
+    def _next_number(self) -> int:
+        """A number never used before: compaction removes segments, so the highest one is kept in a file of its own."""
+        note = self.folder / "number"
+        try:
+            highest = int(note.read_text())
+        except (FileNotFoundError, ValueError):
+            highest = 0
+        number = max([highest, *segments_in(self.folder), *segments_in(self.folder / DAMAGED_FOLDER)]) + 1
+        if number > MAX_SEGMENT:
+            raise SegmentNumbersExhausted(f"front {self.front} has used all segment numbers", front=self.front)
+        fresh = note.with_suffix(".new")
+        with fresh.open("w") as stream:
+            stream.write(str(number))
+            stream.flush()
+            os.fsync(stream.fileno())
+        fresh.replace(note)
+        return number
+
+    def _recover(self) -> list[Recovered]:
+        """Close every segment that was left open."""
+        try:
+            for unfinished in self.folder.glob("*.new"):
+                unfinished.unlink()
+            left = [(number, path) for number, path in segments_in(self.folder).items() if path.suffix == OPEN]
+            return [recovered for number, path in left if (recovered := _close_left(number, path)) is not None]
+        except OSError as error:
+            raise refusal(error, self.folder) from error
+
+    def _finish_all(self) -> None:
+        while self._unfinished:
+            segment = self._unfinished[0]
+            try:
+                _close_file(segment.fd, segment.path, segment.events, segment.end)
+            except OSError as error:
+                raise refusal(error, self.folder) from error
+            self._unfinished.pop(0)
+            os.close(segment.fd)
+
+    def _count_closed_bytes(self) -> None:
+        total = 0
+        for path in segments_in(self.folder).values():
+            if path.suffix == CLOSED:
+                try:
+                    total += path.stat().st_size
+                except FileNotFoundError:
+                    continue
+        self._closed_bytes = total
+        self._closed_bytes_at = time.monotonic()
+
+    def _refuse_if_still_full(self, needed: int) -> None:
+        if time.monotonic() - self._closed_bytes_at > 1.0:
+            self._count_closed_bytes()
+        if self._closed_bytes + needed > self.spool_bytes:
+            raise ArchiveFull(
+                f"the spool {self.folder} holds its limit of {self.spool_bytes} bytes",
+                folder=str(self.folder),
+                limit_bytes=self.spool_bytes,
+            )
+
+
+class _OpenSegment:
+    """The file that is written to."""
+
+    __slots__ = ("end", "events", "fd", "number", "opened", "path", "synced")
+
+    def __init__(self, number: int, path: Path, fd: int) -> None:
+        self.number = number
+        self.path = path
+        self.fd = fd
+        self.end = HEADER_BYTES
+        self.synced = HEADER_BYTES
+        self.events = 0
+        self.opened = time.monotonic()
+
+    def cut_back(self) -> None:
+        """Remove what a failed write left; if even that fails, the next write goes over it and readers see a tail."""
+        try:
+            os.ftruncate(self.fd, self.end)
+        except OSError:
+            return
+
+
+def _lock_folder(folder: Path) -> int:
+    """The open lock file; its lock ends with the process."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        raise refusal(error, folder) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(lock)
+        raise SpoolInUse(f"another process writes to the spool {folder}", folder=str(folder)) from error
+    return lock
+
+
+def _close_left(number: int, path: Path) -> Recovered | None:
+    """Cut the torn tail off a segment that its writer did not close, and close it."""
+    data = path.read_bytes()
+    if len(data) < HEADER_BYTES:
+        # Killed before the header was written: no event can have been acknowledged.
+        path.unlink()
+        return None
+    try:
+        segment = parse_segment(data, path)
+    except SegmentDamaged:
+        # The disk has spoilt it; the front must start all the same. People find the file in the folder for such.
+        set_aside(path)
+        return Recovered(format=RECORD_FORMAT, at_ns=wall_ns(), segment=number, events=0, cut_bytes=len(data))
+    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        if segment.closed:
+            os.fsync(fd)
+            _rename_closed(path)
+        else:
+            os.ftruncate(fd, len(data) - segment.torn_bytes)
+            _close_file(fd, path, len(segment.frames), len(data) - segment.torn_bytes)
+    finally:
+        os.close(fd)
+    return Recovered(
+        format=RECORD_FORMAT,
+        at_ns=wall_ns(),
+        segment=number,
+        events=len(segment.frames),
+        cut_bytes=segment.torn_bytes,
+    )
+
+
+def _close_file(fd: int, path: Path, events: int, end: int) -> None:
+    os.ftruncate(fd, end)
+    write_all(fd, memoryview(end_mark(events, end)), end)
+    os.fsync(fd)
+    _rename_closed(path)
+
+
+def _rename_closed(path: Path) -> None:
+    path.rename(path.with_suffix(CLOSED))
+    sync_folder(path.parent)

@@ -1,0 +1,80 @@
+"""Builds a control process: the REST API over the services, and the clockwork that takes releases live."""
+
+import argparse
+import shutil
+import threading
+
+import structlog
+
+from muster.api.app import create_app
+from muster.api.server import serve
+from muster.api.services import Services
+from muster.bootstrap.factory import Factory, factory_of
+from muster.bootstrap.home import Home
+from muster.bootstrap.process import listener_of
+from muster.migrations.runner import migrate
+from muster.release.service import Releases
+from muster.storage.transaction import Database
+from muster.vocabulary.errors import MusterError
+
+_ADVANCE_EVERY_S = 0.5
+log = structlog.get_logger()
+
+
+def run(home: Home, given: argparse.Namespace) -> None:
+    """Answer on the socket that was handed over, until SIGTERM."""
+    _bring_up_to_date(home)
+    shutil.rmtree(home.scratch, ignore_errors=True)  # uploads that a killed control left behind
+    home.scratch.mkdir(exist_ok=True)
+    factory = factory_of(home)
+    stopping = threading.Event()
+    clockwork = threading.Thread(target=_advance, args=(factory.releases, stopping), name="release.advance")
+    clockwork.start()
+    log.info("control.started", control=given.control, scoring=given.scoring)
+    try:
+        serve(create_app(_services(factory, scoring_url=given.scoring or None)), listener_of(given))
+    finally:
+        stopping.set()
+        clockwork.join()
+        factory.database.close()
+        log.info("control.stopped")
+
+
+def _bring_up_to_date(home: Home) -> None:
+    database = Database(home.database_url)
+    try:
+        migrate(database)
+    finally:
+        database.close()
+
+
+def _services(factory: Factory, *, scoring_url: str | None) -> Services:
+    home = factory.home
+    return Services(
+        factory=home.factory.factory,
+        solo=home.factory.solo,
+        access=factory.access,
+        registry=factory.registry,
+        sessions=factory.sessions,
+        certification=factory.certification,
+        approvals=factory.approvals,
+        releases=factory.releases,
+        requests=factory.requests,
+        replays=factory.replays,
+        journal=factory.journal,
+        board=factory.board,
+        database=factory.database,
+        audit_head=home.audit_head,
+        uploads=home.scratch,
+        upload_bytes=home.settings.control.upload_bytes,
+        scoring_url=scoring_url,
+    )
+
+
+def _advance(releases: Releases, stopping: threading.Event) -> None:
+    """Fronts that fall silent send no report: somebody has to look at the time."""
+    while not stopping.wait(_ADVANCE_EVERY_S):
+        try:
+            releases.advance()
+        except MusterError as error:  # the database is away or locked: it comes back
+            log.warning("release.advance_held_up", code=error.code, message=error.message)

@@ -1,0 +1,86 @@
+"""The services of a factory, over its database and its stores: what control and executor are made of."""
+
+from dataclasses import dataclass
+
+from muster.access.service import Access
+from muster.archive.reader import Reader
+from muster.archive.service import Requests
+from muster.audit.journal import Journal
+from muster.blobs.protocol import Blobs
+from muster.bootstrap.home import Home
+from muster.bootstrap.stores import blobs_of, environments_of
+from muster.certification.replay import Replays
+from muster.certification.service import Certification
+from muster.packaging.environments import Environments
+from muster.publishing.board import Board
+from muster.registry.service import Registry
+from muster.release.approvals import Approvals
+from muster.release.service import Releases
+from muster.sessions.service import Sessions
+from muster.storage.transaction import Database
+from muster.vocabulary.clock import SystemClock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Factory:
+    """Every service of a factory, joined."""
+
+    home: Home
+    database: Database
+    journal: Journal
+    board: Board
+    blobs: Blobs
+    environments: Environments
+    access: Access
+    registry: Registry
+    sessions: Sessions
+    certification: Certification
+    approvals: Approvals
+    releases: Releases
+    requests: Requests
+    replays: Replays
+
+
+def factory_of(home: Home) -> Factory:
+    """The services over a home's database, whose schema is up to date."""
+    clock = SystemClock()
+    database = Database(home.database_url)
+    journal = Journal(home.audit_head, clock)
+    board = Board(database, clock)
+    blobs = blobs_of(home)
+    environments = environments_of(home)
+    solo = home.factory.solo
+    access = Access(database, journal, board, clock, solo=solo)
+    registry = Registry(database=database, journal=journal, blobs=blobs, clock=clock, scratch=home.scratch)
+    sessions = Sessions(database=database, clock=clock)
+    reader = Reader(home.archive)
+    requests = Requests(reader, access, registry.owns)
+    return Factory(
+        home=home,
+        database=database,
+        journal=journal,
+        board=board,
+        blobs=blobs,
+        environments=environments,
+        access=access,
+        registry=registry,
+        sessions=sessions,
+        certification=Certification(
+            database=database, journal=journal, registry=registry, sessions=sessions, clock=clock
+        ),
+        approvals=Approvals(database=database, journal=journal, registry=registry),
+        releases=Releases(database=database, journal=journal, board=board, registry=registry, clock=clock, solo=solo),
+        requests=requests,
+        replays=Replays(
+            database=database,
+            journal=journal,
+            sessions=sessions,
+            registry=registry,
+            requests=requests,
+            reader=reader,
+            blobs=blobs,
+            bundles=home.bundles,
+            environments=environments,
+            logs=home.logs,
+        ),
+    )

@@ -1,0 +1,40 @@
+"""Builds a keeper process."""
+
+import argparse
+import asyncio
+import signal
+
+from muster.bootstrap.home import Home, make_socket_folder
+from muster.bootstrap.stores import blobs_of, environments_of
+from muster.serving.workers.keeper import Keeper
+from muster.serving.workers.readiness import Preparer
+from muster.supervision.state import ProcessEntry, ProcessList, write_list
+
+
+def run(home: Home, _given: argparse.Namespace) -> None:
+    """Keep hosts until SIGTERM."""
+    asyncio.run(_keep(home))
+
+
+async def _keep(home: Home) -> None:
+    make_socket_folder(home)
+    for left_over in home.sockets.glob("h*.sock"):  # of a keeper that was killed; its hosts have ended with it
+        left_over.unlink(missing_ok=True)
+
+    def told(processes: list[tuple[int, str, str]]) -> None:
+        entries = (ProcessEntry(pid, kind, of) for pid, kind, of in processes)
+        write_list(home.state, "keeper", ProcessList(tuple(entries)))
+
+    keeper = Keeper(
+        socket=home.keeper_socket,
+        sockets=home.sockets,
+        logs=home.logs,
+        preparer=Preparer(blobs_of(home), home.bundles, environments_of(home)),
+        memory_bytes=home.settings.serving.host_memory_mib * 1024 * 1024,
+        told=told,
+    )
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    await keeper.run(ended)

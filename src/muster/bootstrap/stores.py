@@ -1,0 +1,25 @@
+"""The store, the environments and the bundles of a home: what control, executor and keeper share."""
+
+from pathlib import Path
+
+from muster.blobs.local import LocalBlobs
+from muster.blobs.protocol import Blobs
+from muster.bootstrap.home import Home
+from muster.packaging.environments import Environments
+
+_S3 = "s3://"
+
+
+def blobs_of(home: Home) -> Blobs:
+    """The store that the home's settings name."""
+    if home.store.startswith(_S3):
+        # The object store's client is an extra that a factory on a folder does not need.
+        from muster.blobs.s3 import S3Blobs  # noqa: PLC0415
+
+        return S3Blobs(home.store)
+    return LocalBlobs(Path(home.store))
+
+
+def environments_of(home: Home) -> Environments:
+    """The environments of this machine."""
+    return Environments(home.environments, home.uv_cache)

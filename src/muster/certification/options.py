@@ -1,0 +1,21 @@
+"""What certification asks of a version, as far as it can be set."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificationOptions:
+    """Limits of the checks."""
+
+    latency_limit_ms: float = 1000.0
+    """One-row latency at the 99th percentile that a version may have on its host, milliseconds."""
+    build_limit_s: float = 1800.0
+    """What building the environment may take, seconds."""
+    load_limit_s: float = 300.0
+    """What importing and loading the model may take, seconds."""
+    answer_limit_s: float = 60.0
+    """What one batch of golden rows may take, seconds."""
+    latency_calls: int = 200
+    """How many one-row calls are timed."""
+    latency_budget_s: float = 20.0
+    """For how long calls are timed at most, seconds; at least 20 calls are."""

@@ -1,0 +1,56 @@
+"""Checks and certificates as services and doors see them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from muster.vocabulary.digests import Digest
+from muster.vocabulary.names import VersionName
+
+Figure = float | int | str | bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One question, answered."""
+
+    name: str
+    """`golden-answers`; the names are listed in docs/reference/certification.md."""
+    passed: bool
+    figure: Figure
+    """What was found."""
+    limit: Figure
+    """What is asked for."""
+    detail: str = ""
+    """The figure in words, with its unit; why it failed, if it did."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """What came of examining a version: the checks up to the first that makes the rest impossible."""
+
+    checks: tuple[Check, ...]
+    environment: Digest | None
+    """The environment in which it was examined; None: it could not be built."""
+    hardware: str
+    """Where: processor, cores, platform."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether every check passed."""
+        return bool(self.checks) and all(check.passed for check in self.checks)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """The evidence of one examination that passed; never edited."""
+
+    session: str
+    version: VersionName
+    project: str
+    digest: Digest
+    """Of the bundle that was examined."""
+    environment: Digest
+    hardware: str
+    checks: tuple[Check, ...]
+    requested_by: str
+    at: datetime

@@ -1,0 +1,204 @@
+"""From a bundle to an accepted version, and its end: register, models, show, diff, certify, accept, retire, ban."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from muster.cli import exits
+from muster.cli.errors import FileMissing
+from muster.cli.options import factory, reason_option
+from muster.cli.output import Output, answering, show_facts, show_table
+from muster.wire import control
+from muster.wire.contracts import Field
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@click.command()
+@click.argument("bundle", metavar="DIR|ZIP", type=click.Path(path_type=Path))
+@click.option("--model", metavar="NAME", help="Under which model; else the name in its muster.toml.")
+@answering
+def register(out: Output, bundle: Path, model: str | None) -> None:
+    """Register a bundle as a version of a model.
+
+    The same bytes again are the same version: nothing is registered twice.
+    """
+    if not bundle.exists():
+        raise FileMissing(f"there is no bundle at {bundle}", path=str(bundle))
+    with out.progress(f"Registering {bundle}"), factory() as muster:
+        version = muster.register(bundle, model=model)
+    out.document(version, lambda console: console.print(f"{version.version} is {version.state} ({version.digest})"))
+
+
+@click.command()
+@answering
+def models(out: Output) -> None:
+    """List the models."""
+    with factory() as muster:
+        found = muster.models()
+    rows = [
+        (
+            model.name,
+            model.versions,
+            latest and latest.version,
+            latest and latest.state,
+            latest and latest.registered_at,
+        )
+        for model in found.models
+        for latest in [model.latest]
+    ]
+    columns = ("model", "versions", "latest", "state", "registered")
+    out.document(found, lambda console: show_table(console, columns, rows, none="There is no model yet."))
+
+
+@click.command()
+@click.argument("name", metavar="MODEL[:NUMBER]")
+@answering
+def show(out: Output, name: str) -> None:
+    """Show a version, or a model with its versions."""
+    with factory() as muster:
+        if ":" not in name:
+            model = muster.model(name)
+            out.document(model, lambda console: _show_model(console, model))
+            return
+        version = muster.version(name)
+    out.document(version, lambda console: _show_version(console, version))
+
+
+@click.command()
+@click.argument("before", metavar="VERSION")
+@click.argument("after", metavar="VERSION")
+@answering
+def diff(out: Output, before: str, after: str) -> None:
+    """Show how the second version differs from the first: files, contract, packages, declarations."""
+    with factory() as muster:
+        found = muster.diff(before, after)
+    out.document(found, lambda console: _show_diff(console, found))
+
+
+@click.command()
+@click.argument("version", metavar="VERSION")
+@click.option("--wait/--no-wait", default=True, help="Wait for the verdict (the default), or only ask for it.")
+@answering
+def certify(out: Output, version: str, wait: bool) -> int:  # noqa: FBT001 - click's own
+    """Have a version examined: its environment is built, its golden answers are computed, its limits are checked.
+
+    Exit code 1 says that a check failed; the version stays registered.
+    """
+    with out.progress(f"Certifying {version}") as news, factory() as muster:
+        found = muster.certify(version, wait=wait, progress=lambda session: news(_latest(session)))
+    out.document(found, lambda console: _show_certification(console, found))
+    return exits.DONE if found.passed or not wait else exits.VERDICT_NO
+
+
+@click.command()
+@click.argument("version", metavar="VERSION")
+@reason_option
+@answering
+def accept(out: Output, version: str, reason: str) -> None:
+    """Pass a certified version for production use; never one's own work."""
+    with factory() as muster:
+        _moved(out, muster.accept(version, reason))
+
+
+@click.command()
+@click.argument("version", metavar="VERSION")
+@reason_option
+@answering
+def retire(out: Output, version: str, reason: str) -> None:
+    """End a version's life: new releases refuse it, current ones go on."""
+    with factory() as muster:
+        _moved(out, muster.retire(version, reason))
+
+
+@click.command()
+@click.argument("version", metavar="VERSION")
+@reason_option
+@answering
+def ban(out: Output, version: str, reason: str) -> None:
+    """Say that a version should not be used: fronts stop asking it within a second, new releases refuse it."""
+    with factory() as muster:
+        _moved(out, muster.ban(version, reason))
+
+
+def _moved(out: Output, version: control.Version) -> None:
+    out.document(version, lambda console: console.print(f"{version.version} is {version.state}"))
+
+
+def _latest(session: control.Session) -> str:
+    return session.progress[-1] if session.progress else str(session.state)
+
+
+def _show_model(console: "Console", model: control.Model) -> None:
+    console.print(f"model {model.name}", style="bold")
+    rows = [(v.version, v.state, v.registered_by, v.registered_at, v.digest) for v in model.versions]
+    show_table(console, ("version", "state", "registered by", "at", "digest"), rows)
+
+
+def _show_version(console: "Console", version: control.Version) -> None:
+    console.print(f"{version.version}: {version.state}", style="bold")
+    show_facts(
+        console,
+        (
+            ("digest", version.digest),
+            ("description", version.description),
+            ("owners", version.owners),
+            ("authors", version.authors),
+            ("tags", version.tags),
+            ("registered", f"{version.registered_at} by {version.registered_by}"),
+            ("certified", version.certificate and f"{version.certificate.at} ({version.certificate.session})"),
+            ("environment", version.certificate and version.certificate.environment),
+            ("releases", version.releases),
+        ),
+    )
+    console.print("\ninputs", style="bold")
+    _show_fields(console, version.contract.inputs)
+    console.print("\noutputs", style="bold")
+    _show_fields(console, version.contract.outputs)
+    if version.certificate is not None:
+        console.print("\nchecks", style="bold")
+        _show_checks(console, version.certificate.checks)
+    console.print("\nfiles", style="bold")
+    show_table(console, ("file", "bytes", "digest"), [(file.path, file.size, file.digest) for file in version.files])
+
+
+def _show_fields(console: "Console", fields: Iterable[Field]) -> None:
+    rows = [
+        (field.name, field.datatype, list(field.shape) or "", "may be null" if field.nullable else "", field.unit or "",
+         "personal" if field.personal else "")
+        for field in fields
+    ]  # fmt: skip
+    show_table(console, ("field", "type", "shape", "null", "unit", ""), rows)
+
+
+def _show_diff(console: "Console", found: control.VersionDiff) -> None:
+    if found.same:
+        console.print(f"{found.before} and {found.after} are the same bytes.")
+        return
+    for title, differences in (
+        ("files", found.files),
+        ("contract", found.contract),
+        ("packages", found.packages),
+        ("declared", found.declared),
+    ):
+        if differences:
+            console.print(title, style="bold")
+            rows = [(difference.what, difference.before, difference.after) for difference in differences]
+            show_table(console, ("", found.before, found.after), rows)
+
+
+def _show_certification(console: "Console", found: control.Certification) -> None:
+    _show_checks(console, found.checks)
+    if found.state in {"queued", "running"}:
+        console.print(f"{found.version}: certification is {found.state} (session {found.session})")
+        return
+    style, verdict = ("green", "is certified") if found.passed else ("red", "is not certified: a check failed")
+    console.print(f"{found.version} {verdict} (session {found.session})", style=style)
+
+
+def _show_checks(console: "Console", checks: Iterable[control.Check]) -> None:
+    rows = [("ok" if c.passed else "FAILED", c.name, c.figure, c.limit, c.detail) for c in checks]
+    show_table(console, ("", "check", "figure", "limit", "detail"), rows, none="No check has run.")

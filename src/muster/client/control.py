@@ -1,0 +1,475 @@
+"""`muster.connect`: a factory's control plane, with the verbs of the CLI.
+
+    factory = muster.connect("http://localhost:8600", token="mst_…")
+    version = factory.register("bundles/churn")
+    if factory.certify(version).passed: ...
+
+Every method is one call of the REST API and returns its document, frozen and typed. Errors are those of
+`vocabulary.errors`, with the code and the facts that the factory gave.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self, TypeVar
+from urllib.parse import quote
+
+import httpx
+import msgspec
+
+from muster.client.durations import Duration, milliseconds_of
+from muster.client.errors import AnswerLate, OrderMalformed, WorkInterrupted
+from muster.client.login import find_login
+from muster.client.transport import Transport, ZipBody
+from muster.vocabulary.clock import rfc3339
+from muster.vocabulary.names import DEFAULT_PROJECT, VersionName, checked_name
+from muster.vocabulary.request_ids import request_id_bytes, request_id_text
+from muster.vocabulary.states import ReleaseState, SessionState
+from muster.wire import control
+from muster.wire.plans import RequestLimits
+
+Order = TypeVar("Order", bound=control.Order)
+Document = TypeVar("Document")
+AnyVersion = str | VersionName | control.Version | control.VersionSummary
+_PATIENCE_S = 3600.0  # an environment may have to be built
+_LIVE_PATIENCE_S = 120.0
+_PAUSES_S = (0.05, 0.1, 0.2, 0.4)  # between two looks at a session; the last one repeats
+_WAIT_S = 20.0
+
+
+def connect(
+    url: str | None = None,
+    token: str | None = None,
+    *,
+    project: str = DEFAULT_PROJECT,
+    timeout_s: float = 30.0,
+    transport: httpx.BaseTransport | None = None,
+) -> "Factory":
+    """A factory to work with; nothing is sent yet.
+
+    Args:
+        url: address of its control plane; None: MUSTER_URL, the saved login, what runs in MUSTER_HOME, or
+            http://127.0.0.1:8600.
+        token: who you are there; None: MUSTER_TOKEN, the saved login, or the admin token of MUSTER_HOME if you can
+            read it.
+        project: the project that names belong to.
+        timeout_s: how long one answer may take.
+        transport: httpx's own, for tests; None: the network.
+    """
+    login = find_login(url, token)
+    return Factory(Transport(login.url, login.token, timeout_s=timeout_s, transport=transport), project=project)
+
+
+class Factory:
+    """A factory's control plane, as one caller in one project sees it."""
+
+    def __init__(self, transport: Transport, *, project: str = DEFAULT_PROJECT) -> None:
+        self._transport = transport
+        self._project = f"/api/v1/projects/{checked_name(project, of='project')}"
+
+    @property
+    def url(self) -> str:
+        """Where the factory is."""
+        return self._transport.url
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._transport.close()
+
+    # The factory and its people.
+
+    def health(self) -> control.Health:
+        """That it runs; takes no token."""
+        return self._transport.get("/api/v1/health", control.Health)
+
+    def whoami(self) -> control.Identity:
+        """Who the token says you are."""
+        return self._transport.get("/api/v1/whoami", control.Identity)
+
+    def fronts(self) -> control.Fronts:
+        """The fronts that are connected now."""
+        return self._transport.get("/api/v1/fronts", control.Fronts)
+
+    def users(self) -> control.Users:
+        """Everybody who may do something in the project."""
+        return self._transport.get(f"{self._project}/users", control.Users)
+
+    def add_user(
+        self, name: str, role: str, *, endpoints: Iterable[str] = ("*",), expires: datetime | str | None = None
+    ) -> control.NewUser:
+        """Add a user or an application; the token in the answer is shown this once.
+
+        Args:
+            name: of the user.
+            role: viewer, scientist, approver, operator, admin, consumer or front.
+            endpoints: those it may score at; `*` means all.
+            expires: when the token ends; None: never.
+        """
+        order = _order(control.UserOrder, name=name, role=role, endpoints=tuple(endpoints), expires=_moment(expires))
+        return self._transport.post(f"{self._project}/users", control.NewUser, order)
+
+    def change_role(self, name: str, role: str, *, endpoints: Iterable[str] = ("*",)) -> control.Granted:
+        """Give a user another role."""
+        order = _order(control.RoleOrder, role=role, endpoints=tuple(endpoints))
+        return self._transport.post(f"{self._user(name)}/role", control.Granted, order)
+
+    def remove_user(self, name: str) -> control.Revoked:
+        """Take a user's role and tokens away; the name stays on record."""
+        return self._transport.delete(self._user(name), control.Revoked)
+
+    def new_token(self, name: str, *, expires: datetime | str | None = None) -> control.NewUser:
+        """A further token for a user; shown this once."""
+        order = _order(control.TokenOrder, expires=_moment(expires))
+        return self._transport.post(f"{self._user(name)}/tokens", control.NewUser, order)
+
+    def revoke_token(self, token_or_user: str) -> control.Revoked:
+        """End a token by its id, or all tokens of a user by the name; in effect on every front within a second."""
+        return self._transport.post(f"{self._project}/tokens/{quote(token_or_user, safe='')}/revoke", control.Revoked)
+
+    # Models and versions.
+
+    def register(self, path: str | Path, *, model: str | None = None) -> control.Version:
+        """Register a bundle: a folder, or the zip that `muster pack` made of it.
+
+        The same bytes again are the same version.
+
+        Args:
+            path: of the folder or zip.
+            model: under which model; None: the name in its `muster.toml`.
+        """
+        if model is not None:
+            checked_name(model, of="model")
+        source = Path(path)
+        if not source.is_dir():
+            return self._upload(source, model)
+        with tempfile.TemporaryDirectory(prefix="muster-register-") as folder:
+            from muster.packaging.bundle import pack  # noqa: PLC0415 - brings NumPy, and few callers register folders
+
+            packed = Path(folder) / "bundle.zip"
+            pack(source, packed)
+            return self._upload(packed, model)
+
+    def _upload(self, file: Path, model: str | None) -> control.Version:
+        return self._transport.post(
+            f"{self._project}/versions", control.Version, ZipBody(file=file), wait_s=600.0, model=model
+        )
+
+    def models(self) -> control.Models:
+        """The models of the project."""
+        return self._transport.get(f"{self._project}/models", control.Models)
+
+    def model(self, name: str) -> control.Model:
+        """A model and its versions."""
+        return self._transport.get(f"{self._project}/models/{checked_name(name, of='model')}", control.Model)
+
+    def version(self, version: AnyVersion) -> control.Version:
+        """A version: what it is and where it is in its life."""
+        return self._transport.get(self._path_of(version), control.Version)
+
+    def manifest(self, version: AnyVersion) -> control.Manifest:
+        """A version's manifest."""
+        return self._transport.get(f"{self._path_of(version)}/manifest", control.Manifest)
+
+    def download(self, version: AnyVersion, file: str, target: str | Path) -> Path:
+        """Write a file of a version to disk; its bytes are verified on the way."""
+        path = Path(target)
+        self._transport.download(f"{self._path_of(version)}/files/{quote(file)}", path)
+        return path
+
+    def diff(self, before: AnyVersion, after: AnyVersion) -> control.VersionDiff:
+        """How one version differs from another."""
+        return self._transport.get(
+            f"{self._path_of(after)}/diff", control.VersionDiff, against=str(_version_name(before))
+        )
+
+    def certify(
+        self,
+        version: AnyVersion,
+        *,
+        wait: bool = True,
+        progress: Callable[[control.Session], None] | None = None,
+        patience_s: float = _PATIENCE_S,
+    ) -> control.Certification:
+        """Have a version examined; a failed check is an answer, not an error.
+
+        Args:
+            version: which.
+            wait: until it is done; otherwise the answer names the session, and `passed` is false for now.
+            progress: called with the session whenever it has changed.
+            patience_s: how long to wait at most.
+
+        Raises:
+            AnswerLate: it is not done after `patience_s`; it goes on.
+            WorkInterrupted: the executor died on it.
+        """
+        session = self._transport.post(f"{self._path_of(version)}/certify", control.Session)
+        if wait:
+            session = self._finished(session, progress, patience_s)
+        found = session.result or {}
+        return control.Certification(
+            version=str(_version_name(version)),
+            passed=session.state is SessionState.PASSED,
+            checks=msgspec.convert(found.get("checks", ()), tuple[control.Check, ...]),
+            session=session.id,
+            state=session.state,
+            solo=session.solo,
+        )
+
+    def accept(self, version: AnyVersion, reason: str) -> control.Version:
+        """Pass a certified version for production use; never one's own work."""
+        return self._reasoned(f"{self._path_of(version)}/accept", control.Version, reason)
+
+    def retire(self, version: AnyVersion, reason: str) -> control.Version:
+        """End a version's life: new releases refuse it."""
+        return self._reasoned(f"{self._path_of(version)}/retire", control.Version, reason)
+
+    def ban(self, version: AnyVersion, reason: str) -> control.Version:
+        """Say that a version should not be used: serving stops within a second, new releases refuse it."""
+        return self._reasoned(f"{self._path_of(version)}/ban", control.Version, reason)
+
+    def session(self, session: str) -> control.Session:
+        """One execution of long work."""
+        return self._transport.get(f"{self._project}/sessions/{quote(session, safe='')}", control.Session)
+
+    # Endpoints and releases.
+
+    def endpoints(self) -> control.Endpoints:
+        """The endpoints of the project."""
+        return self._transport.get(f"{self._project}/endpoints", control.Endpoints)
+
+    def propose(
+        self,
+        endpoint: str,
+        *,
+        champion: AnyVersion,
+        reason: str,
+        challengers: Iterable[AnyVersion] = (),
+        canaries: Iterable[AnyVersion] = (),
+        order: Iterable[AnyVersion] | None = None,
+        deadline: Duration | None = None,
+        patience: Duration | None = None,
+        default: dict[str, Any] | None = None,
+        archive_level: Literal["sync", "group", "async"] = "group",
+        limits: RequestLimits | None = None,
+    ) -> control.Release:
+        """Propose who shall answer at an endpoint; the first proposal makes the endpoint.
+
+        Args:
+            endpoint: its name, the same for consumers for ever.
+            champion: the version whose answer is given.
+            reason: why.
+            challengers: versions that answer every request, too, but are given out only if `order` names them.
+            canaries: earlier versions as a baseline; they stand in for the champion.
+            order: whose answer is preferred, first to last; None: the champion, then the canaries.
+            deadline: within which every request is answered: `100ms`, a `timedelta`, or milliseconds; None: 100 ms.
+            patience: how long a preferred version is waited for; None: 60 % of the deadline.
+            default: one value per output, given when no version answers in time; None: such requests get an error.
+            archive_level: when a decision record is on disk: `sync`, `group` or `async`.
+            limits: what one request may ask at most; None: the defaults.
+        """
+        body = _order(
+            control.ProposalOrder,
+            champion=str(_version_name(champion)),
+            challengers=_names(challengers),
+            canaries=_names(canaries),
+            order=None if order is None else _names(order),
+            deadline_ms=None if deadline is None else milliseconds_of(deadline),
+            patience_ms=None if patience is None else milliseconds_of(patience),
+            default=default,
+            archive_level=archive_level,
+            limits=limits,
+            reason=reason,
+        )
+        return self._transport.post(f"{self._endpoint(endpoint)}/releases", control.Release, body)
+
+    def approve(
+        self,
+        endpoint: str,
+        release: int,
+        reason: str,
+        *,
+        wait: bool = True,
+        progress: Callable[[control.Release], None] | None = None,
+        patience_s: float = _LIVE_PATIENCE_S,
+    ) -> control.Release:
+        """Let a release go live; never one's own work.
+
+        Args:
+            endpoint: of the release.
+            release: its number.
+            reason: why.
+            wait: until every connected front serves it, or one of them cannot (then its state is `failed`).
+            progress: called with the release whenever it was looked at.
+            patience_s: how long to wait; after it the release is returned as it is, `approved`.
+        """
+        path = self._release(endpoint, release)
+        first_wait_s = min(_WAIT_S, patience_s) if wait and progress is None else 0.0
+        order = _order(control.ApprovalOrder, reason=reason, wait_s=first_wait_s)
+        deadline = time.monotonic() + patience_s
+        found = self._transport.post(f"{path}/approve", control.Release, order, wait_s=first_wait_s)
+        while wait and found.state is ReleaseState.APPROVED and (left_s := deadline - time.monotonic()) > 0:
+            if progress is not None:
+                progress(found)
+            wait_s = min(_WAIT_S if progress is None else 1.0, left_s)
+            found = self._transport.get(path, control.Release, wait_s=wait_s, wait=wait_s)
+        if progress is not None:
+            progress(found)
+        return found
+
+    def reject(self, endpoint: str, release: int, reason: str) -> control.Release:
+        """Turn a proposed release down."""
+        return self._reasoned(f"{self._release(endpoint, release)}/reject", control.Release, reason)
+
+    def withdraw(self, endpoint: str, release: int, reason: str) -> control.Release:
+        """Take a release back that is not live yet."""
+        return self._reasoned(f"{self._release(endpoint, release)}/withdraw", control.Release, reason)
+
+    def releases(self, endpoint: str) -> control.Releases:
+        """The releases of an endpoint, the newest first."""
+        return self._transport.get(f"{self._endpoint(endpoint)}/releases", control.Releases)
+
+    def release(self, endpoint: str, release: int) -> control.Release:
+        """One release, with its serving plan."""
+        return self._transport.get(self._release(endpoint, release), control.Release)
+
+    def rollback(self, endpoint: str, reason: str, *, to: int | None = None) -> control.RolledBack:
+        """Make an earlier release current again, at once.
+
+        Args:
+            endpoint: where.
+            reason: why.
+            to: number of the release; None: what was current before.
+        """
+        order = _order(control.RollbackOrder, to=to, reason=reason)
+        return self._transport.post(f"{self._endpoint(endpoint)}/rollback", control.RolledBack, order, wait_s=40.0)
+
+    # What happened.
+
+    def requests(self, endpoint: str, last: int = 20) -> control.Requests:
+        """The last requests of an endpoint, the newest first."""
+        return self._transport.get(f"{self._endpoint(endpoint)}/requests", control.Requests, last=last)
+
+    def request(self, request_id: str) -> control.Request:
+        """The decision record of a request."""
+        return self._transport.get(self._request(request_id), control.Request)
+
+    def replay(
+        self,
+        request_id: str,
+        *,
+        wait: bool = True,
+        progress: Callable[[control.Session], None] | None = None,
+        patience_s: float = _PATIENCE_S,
+    ) -> control.Replay:
+        """Compute a past request again on the sealed bundles; answers that are not identical are no error.
+
+        Args:
+            request_id: which.
+            wait: until it is done; otherwise the answer names the session, and `identical` is false for now.
+            progress: called with the session whenever it has changed.
+            patience_s: how long to wait at most.
+        """
+        session = self._transport.post(f"{self._request(request_id)}/replay", control.Session)
+        if wait:
+            session = self._finished(session, progress, patience_s)
+        found = session.result or {}
+        return control.Replay(
+            request_id=request_id_text(request_id_bytes(request_id)),
+            identical=bool(found.get("identical", False)),
+            differences=tuple(found.get("differences", ())),
+            variants=tuple(found.get("variants", ())),
+            session=session.id,
+            state=session.state,
+            solo=session.solo,
+        )
+
+    def audit_events(
+        self, *, after: int | None = None, limit: int = 100, subject: str | None = None
+    ) -> control.AuditEvents:
+        """Audit events in their order.
+
+        Args:
+            after: the sequence number before the first one wanted; None: the last `limit` events.
+            limit: how many at most.
+            subject: only those about this: `churn:3`, `churn release 2`.
+        """
+        return self._transport.get("/api/v1/audit", control.AuditEvents, after=after, limit=limit, subject=subject)
+
+    def audit_verify(self) -> control.AuditVerdict:
+        """Whether the audit chain is whole."""
+        return self._transport.get("/api/v1/audit/verify", control.AuditVerdict, wait_s=300.0)
+
+    # Within.
+
+    def _user(self, name: str) -> str:
+        return f"{self._project}/users/{checked_name(name, of='user')}"
+
+    def _path_of(self, version: AnyVersion) -> str:
+        name = _version_name(version)
+        return f"{self._project}/models/{name.model}/versions/{name.number}"
+
+    def _endpoint(self, endpoint: str) -> str:
+        return f"{self._project}/endpoints/{checked_name(endpoint, of='endpoint')}"
+
+    def _release(self, endpoint: str, release: int) -> str:
+        return f"{self._endpoint(endpoint)}/releases/{int(release)}"
+
+    def _request(self, request_id: str) -> str:
+        return f"{self._project}/requests/{request_id_text(request_id_bytes(request_id))}"
+
+    def _reasoned(self, path: str, kind: type[Document], reason: str) -> Document:
+        return self._transport.post(path, kind, _order(control.ReasonOrder, reason=reason))
+
+    def _finished(
+        self, session: control.Session, progress: Callable[[control.Session], None] | None, patience_s: float
+    ) -> control.Session:
+        """The session once it is done."""
+        deadline = time.monotonic() + patience_s
+        looks = 0
+        while session.state in {SessionState.QUEUED, SessionState.RUNNING}:
+            if progress is not None:
+                progress(session)
+            if time.monotonic() > deadline:
+                raise AnswerLate(f"session {session.id} is {session.state} after {patience_s:g} s", session=session.id)
+            time.sleep(_PAUSES_S[min(looks // 4, len(_PAUSES_S) - 1)])
+            looks += 1
+            session = self.session(session.id)
+        if progress is not None:
+            progress(session)
+        if session.state is SessionState.INTERRUPTED:
+            raise WorkInterrupted(f"session {session.id} of {session.subject} was interrupted", session=session.id)
+        return session
+
+
+def _version_name(version: AnyVersion) -> VersionName:
+    if isinstance(version, VersionName):
+        return version
+    return VersionName.parse(version if isinstance(version, str) else version.version)
+
+
+def _names(versions: Iterable[AnyVersion]) -> tuple[str, ...]:
+    given = [versions] if isinstance(versions, str) else versions  # one version where several may stand
+    return tuple(str(_version_name(version)) for version in given)
+
+
+def _order(kind: type[Order], **fields: Any) -> Order:
+    """The order, if its fields are what the factory would take."""
+    try:
+        return msgspec.convert(fields, kind)
+    except msgspec.ValidationError as error:
+        raise OrderMalformed(str(error)) from error
+
+
+def _moment(moment: datetime | str | None) -> str | None:
+    return rfc3339(moment) if isinstance(moment, datetime) else moment

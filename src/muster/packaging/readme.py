@@ -1,0 +1,66 @@
+"""README.md and NOTES.md of a bundle, for the person who opens the folder."""
+
+from muster.packaging.documents import Bundle
+from muster.wire.contracts import Declared, Field
+
+
+def readme(bundle: Bundle) -> str:
+    """What the model is, what goes in and out, how to try it."""
+    lines = [f"# {bundle.name}", "", bundle.description.strip() or "(no description)", ""]
+    lines += [f"Owner: {', '.join(bundle.owners)}", ""]
+    if bundle.authors and bundle.authors != bundle.owners:
+        lines += [f"Authors: {', '.join(bundle.authors)}", ""]
+    lines += ["## Inputs", "", *_table(bundle.contract.inputs), ""]
+    lines += ["## Outputs", "", *_table(bundle.contract.outputs), ""]
+    lines += ["## How it runs", "", *_runtime(bundle), ""]
+    lines += ["## Try it", "", "    muster check .", "    muster try . rows.json", ""]
+    return "\n".join(lines)
+
+
+def notes(bundle: Bundle, text: str) -> str:
+    """What changed in this version."""
+    return f"# What changed in this version of {bundle.name}\n\n{text.strip() or '(no notes)'}\n"
+
+
+def _table(fields: tuple[Field, ...]) -> list[str]:
+    rows = ["| field | type | null | meaning and limits |", "|---|---|---|---|"]
+    for field in fields:
+        kind = str(field.datatype) + (f" {list(field.shape)}" if field.shape else "")
+        rows.append(
+            f"| `{_cell(field.name)}` | {kind} | {'yes' if field.nullable else 'no'} | {_cell(_meaning(field))} |"
+        )
+    return rows
+
+
+def _meaning(field: Field) -> str:
+    parts = [field.description or "", f"in {field.unit}" if field.unit else ""]
+    parts.append("personal" if field.personal else "")
+    parts.append(_limits(field.declared) if field.declared else "")
+    if field.labels:
+        parts.append("classes: " + ", ".join(str(label) for label in field.labels))
+    return "; ".join(part for part in parts if part)
+
+
+def _limits(declared: Declared) -> str:
+    parts = []
+    if declared.minimum is not None:
+        parts.append(f"at least {declared.minimum}")
+    if declared.maximum is not None:
+        parts.append(f"at most {declared.maximum}")
+    if declared.categories is not None:
+        parts.append("one of " + ", ".join(str(category) for category in declared.categories))
+    return ", ".join(parts)
+
+
+def _runtime(bundle: Bundle) -> list[str]:
+    runtime = bundle.runtime
+    lines = [
+        f"Python {runtime.python} with the packages of `{runtime.lock}`; the model was written with {runtime.serializer}."
+    ]
+    if runtime.serializer_reason:
+        lines.append(f"Not with skops, because {runtime.serializer_reason}.")
+    return lines
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,379 @@
+"""Models and versions: register, look at, compare, retire, ban."""
+
+import shutil
+import tempfile
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import BinaryIO
+
+from muster.access.actor import Actor, Call
+from muster.access.roles import Right
+from muster.audit.entries import Deed, Entry
+from muster.audit.journal import Journal
+from muster.blobs.protocol import Blobs
+from muster.packaging.bundle import check_bundle, unpack
+from muster.packaging.contract import contract_digest
+from muster.packaging.documents import Bundle, bundle_of
+from muster.packaging.manifest import Manifest, read_manifest
+from muster.registry import store
+from muster.registry.differences import Diff, diff_of
+from muster.registry.errors import (
+    BundleRefused,
+    FileNotFound,
+    ModelNameOther,
+    ModelNotFound,
+    VersionInUse,
+    VersionNotFound,
+    VersionStateUnfit,
+)
+from muster.registry.reasons import checked_reason
+from muster.registry.records import Model, ModelSummary, Version
+from muster.registry.uses import VersionUses
+from muster.storage.transaction import Database, Transaction
+from muster.vocabulary.clock import Clock, rfc3339
+from muster.vocabulary.digests import Digest, digest_of
+from muster.vocabulary.errors import Invalid
+from muster.vocabulary.names import DEFAULT_PROJECT, VersionName, checked_name
+from muster.vocabulary.states import VERSION_MOVES, VersionState
+
+_STATES_LOCK = "muster.version-states"
+
+
+class Registry:
+    """The catalogue of models and versions.
+
+    Args:
+        database: where models and versions are kept.
+        journal: where each deed is put on record.
+        blobs: where the files of bundles lie.
+        clock: tells when.
+        scratch: folder in which bundles are unpacked to be judged, on a disk with room for them; None: the system's own.
+    """
+
+    def __init__(
+        self, *, database: Database, journal: Journal, blobs: Blobs, clock: Clock, scratch: Path | None = None
+    ) -> None:
+        self._database = database
+        self._journal = journal
+        self._blobs = blobs
+        self._clock = clock
+        self._scratch = scratch
+        self._uses: list[VersionUses] = []
+
+    def used_by(self, room: VersionUses) -> None:
+        """From now on ask this room what it uses, and tell it of bans."""
+        self._uses.append(room)
+
+    # Deeds.
+
+    def register(self, call: Call, bundle: Path, model: str | None = None) -> Version:
+        """Give a bundle its place and number; the same bytes again are the same version.
+
+        Args:
+            call: who, and in which project.
+            bundle: the zip that `muster pack` made.
+            model: under which model; None: the name in its `muster.toml`.
+
+        Raises:
+            ZipRefused: the zip is not one that `muster pack` makes.
+            BundleMalformed: its muster.toml cannot be used.
+            BundleRefused: it is incomplete; every finding is in the facts.
+            ModelNameOther: it says that it is of another model.
+            BlobsFull: the store has no room.
+        """
+        call.require(Right.REGISTER)
+        if model is not None:
+            checked_name(model, of="model")
+        with self._unpacked(bundle) as (folder, manifest):
+            described = bundle_of(manifest.declared)
+            if model is not None and described.name != model:
+                raise ModelNameOther(
+                    f"the bundle is of model {described.name}, not of {model}", model=model, named=described.name
+                )
+            self._judge(folder, manifest)
+            lock_digest = self._lock_digest(manifest, described)
+            self._store(folder, manifest)
+        proposed = Version(
+            name=VersionName(described.name, 1),
+            project=call.project,
+            digest=manifest.digest,
+            state=VersionState.REGISTERED,
+            registered_by=call.actor.name,
+            registered_at=self._clock.now(),
+            description=described.description,
+            owners=described.owners,
+            authors=described.authors,
+            tags=described.tags,
+            contract=described.contract,
+            contract_digest=contract_digest(described.contract),
+            lock_digest=lock_digest,
+            python=described.runtime.python,
+            files=len(manifest.files),
+            size=manifest.total_bytes,
+        )
+        with self._database.write() as tx:
+            return self._add(tx, call, proposed)
+
+    def retire(self, call: Call, name: VersionName, reason: str) -> Version:
+        """End a version's life: new releases refuse it; what was released with it can still be rolled back to.
+
+        Raises:
+            VersionNotFound: there is none.
+            VersionInUse: it is served, or about to be.
+            VersionStateUnfit: it is neither certified nor accepted.
+        """
+        call.require(Right.RETIRE)
+        told = checked_reason(reason)
+        with self._database.write() as tx:
+            if (entry := self._earlier(tx, call)) is not None:
+                return self._present(tx, call, entry)
+            self.hold_states(tx)
+            held = self.version_in(tx, call.project, name)
+            uses = [use for room in self._uses for use in room.uses_of(tx, held)]
+            if uses:
+                raise VersionInUse(f"{name} is in use: {', '.join(uses)}", version=str(name), uses=uses)
+            retired = self.move(tx, held, VersionState.RETIRED)
+            self._record(tx, call, "version.retired", held, told)
+        return retired
+
+    def ban(self, call: Call, name: VersionName, reason: str) -> Version:
+        """Say that a version should not be used: fronts stop asking it, new releases refuse it, for ever.
+
+        Raises:
+            VersionNotFound: there is none.
+            VersionStateUnfit: it is banned already.
+        """
+        call.require(Right.BAN)
+        told = checked_reason(reason)
+        with self._database.write() as tx:
+            if (entry := self._earlier(tx, call)) is not None:
+                return self._present(tx, call, entry)
+            self.hold_states(tx)
+            held = self.version_in(tx, call.project, name)
+            banned = self.move(tx, held, VersionState.BANNED)
+            for room in self._uses:
+                room.banned(tx, call, banned)
+            self._record(tx, call, "version.banned", held, told)
+        return banned
+
+    # What there is.
+
+    def models(self, call: Call) -> tuple[ModelSummary, ...]:
+        """The models of the project, by name."""
+        call.require(Right.READ)
+        with self._database.read() as tx:
+            return store.models_of(tx, call.project)
+
+    def model(self, call: Call, name: str) -> Model:
+        """A model and its versions, the newest first.
+
+        Raises:
+            ModelNotFound: the project has none of this name.
+        """
+        call.require(Right.READ)
+        with self._database.read() as tx:
+            found = store.model(tx, call.project, name)
+        if found is None:
+            raise ModelNotFound(f"there is no model {name}", model=name)
+        return found
+
+    def versions(self, call: Call, model: str) -> tuple[Version, ...]:
+        """The versions of a model, the newest first.
+
+        Raises:
+            ModelNotFound: the project has no such model.
+        """
+        return self.model(call, model).versions
+
+    def version(self, call: Call, name: VersionName) -> Version:
+        """One version.
+
+        Raises:
+            VersionNotFound: there is none.
+        """
+        call.require(Right.READ)
+        with self._database.read() as tx:
+            return self.version_in(tx, call.project, name)
+
+    def manifest(self, call: Call, name: VersionName) -> Manifest:
+        """A version's manifest: every file by path, digest and size.
+
+        Raises:
+            VersionNotFound: there is none.
+        """
+        return self.manifest_of(self.version(call, name).digest)
+
+    def bundle(self, call: Call, name: VersionName) -> Bundle:
+        """What a version says of itself.
+
+        Raises:
+            VersionNotFound: there is none.
+        """
+        return bundle_of(self.manifest(call, name).declared)
+
+    def file(self, call: Call, name: VersionName, path: str) -> BinaryIO:
+        """A file of a version as a stream, verified at its end.
+
+        Raises:
+            VersionNotFound: there is no such version.
+            FileNotFound: its bundle holds no such file.
+        """
+        entry = self.manifest(call, name).file(path)
+        if entry is None:
+            raise FileNotFound(f"{name} has no file {path!r}", version=str(name), path=path)
+        return self._blobs.open(Digest(entry.digest))
+
+    def diff(self, call: Call, before: VersionName, after: VersionName) -> Diff:
+        """How a version differs from an earlier one: files, contract, locked packages, and what else it declares.
+
+        Raises:
+            VersionNotFound: there is no such version.
+        """
+        manifests = self.manifest(call, before), self.manifest(call, after)
+        return diff_of(before, after, *manifests, read=self._blobs.read)
+
+    def owns(self, actor: Actor, version: str, project: str = DEFAULT_PROJECT) -> bool:
+        """Whether the version, written `churn:3`, is the actor's own work; False where there is no such version."""
+        try:
+            name = VersionName.parse(version)
+        except Invalid:
+            return False
+        with self._database.read() as tx:
+            found = store.version(tx, project, name)
+        return found is not None and found.is_work_of(actor.name)
+
+    def manifest_of(self, digest: Digest) -> Manifest:
+        """The manifest of that digest; it was stored when a version was registered."""
+        return read_manifest(self._blobs.read(digest))
+
+    # For the rooms above, within their transactions.
+
+    def hold_states(self, tx: Transaction) -> None:
+        """No version changes its state until this transaction ends, unless this transaction changes it.
+
+        Whoever relies on a state (a gate, a plan) asks for this first of all, after the idempotency key.
+        """
+        tx.lock(_STATES_LOCK)
+
+    def version_in(self, tx: Transaction, project: str, name: VersionName) -> Version:
+        """One version, as this transaction sees it.
+
+        Raises:
+            VersionNotFound: there is none.
+        """
+        found = store.version(tx, project, name)
+        if found is None:
+            raise VersionNotFound(f"there is no version {name}", version=str(name))
+        return found
+
+    def banned_among(self, tx: Transaction, project: str, names: Collection[VersionName]) -> set[VersionName]:
+        """Those of the named versions that are banned."""
+        return store.names_in_state(tx, project, names, VersionState.BANNED)
+
+    def move(self, tx: Transaction, held: Version, to: VersionState) -> Version:
+        """Bring a version into a state; the caller holds the states, and puts it on record.
+
+        Raises:
+            VersionStateUnfit: its state does not permit it.
+        """
+        if to not in VERSION_MOVES[held.state]:
+            raise VersionStateUnfit(
+                f"{held.name} is {held.state} and cannot become {to}", version=str(held.name), state=str(held.state)
+            )
+        store.set_state(tx, held, to)
+        return replace(held, state=to)
+
+    # Within.
+
+    @contextmanager
+    def _unpacked(self, bundle: Path) -> Iterator[tuple[Path, Manifest]]:
+        if self._scratch is not None:
+            self._scratch.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix="muster-register-", dir=self._scratch))
+        try:
+            folder = scratch / "bundle"
+            manifest = unpack(bundle, folder)
+            yield folder, manifest
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _judge(self, folder: Path, manifest: Manifest) -> None:
+        findings = [finding for finding in check_bundle(folder) if finding.level == "error"]
+        said = [f"{finding.path}: {finding.problem}" for finding in findings]
+        remedies = [finding.remedy for finding in findings]
+        for entry in manifest.external:
+            # The factory fetches nothing from addresses that a bundle names: what it serves, it holds.
+            if not self._blobs.has(Digest(entry.digest)):
+                said.append(f"{entry.path}: it is named by reference, and the factory's store does not hold it")
+                remedies.append("Put the file into the bundle.")
+        if said:
+            raise BundleRefused(
+                f"the bundle has {len(said)} findings: {'; '.join(said[:3])}", findings=said, remedies=remedies
+            )
+
+    def _lock_digest(self, manifest: Manifest, described: Bundle) -> Digest:
+        entry = manifest.file(described.runtime.lock)
+        if entry is None:  # named by reference, which judging allows and building an environment does not
+            raise BundleRefused(
+                f"the bundle does not carry its lock {described.runtime.lock}",
+                findings=[f"{described.runtime.lock}: the lock is missing"],
+                remedies=["Put the lock into the bundle."],
+            )
+        return Digest(entry.digest)
+
+    def _store(self, folder: Path, manifest: Manifest) -> None:
+        """Put every file, then the manifest: whoever finds a manifest finds its files, too."""
+        for entry in manifest.files:
+            self._blobs.put(folder / entry.path, Digest(entry.digest))
+        with (folder.parent / "manifest").open("w+b") as stream:
+            stream.write(manifest.content)
+            stream.seek(0)
+            self._blobs.put(stream, digest_of(manifest.content))
+
+    def _add(self, tx: Transaction, call: Call, proposed: Version) -> Version:
+        if (entry := self._earlier(tx, call)) is not None:
+            return self._present(tx, call, entry)
+        # Two who register at once take turns here: the second finds the first's version, or takes the next number.
+        tx.lock("muster.registry", call.project)
+        same = store.version_with_digest(tx, call.project, proposed.digest)
+        if same is not None:
+            return same
+        at = rfc3339(proposed.registered_at)
+        if not store.has_model(tx, call.project, proposed.model):
+            store.add_model(tx, call.project, proposed.model, call.actor.name, at)
+        number = store.next_number(tx, call.project, proposed.model)
+        added = replace(proposed, name=VersionName(proposed.model, number))
+        store.add_version(tx, added)
+        self._record(tx, call, "version.registered", added, "", {"digest": added.digest})
+        return added
+
+    def _earlier(self, tx: Transaction, call: Call) -> Entry | None:
+        return self._journal.earlier(tx, call.actor.name, call.idempotency_key, call.request_digest)
+
+    def _present(self, tx: Transaction, call: Call, entry: Entry) -> Version:
+        return self.version_in(tx, call.project, VersionName.parse(entry.subject))
+
+    def _record(
+        self,
+        tx: Transaction,
+        call: Call,
+        action: str,
+        version: Version,
+        reason: str,
+        details: dict[str, object] | None = None,
+    ) -> None:
+        self._journal.append(
+            tx,
+            Deed(
+                actor=call.actor.name,
+                action=action,
+                subject=str(version.name),
+                project=version.project,
+                details=details or {"digest": version.digest},
+                reason=reason,
+                idempotency_key=call.idempotency_key,
+                request_digest=call.request_digest,
+            ),
+        )

@@ -1,0 +1,210 @@
+"""Compiles a proposal into a serving plan: pure, so the same proposal always gives the same plan.
+
+What a proposal leaves open is filled in here: the order is the champion, then the canaries (a challenger answers only if
+the order names it); the deadline is 100 ms; the patience is 60 % of the deadline, and the whole deadline for the last of
+the order, after which there is nobody left to wait for.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+import rfc8785
+
+from muster.packaging.contract import ContractChecker, compatible, contract_digest
+from muster.packaging.errors import ContractBroken
+from muster.registry.records import Version
+from muster.release.errors import DefaultUnfit, ProposalMalformed, VersionNotReleasable, VersionsIncompatible
+from muster.release.records import Proposal
+from muster.vocabulary.names import VersionName
+from muster.vocabulary.states import VersionState
+from muster.wire.contracts import Contract
+from muster.wire.plans import FirstPolicy, PlannedVariant, RequestLimits, ServingPlan
+
+DEFAULT_DEADLINE = timedelta(milliseconds=100)
+SHORTEST_DEADLINE = timedelta(milliseconds=1)
+LONGEST_DEADLINE = timedelta(hours=1)
+PATIENCE_SHARE = 0.6
+MAX_VARIANTS = 16
+"""Each is a process of its own on every serving machine."""
+MAX_ROWS = 1_000_000
+MAX_BODY_BYTES = 1 << 30
+
+
+def check_proposal(proposal: Proposal) -> None:
+    """Nothing, if a proposal does not contradict itself.
+
+    Raises:
+        ProposalMalformed: it does; the message says where.
+    """
+    versions = [version for version, _ in proposal.variants]
+    twice = sorted({version for version in versions if versions.count(version) > 1})
+    if twice:
+        raise ProposalMalformed(f"{twice[0]} is in the release twice", version=str(twice[0]))
+    if len(versions) > MAX_VARIANTS:
+        raise ProposalMalformed(f"a release has at most {MAX_VARIANTS} variants, not {len(versions)}")
+    _check_order(proposal, versions)
+    _check_times(proposal)
+    _check_limits(proposal.limits)
+    if proposal.archive_level not in {"sync", "group", "async"}:
+        raise ProposalMalformed(f"{proposal.archive_level!r} is not an archive level: sync, group or async")
+
+
+def compile_plan(
+    *,
+    project: str,
+    endpoint: str,
+    release: int,
+    proposal: Proposal,
+    versions: Mapping[VersionName, Version],
+    solo: bool = False,
+) -> ServingPlan:
+    """The serving plan of a proposal.
+
+    Args:
+        project: of the endpoint.
+        endpoint: what consumers call.
+        release: the number it gets.
+        proposal: what somebody wants.
+        versions: every version that the proposal names, as it stands now.
+        solo: the factory is one person's.
+
+    Raises:
+        ProposalMalformed: the proposal contradicts itself.
+        VersionNotReleasable: a version is not accepted.
+        VersionsIncompatible: a version cannot serve the champion's contract.
+        DefaultUnfit: the default answer is none of the outputs' types.
+    """
+    check_proposal(proposal)
+    check_releasable(versions[name] for name, _ in proposal.variants)
+    contract = versions[proposal.champion].contract
+    for name, _ in proposal.variants:
+        _check_compatible(contract, versions[name])
+    default = None if proposal.default is None else dict(proposal.default)
+    if default is not None:
+        _check_default(contract, default)
+    return ServingPlan(
+        format=1,
+        project=project,
+        endpoint=endpoint,
+        release=release,
+        contract=contract,
+        contract_digest=contract_digest(contract),
+        variants=tuple(
+            PlannedVariant(
+                version=str(name),
+                role=role,
+                manifest=versions[name].digest,
+                inputs=tuple(field.name for field in versions[name].contract.inputs),
+                owners=versions[name].owners,
+            )
+            for name, role in proposal.variants
+        ),
+        policy=_policy(proposal),
+        deadline_ms=_milliseconds(_deadline(proposal)),
+        default=default,
+        archive_level=proposal.archive_level,
+        limits=proposal.limits,
+        solo=solo,
+    )
+
+
+def check_releasable(versions: Iterable[Version]) -> None:
+    """Nothing, if every version may be released now.
+
+    Raises:
+        VersionNotReleasable: one is not accepted; all that are not are named.
+    """
+    unfit = [version for version in versions if version.state is not VersionState.ACCEPTED]
+    if unfit:
+        told = ", ".join(f"{version.name} is {version.state}" for version in unfit)
+        raise VersionNotReleasable(
+            f"only accepted versions may be released: {told}",
+            versions={str(version.name): str(version.state) for version in unfit},
+        )
+
+
+def _check_order(proposal: Proposal, versions: list[VersionName]) -> None:
+    order = proposal.order
+    if order is None:
+        return
+    if not order or order[0] != proposal.champion:
+        raise ProposalMalformed(
+            f"the order begins with the champion {proposal.champion}: it is who answers when it can",
+            order=[str(version) for version in order],
+        )
+    strangers = [version for version in order if version not in versions]
+    if strangers:
+        raise ProposalMalformed(
+            f"the order names {strangers[0]}, which is not in the release", version=str(strangers[0])
+        )
+    if len(set(order)) < len(order):
+        raise ProposalMalformed("the order names a version twice", order=[str(version) for version in order])
+
+
+def _check_times(proposal: Proposal) -> None:
+    deadline = _deadline(proposal)
+    if not SHORTEST_DEADLINE <= deadline <= LONGEST_DEADLINE:
+        raise ProposalMalformed(
+            f"a deadline is between 1 ms and 1 hour, not {_milliseconds(deadline):g} ms",
+            deadline_ms=_milliseconds(deadline),
+        )
+    patience = proposal.patience
+    if patience is not None and not timedelta(0) < patience <= deadline:
+        raise ProposalMalformed(
+            f"a patience is above 0 and at most the deadline of {_milliseconds(deadline):g} ms, "
+            f"not {_milliseconds(patience):g} ms",
+            patience_ms=_milliseconds(patience),
+            deadline_ms=_milliseconds(deadline),
+        )
+
+
+def _check_limits(limits: RequestLimits) -> None:
+    for name, value, least, most in (
+        ("rows", limits.rows, 1, MAX_ROWS),
+        ("body_bytes", limits.body_bytes, 1024, MAX_BODY_BYTES),
+        ("requests_per_s", limits.requests_per_s, 0, 1_000_000),
+    ):
+        if not least <= value <= most:
+            raise ProposalMalformed(f"the limit {name} is between {least} and {most}, not {value}", limit=name)
+
+
+def _check_compatible(contract: Contract, version: Version) -> None:
+    reasons = compatible(contract, version.contract)
+    if reasons:
+        raise VersionsIncompatible(
+            f"{version.name} cannot serve the contract of the champion: {'; '.join(reasons[:3])}",
+            version=str(version.name),
+            reasons=reasons,
+        )
+
+
+def _check_default(contract: Contract, default: dict[str, Any]) -> None:
+    outputs = msgspec.structs.replace(contract, inputs=contract.outputs)
+    try:
+        ContractChecker(outputs, max_rows=1).check_records([default])
+        rfc8785.dumps(default)
+    except ContractBroken as error:
+        raise DefaultUnfit(f"the default answer: {error.message}", **error.facts) from error
+    except rfc8785.CanonicalizationError as error:
+        # A whole number beyond ±2^53, NaN: the contract takes such values as text.
+        raise DefaultUnfit(f"the default answer cannot be written as JSON: {error}") from error
+
+
+def _deadline(proposal: Proposal) -> timedelta:
+    return DEFAULT_DEADLINE if proposal.deadline is None else proposal.deadline
+
+
+def _policy(proposal: Proposal) -> FirstPolicy:
+    order = (proposal.champion, *proposal.canaries) if proposal.order is None else proposal.order
+    deadline_ms = _milliseconds(_deadline(proposal))
+    waited_ms = deadline_ms * PATIENCE_SHARE if proposal.patience is None else _milliseconds(proposal.patience)
+    return FirstPolicy(
+        order=tuple(str(version) for version in order),
+        patience_ms=(*(waited_ms for _ in order[:-1]), deadline_ms),
+    )
+
+
+def _milliseconds(duration: timedelta) -> float:
+    return duration / timedelta(milliseconds=1)

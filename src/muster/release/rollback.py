@@ -1,0 +1,213 @@
+"""The roll back: an earlier release becomes current at once, and the caller is told when every front serves it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Self
+
+from muster.access.actor import Call
+from muster.access.roles import Right
+from muster.access.service import FACTORY
+from muster.audit.entries import Deed, Entry
+from muster.audit.journal import Journal
+from muster.registry.reasons import checked_reason
+from muster.registry.service import Registry
+from muster.release import store
+from muster.release.errors import NothingToRollBackTo, RollBackRefused, RollBackUnconfirmed
+from muster.release.followers import Followers
+from muster.release.held import deed_of, held_release, require_endpoint
+from muster.release.publisher import Publisher
+from muster.release.records import Cause, Pointer, Release, RolledBack
+from muster.release.switch import Switch
+from muster.storage.transaction import Database, Transaction
+from muster.vocabulary.clock import Clock
+from muster.vocabulary.states import ReleaseState
+
+CONFIRMED_WITHIN_S = 30.0
+_LOOK_AGAIN_S = 0.5  # a front that falls silent tells nobody
+_ORDERED = "release.rolled-back"
+_CONFIRMED = "release.roll-back-confirmed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Order:
+    """A roll back that is on record."""
+
+    sequence: int
+    """Of its audit event."""
+    subject: str
+    project: str
+    endpoint: str
+    from_: int
+    to: int
+    publication: int
+
+    @classmethod
+    def of(cls, entry: Entry) -> Self:
+        """The order that an audit event tells of."""
+        said = _details(entry)
+        return cls(
+            sequence=entry.sequence,
+            subject=entry.subject,
+            project=entry.project,
+            endpoint=entry.subject.rpartition(" release ")[0],
+            from_=said["from"],
+            to=said["to"],
+            publication=said["publication"],
+        )
+
+
+class RollBacks:
+    """Rolls endpoints back.
+
+    Args:
+        database: where releases are kept.
+        journal: where it is put on record.
+        registry: tells which versions are banned.
+        publisher: publishes the plans.
+        followers: the fronts' reports.
+        switch: tells which fronts are connected.
+        clock: tells when.
+        monotonic: tells seconds that only rise.
+    """
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        journal: Journal,
+        registry: Registry,
+        publisher: Publisher,
+        followers: Followers,
+        switch: Switch,
+        clock: Clock,
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._database = database
+        self._journal = journal
+        self._registry = registry
+        self._publisher = publisher
+        self._followers = followers
+        self._switch = switch
+        self._clock = clock
+        self._monotonic = monotonic
+
+    def roll_back(self, call: Call, endpoint: str, reason: str, *, to: int | None) -> RolledBack:
+        """Order it and wait for the fronts; see `Releases.rollback`."""
+        received = self._monotonic()
+        call.require(Right.ROLL_BACK)
+        told = checked_reason(reason)
+        with self._database.write() as tx:
+            earlier = self._journal.earlier(tx, call.actor.name, call.idempotency_key, call.request_digest)
+            if earlier is None:
+                order = self._order(tx, call, endpoint, to, told)
+            else:
+                order = _Order.of(earlier)
+                if (confirmed := self._confirmed(tx, order)) is not None:
+                    return confirmed
+        self._followers.tell()
+        done = self._wait(order, received)
+        self._confirm(order, done)
+        return done
+
+    def _order(self, tx: Transaction, call: Call, endpoint: str, to: int | None, reason: str) -> _Order:
+        self._registry.hold_states(tx)
+        require_endpoint(tx, call, endpoint)
+        history = store.pointers_of(tx, endpoint)
+        if not history:
+            raise NothingToRollBackTo(f"nothing has been served at endpoint {endpoint}", endpoint=endpoint)
+        target = self._target(tx, call, endpoint, history, to)
+        why = f"{call.actor.name} rolled back to release {target.number} before every front served it"
+        overtaken = store.releases_in(tx, ReleaseState.APPROVED, endpoint)
+        for release in overtaken:
+            store.move(tx, release, ReleaseState.FAILED, failure=why)
+        for release in store.releases_in(tx, ReleaseState.LIVE, endpoint):
+            if release.number != target.number:
+                store.move(tx, release, ReleaseState.SUPERSEDED)
+        if target.state is ReleaseState.SUPERSEDED:
+            store.move(tx, target, ReleaseState.LIVE)
+        store.add_pointer(tx, endpoint, target.number, self._clock.now(), call.actor.name, Cause.ROLLED_BACK)
+        publication = self._publisher.publish(tx, endpoint)
+        for release in overtaken:
+            self._switch.record_failure(tx, release, why)
+        details = {"from": history[0].release, "to": target.number, "publication": publication}
+        return _Order.of(self._journal.append(tx, deed_of(call, _ORDERED, target, reason, details)))
+
+    def _target(
+        self, tx: Transaction, call: Call, endpoint: str, history: tuple[Pointer, ...], to: int | None
+    ) -> Release:
+        current = history[0].release
+        target = self._before(tx, call, endpoint, history) if to is None else held_release(tx, call, endpoint, to)
+        if target.number == current:
+            raise RollBackRefused(f"{target.subject} is current already", endpoint=endpoint, release=target.number)
+        if target.live_at is None:
+            raise RollBackRefused(
+                f"{target.subject} was never live, it is {target.state}", endpoint=endpoint, release=target.number
+            )
+        banned = sorted(self._registry.banned_among(tx, call.project, set(target.versions)))
+        if banned:
+            raise RollBackRefused(
+                f"{target.subject} holds {banned[0]}, which is banned",
+                endpoint=endpoint,
+                release=target.number,
+                banned=[str(version) for version in banned],
+            )
+        return target
+
+    def _before(self, tx: Transaction, call: Call, endpoint: str, history: tuple[Pointer, ...]) -> Release:
+        """What was current before; a release that never came to be live does not count."""
+        current = history[0].release
+        for number in dict.fromkeys(pointer.release for pointer in history if pointer.release != current):
+            release = held_release(tx, call, endpoint, number)
+            if release.live_at is not None:
+                return release
+        raise NothingToRollBackTo(
+            f"no other release than {current} has been live at endpoint {endpoint}", endpoint=endpoint, current=current
+        )
+
+    def _wait(self, order: _Order, received: float) -> RolledBack:
+        deadline = self._monotonic() + CONFIRMED_WITHIN_S
+        while True:
+            turn = self._followers.turn()
+            connected = self._switch.connected()
+            confirmed = self._followers.confirmed(order.endpoint, order.to, "serving", order.publication)
+            missing = connected - confirmed.keys()
+            if not missing:
+                break
+            left = deadline - self._monotonic()
+            if left <= 0:
+                raise RollBackUnconfirmed(
+                    f"the roll back of endpoint {order.endpoint} to release {order.to} is on record, but "
+                    f"{', '.join(sorted(missing))} did not confirm it within {CONFIRMED_WITHIN_S:g} s",
+                    endpoint=order.endpoint,
+                    to=order.to,
+                    fronts=sorted(missing),
+                )
+            self._followers.wait(turn, min(left, _LOOK_AGAIN_S))
+        last = max((confirmed[front] for front in connected), default=self._monotonic())
+        return _done(order, max(0.0, last - received) * 1000, len(connected))
+
+    def _confirm(self, order: _Order, done: RolledBack) -> None:
+        with self._database.write() as tx:
+            details = {"rollback": order.sequence, "effective_ms": done.effective_ms, "fronts": done.fronts}
+            deed = Deed(actor=FACTORY, action=_CONFIRMED, subject=order.subject, project=order.project, details=details)
+            self._journal.append(tx, deed)
+
+    def _confirmed(self, tx: Transaction, order: _Order) -> RolledBack | None:
+        """What the first request with the same key came to; None when that was not put on record."""
+        for entry in self._journal.entries(tx, after=order.sequence, limit=1000, subject=order.subject):
+            said = _details(entry)
+            if entry.action == _CONFIRMED and said["rollback"] == order.sequence:
+                return _done(order, said["effective_ms"], said["fronts"])
+        return None
+
+
+def _done(order: _Order, effective_ms: float, fronts: int) -> RolledBack:
+    return RolledBack(
+        endpoint=order.endpoint, from_=order.from_, to=order.to, effective_ms=round(effective_ms, 3), fronts=fronts
+    )
+
+
+def _details(entry: Entry) -> dict[str, Any]:
+    details: dict[str, Any] = json.loads(entry.details)
+    return details

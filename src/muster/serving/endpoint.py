@@ -1,0 +1,420 @@
+"""What a front serves: endpoints with their plans, lanes to hosts, and one request's way through them.
+
+`apply` takes what control published. A plan is served once its hosts are up; until then the plan before it goes on. Requests
+keep the plan they met, so no answer is ever a mixture of two releases.
+"""
+
+import asyncio
+from collections.abc import Callable
+from hashlib import sha256
+from time import monotonic
+from typing import Literal
+
+import structlog
+
+from muster.packaging.columns import Column, Table
+from muster.serving.batching import Lane, first_batch_number
+from muster.serving.decisions import Decision
+from muster.serving.errors import (
+    EndpointNotReady,
+    EndpointUnknown,
+    FrontOverloaded,
+    NoAnswerInTime,
+    ServedTooLongOffline,
+    VersionUnreachable,
+)
+from muster.serving.fanout import fan_out
+from muster.serving.plan import Plan
+from muster.serving.recorder import Recorder
+from muster.serving.rendezvous import Mailbox, Rendezvous
+from muster.serving.workers.keeper_link import KeeperLink
+from muster.serving.workers.link import HostLink
+from muster.serving.workers.roster import HostStanding, WantedHost
+from muster.vocabulary.clock import wall_ns
+from muster.vocabulary.request_ids import RequestIds
+from muster.wire.contracts import Contract
+from muster.wire.plans import EndpointPlans
+
+MAX_OPEN_REQUESTS = 20_000
+_HUNG_AFTER_S = 30.0
+_TIDY_EVERY_S = 0.1
+_HELLO_WITHIN_S = 5.0
+
+#: (endpoint, release, state, message): tells control what became of a plan.
+Reporter = Callable[[str, int, Literal["loaded", "golden_failed", "load_failed", "serving"], str], None]
+log = structlog.get_logger()
+
+
+class Scored:
+    """One request, decided and recorded."""
+
+    __slots__ = ("decision", "mailbox")
+
+    def __init__(self, mailbox: Mailbox, decision: Decision) -> None:
+        self.mailbox = mailbox
+        self.decision = decision
+
+    @property
+    def version(self) -> str:
+        """`churn:3`, or `default`."""
+        return self.mailbox.plan.variants[self.decision.variant].version if self.decision.variant >= 0 else "default"
+
+    @property
+    def role(self) -> str:
+        """The role of the variant that answered, or `default`."""
+        if self.decision.variant < 0:
+            return "default"
+        return self.mailbox.plan.variants[self.decision.variant].planned.role.value
+
+    def outputs(self) -> Table:
+        """The answer's columns; the default answer has its row repeated."""
+        mailbox = self.mailbox
+        if self.decision.variant >= 0:
+            stored = mailbox.answers[self.decision.variant].outputs or ()
+            return Table(
+                mailbox.rows,
+                {column.name: Column(column.datatype, column.shape, column.data, column.nulls) for column in stored},  # type: ignore[arg-type]
+            )
+        columns = mailbox.plan.default_columns or {}
+        rows = mailbox.rows
+        return Table(
+            rows,
+            {
+                name: Column(
+                    column.datatype, column.shape, bytes(column.data) * rows,
+                    None if column.nulls is None else bytes(column.nulls) * rows,
+                )
+                for name, column in columns.items()
+            },
+        )  # fmt: skip
+
+
+class _Served:
+    """One endpoint on this front."""
+
+    def __init__(self) -> None:
+        self.number = -1
+        self.serving: Plan | None = None
+        self.next: Plan | None = None
+        """Control says to serve it; its hosts are not all settled yet."""
+        self.loading: Plan | None = None
+        self.warm: Plan | None = None
+        self.banned: frozenset[str] = frozenset()
+        self.told: set[tuple[int, str]] = set()
+
+    def plans(self) -> list[Plan]:
+        return [plan for plan in (self.serving, self.next, self.loading, self.warm) if plan is not None]
+
+
+class Endpoints:
+    """All endpoints of one front.
+
+    Args:
+        keeper: the link to the keeper that owns the hosts.
+        recorder: writes decision records.
+        rendezvous: where answers meet.
+        front: this front's number, for request ids.
+        report: tells control.
+        offline_s: how long control has not been reached, seconds.
+    """
+
+    def __init__(
+        self,
+        *,
+        keeper: KeeperLink,
+        recorder: Recorder,
+        rendezvous: Rendezvous,
+        front: int,
+        report: Reporter,
+        offline_s: Callable[[], float],
+    ) -> None:
+        self._keeper = keeper
+        self._recorder = recorder
+        self._rendezvous = rendezvous
+        self._report = report
+        self._offline_s = offline_s
+        self._loop = asyncio.get_running_loop()
+        self._ids = RequestIds(front)
+        self._first_batch = first_batch_number(recorder.segment)
+        self._served: dict[str, _Served] = {}
+        self._lanes: dict[str, Lane] = {}
+        self._connecting: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        keeper.on_standings = self._standings
+        self._tidying = self._loop.create_task(self._tidy_for_ever(), name="endpoints.tidy")
+
+    # One request's way.
+
+    def find(self, endpoint: str) -> Plan:
+        """The plan that is served for an endpoint.
+
+        Raises:
+            EndpointUnknown: none is.
+        """
+        served = self._served.get(endpoint)
+        if served is None or served.serving is None:
+            raise EndpointUnknown(f"no endpoint {endpoint!r} is served", endpoint=endpoint)
+        return served.serving
+
+    def served(self) -> list[Plan]:
+        """Every plan that is served, by endpoint."""
+        return [served.serving for _, served in sorted(self._served.items()) if served.serving is not None]
+
+    def with_version(self, model: str, number: str) -> Plan | None:
+        """The first plan that has `model:number` among its variants."""
+        return next((plan for plan in self.served() if plan.variant_of(f"{model}:{number}") is not None), None)
+
+    def can_answer(self, plan: Plan) -> bool:
+        """Whether the champion or a fallback of the plan could answer now."""
+        banned = self._served[plan.endpoint].banned
+        return any(
+            self._lanes[plan.variants[index].key].is_up and plan.variants[index].version not in banned
+            for index in plan.order
+        )
+
+    def is_up(self, plan: Plan, variant: int) -> bool:
+        """Whether one variant's host is up."""
+        lane = self._lanes.get(plan.variants[variant].key)
+        return lane is not None and lane.is_up
+
+    def missing(self, plan: Plan) -> list[str]:
+        """Versions of the plan whose hosts are not up: the endpoint is degraded by them."""
+        return [variant.version for index, variant in enumerate(plan.variants) if not self.is_up(plan, index)]
+
+    async def score(
+        self,
+        plan: Plan,
+        table: Table,
+        *,
+        consumer: str,
+        client_id: str | None,
+        body: bytes,
+        arrived_at: float,
+        deadline_s: float | None = None,
+        version: int | None = None,
+    ) -> Scored:
+        """Send a checked request to every variant and return the decision, recorded.
+
+        Args:
+            plan: the plan that `find` gave, under which the request was checked.
+            table: the request's rows.
+            consumer: whose token it was.
+            client_id: the caller's own id.
+            body: the request's bytes, for their digest.
+            arrived_at: when the request was there, by `time.monotonic` (uvloop's own clock has steps of a millisecond).
+            deadline_s: how long the caller grants, seconds from arrival; the plan's own deadline is the limit.
+            version: index of the only variant that may answer.
+
+        Raises:
+            NoAnswerInTime: nothing answered, and there is no default.
+            EndpointNotReady: no variant runs, and there is no default.
+            FrontOverloaded: too many requests are under way.
+            ServedTooLongOffline: control has been away for longer than the plan allows.
+            RecordNotWritten: the decision could not be recorded.
+        """
+        self._admit(plan, version)
+        granted = min(plan.deadline_s, deadline_s) if deadline_s is not None else plan.deadline_s
+        mailbox = Mailbox(
+            plan=plan,
+            policy=plan.policy(granted) if version is None else plan.forced(version, granted),
+            table=table,
+            request_id=self._ids.next(self._recorder.segment),
+            client_id=client_id,
+            consumer=consumer,
+            body_sha256=sha256(body).digest(),
+            arrived_at=arrived_at,
+            received_ns=wall_ns() - int((monotonic() - arrived_at) * 1e9),
+            deadline_s=granted,
+            forced=version is not None,
+        )
+        self._rendezvous.open(mailbox)
+        fan_out(mailbox, self._lanes, self._served[plan.endpoint].banned, self._rendezvous)
+        decision = await mailbox.wait()
+        if decision.variant < 0 and (plan.default_columns is None or version is not None):
+            raise NoAnswerInTime(
+                f"no variant of endpoint {plan.endpoint!r} answered within {granted * 1000:g} ms, and there is no default answer",
+                endpoint=plan.endpoint,
+                release=plan.release,
+                request_id=mailbox.request_id.hex(),
+            )
+        return Scored(mailbox, decision)
+
+    def _admit(self, plan: Plan, version: int | None) -> None:
+        if self._rendezvous.open_mailboxes >= MAX_OPEN_REQUESTS:
+            raise FrontOverloaded(f"{MAX_OPEN_REQUESTS} requests are under way")
+        if self._offline_s() > plan.document.max_offline_s:
+            raise ServedTooLongOffline(
+                f"control has not been reached for {self._offline_s():.0f} s; the release allows {plan.document.max_offline_s} s",
+                endpoint=plan.endpoint,
+            )
+        if version is not None:
+            if not self.is_up(plan, version) or plan.variants[version].version in self._served[plan.endpoint].banned:
+                raise VersionUnreachable(
+                    f"{plan.variants[version].version} does not run now", version=plan.variants[version].version
+                )
+        elif plan.default_columns is None and not self.can_answer(plan):
+            raise EndpointNotReady(f"no variant of endpoint {plan.endpoint!r} runs now", endpoint=plan.endpoint)
+
+    # What control says.
+
+    def apply(self, document: EndpointPlans, number: int) -> None:
+        """Take a publication: load what is new, keep what is warm, serve what is ready."""
+        served = self._served.setdefault(document.endpoint, _Served())
+        if number <= served.number:
+            return
+        served.number = number
+        served.told = set()
+        served.banned = frozenset(document.banned)
+        known = {plan.digest: plan for plan in served.plans()}
+
+        def ready(plan_document: object) -> Plan | None:
+            if plan_document is None:
+                return None
+            plan = Plan(plan_document)  # type: ignore[arg-type]
+            return known.setdefault(plan.digest, plan)
+
+        wanted = ready(document.serving)
+        served.loading = ready(document.loading)
+        served.warm = ready(document.warm)
+        if wanted is None:
+            served.serving = served.next = None
+        elif served.serving is None or served.serving.digest == wanted.digest:
+            served.serving, served.next = wanted, wanted
+        else:
+            served.next = wanted
+        self._want()
+        self._advance()
+
+    def _want(self) -> None:
+        """Tell the keeper which hosts the plans need, make lanes for new ones, close those of old ones."""
+        wanted: dict[str, tuple[Plan, int]] = {}
+        for served in self._served.values():
+            for plan in served.plans():
+                for index, variant in enumerate(plan.variants):
+                    wanted.setdefault(variant.key, (plan, index))
+        for key, (plan, index) in wanted.items():
+            if key not in self._lanes:
+                variant = plan.variants[index]
+                inputs = tuple(plan.contract.inputs[at] for at in variant.columns)
+                self._lanes[key] = Lane(variant, inputs, plan.contract.outputs, self._rendezvous, self._first_batch)
+        for key in [key for key in self._lanes if key not in wanted]:
+            self._lanes.pop(key).close()
+        self._keeper.want(
+            tuple(
+                WantedHost(
+                    key,
+                    plan.variants[index].version,
+                    plan.variants[index].planned.manifest,
+                    Contract(
+                        tuple(plan.contract.inputs[at] for at in plan.variants[index].columns), plan.contract.outputs
+                    ),
+                )
+                for key, (plan, index) in wanted.items()
+            )
+        )
+
+    def _advance(self) -> None:
+        """Serve and report whatever has become ready."""
+        for endpoint, served in self._served.items():
+            following = served.next
+            if following is not None and self._is_settled(following):
+                if served.serving is not following:
+                    log.info("release.switched", endpoint=endpoint, release=following.release)
+                    served.serving = following
+                if self.can_answer(following):
+                    served.next = None
+                    self._tell(served, following, "serving")
+            if served.loading is not None:
+                self._judge(served, served.loading)
+
+    def _judge(self, served: _Served, plan: Plan) -> None:
+        lanes = [self._lanes[variant.key] for variant in plan.variants]
+        for lane in lanes:
+            if lane.standing.state in {"golden_failed", "load_failed"}:
+                self._tell(served, plan, lane.standing.state, f"{lane.key}: {lane.standing.message}")
+                return
+        if all(lane.is_up for lane in lanes):
+            self._tell(served, plan, "loaded")
+
+    def _is_settled(self, plan: Plan) -> bool:
+        """Whether every host of the plan is up or has failed for good, and one that may answer is up."""
+        lanes = [self._lanes[variant.key] for variant in plan.variants]
+        return self.can_answer(plan) and all(
+            lane.is_up or lane.standing.state in {"golden_failed", "load_failed"} for lane in lanes
+        )
+
+    def _tell(
+        self,
+        served: _Served,
+        plan: Plan,
+        state: Literal["loaded", "golden_failed", "load_failed", "serving"],
+        message: str = "",
+    ) -> None:
+        if (plan.release, state) not in served.told:
+            served.told.add((plan.release, state))
+            self._report(plan.endpoint, plan.release, state, message)
+
+    def begin_again(self) -> None:
+        """Control's numbers begin anew: its next word counts, whatever its number."""
+        for served in self._served.values():
+            served.number = -1
+
+    def report_again(self) -> None:
+        """Control has started anew: say once more how everything stands."""
+        for served in self._served.values():
+            served.told = set()
+            if served.serving is not None and served.next is None:
+                served.next = served.serving
+        self._advance()
+
+    # What the keeper says.
+
+    def _standings(self, standings: tuple[HostStanding, ...]) -> None:
+        for standing in standings:
+            lane = self._lanes.get(standing.key)
+            if lane is None:
+                continue
+            if standing.state == "up":
+                if not (lane.is_up and lane.standing.host == standing.host) and standing.host not in self._connecting:
+                    self._connect(lane, standing)
+            else:
+                lane.stands(standing)
+        self._advance()
+
+    def _connect(self, lane: Lane, standing: HostStanding) -> None:
+        self._connecting.add(standing.host)
+        task = self._loop.create_task(self._open(lane, standing), name=f"link.{standing.key}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _open(self, lane: Lane, standing: HostStanding) -> None:
+        greeted = self._loop.create_future()
+
+        def ready(link: HostLink) -> None:
+            lane.connect(link)
+            greeted.set_result(None)
+            self._advance()
+
+        try:
+            async with asyncio.timeout(_HELLO_WITHIN_S):
+                await HostLink.open(standing, lane, ready)
+                await greeted
+        except (OSError, TimeoutError) as error:  # it died meanwhile: the keeper will say so
+            log.info("host.unreachable", key=standing.key, host=standing.host, error=repr(error))
+        finally:
+            self._connecting.discard(standing.host)
+
+    async def _tidy_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(_TIDY_EVERY_S)
+            for lane in self._lanes.values():
+                lane.tidy()
+                if lane.computing_for_s() > _HUNG_AFTER_S and lane.standing.host:
+                    self._keeper.hung(lane.standing.host)
+
+    async def close(self) -> None:
+        """Stop; requests that are under way have been answered before."""
+        self._tidying.cancel()
+        await asyncio.gather(self._tidying, *self._tasks, return_exceptions=True)
+        for lane in self._lanes.values():
+            lane.close()

@@ -1,0 +1,330 @@
+"""The keeper: owns every host of a machine and no data of any request.
+
+Fronts say which hosts they want; the keeper brings each up (bundle, environment, parent, fork), lets it answer its golden rows and warm
+up, tells the fronts where it listens, notices its end and brings up the next. A front that goes away is waited for: its hosts stay.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import psutil
+import structlog
+
+from muster.runtimes.channel import Channel
+from muster.runtimes.parent import Limits, Parent
+from muster.serving.workers.readiness import GoldenMismatch, PreparedBundle, Preparer, prove
+from muster.serving.workers.roster import (
+    FromFront,
+    HostStanding,
+    Hung,
+    Standings,
+    Wanted,
+    WantedHost,
+    line,
+    read_from_front,
+)
+from muster.vocabulary.errors import MusterError
+
+_LINE_LIMIT = 64 * 1024 * 1024
+_FRONT_GRACE_S = 15.0
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 10.0
+_REFUSED_PAUSE_S = 15.0
+_SETTLED_AFTER_S = 30.0
+_MEMORY_EVERY_S = 0.5
+_STOP_WITHIN_S = 5.0
+_HOST_NICENESS = 5
+log = structlog.get_logger()
+
+#: (pid, kind, of) of every process the keeper owns, itself not included.
+Told = Callable[[list[tuple[int, str, str]]], None]
+
+
+@dataclass(slots=True)
+class _Kept:
+    """One host that is wanted."""
+
+    wanted: WantedHost
+    standing: HostStanding
+    task: asyncio.Task[None] | None = None
+
+
+class Keeper:
+    """Owns the hosts of one machine.
+
+    Args:
+        socket: where it listens for fronts.
+        sockets: short folder for the hosts' own sockets.
+        logs: folder for the hosts' logs.
+        preparer: fetches bundles and environments.
+        memory_bytes: resident memory above which a host is ended; 0: no limit.
+        told: called whenever the list of processes has changed.
+    """
+
+    def __init__(
+        self, *, socket: Path, sockets: Path, logs: Path, preparer: Preparer, memory_bytes: int, told: Told
+    ) -> None:
+        self._socket = socket
+        self._sockets = sockets
+        self._logs = logs
+        self._preparer = preparer
+        self._memory_bytes = memory_bytes
+        # Fronts go first: a host that computes must not keep a reply from leaving.
+        self._limits = Limits(memory_bytes=memory_bytes or None, nice=_HOST_NICENESS)
+        self._told = told
+        self._kept: dict[str, _Kept] = {}
+        self._parents: dict[str, Parent] = {}
+        self._parents_lock = asyncio.Lock()
+        self._wants: dict[str, tuple[WantedHost, ...]] = {}
+        self._gone_since: dict[str, float] = {}
+        self._fronts: set[asyncio.StreamWriter] = set()
+        self._stopping: set[asyncio.Task[None]] = set()
+
+    async def run(self, until: asyncio.Event) -> None:
+        """Keep hosts until the event is set; then end them all."""
+        with contextlib.suppress(FileNotFoundError):
+            self._socket.unlink()
+        server = await asyncio.start_unix_server(self._meet_front, str(self._socket), limit=_LINE_LIMIT)
+        self._socket.chmod(0o600)
+        watching = asyncio.create_task(self._watch_for_ever(), name="keeper.watch")
+        log.info("keeper.started", socket=str(self._socket))
+        try:
+            await until.wait()
+        finally:
+            watching.cancel()
+            server.close()
+            for writer in self._fronts:
+                writer.close()
+            await self._stop_all()
+            with contextlib.suppress(FileNotFoundError):
+                self._socket.unlink()
+            log.info("keeper.stopped")
+
+    # Fronts.
+
+    async def _meet_front(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._fronts.add(writer)
+        front = ""
+        try:
+            self._say(writer)
+            while text := await reader.readline():
+                message: FromFront = read_from_front.decode(text)
+                if isinstance(message, Wanted):
+                    front = message.front
+                    self._gone_since.pop(front, None)
+                    self._wants[front] = message.hosts
+                    self._settle()
+                elif isinstance(message, Hung):
+                    self._end_hung(message.host)
+        except (OSError, ValueError, msgspec.MsgspecError) as error:
+            log.warning("front.link_broken", front=front, error=repr(error))
+        finally:
+            self._fronts.discard(writer)
+            if front:
+                self._gone_since[front] = time.monotonic()
+            writer.close()
+
+    def _say(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(line(Standings(tuple(kept.standing for kept in self._kept.values()))))
+
+    def _say_all(self) -> None:
+        for writer in self._fronts:
+            self._say(writer)
+        self._told([*self._parent_entries(), *self._host_entries()])
+
+    def _stands(self, kept: _Kept, standing: HostStanding) -> None:
+        kept.standing = standing
+        self._say_all()
+
+    def _end_hung(self, host: str) -> None:
+        for kept in self._kept.values():
+            if kept.standing.host == host and kept.standing.state == "up":
+                log.error("host.hung", key=kept.standing.key, host=host, pid=kept.standing.pid)
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    psutil.Process(kept.standing.pid).kill()
+
+    # What is wanted.
+
+    def _settle(self) -> None:
+        """Bring up what is wanted and not kept, stop what is kept and not wanted."""
+        wanted = {host.key: host for hosts in self._wants.values() for host in hosts}
+        for key, kept in list(self._kept.items()):
+            if key not in wanted or wanted[key].manifest != kept.wanted.manifest:
+                del self._kept[key]
+                self._stop_soon(kept)
+        for key, host in wanted.items():
+            if key not in self._kept:
+                kept = _Kept(host, HostStanding(key, "starting"))
+                kept.task = asyncio.create_task(self._keep(kept), name=f"keep.{key}")
+                self._kept[key] = kept
+        self._say_all()
+
+    def _stop_soon(self, kept: _Kept) -> None:
+        task = asyncio.create_task(self._stop(kept), name=f"stop.{kept.wanted.key}")
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
+
+    async def _stop(self, kept: _Kept) -> None:
+        if kept.task is not None:
+            kept.task.cancel()
+            await asyncio.gather(kept.task, return_exceptions=True)
+        await self._drop_idle_parents()
+        self._say_all()
+
+    async def _stop_all(self) -> None:
+        kept, self._kept = list(self._kept.values()), {}
+        await asyncio.gather(*(self._stop(one) for one in kept), *self._stopping, return_exceptions=True)
+        for parent in self._parents.values():
+            await asyncio.to_thread(parent.stop)
+        self._told([])
+
+    # One host's life, again and again.
+
+    async def _keep(self, kept: _Kept) -> None:
+        key = kept.wanted.key
+        restarts = 0
+        pause_s = 0.0
+        while True:
+            began = time.monotonic()
+            try:
+                await self._live_once(kept, restarts)
+            except GoldenMismatch as error:
+                log.error("host.golden_failed", key=key, message=error.message)
+                self._stands(kept, HostStanding(key, "golden_failed", message=error.message, restarts=restarts))
+                pause_s = _REFUSED_PAUSE_S
+            except (MusterError, OSError) as error:
+                log.error("host.not_started", key=key, error=repr(error))
+                self._stands(kept, HostStanding(key, "load_failed", message=_first_lines(error), restarts=restarts))
+                pause_s = _REFUSED_PAUSE_S
+            else:
+                if time.monotonic() - began > _SETTLED_AFTER_S:
+                    pause_s = 0.0
+                self._stands(
+                    kept, HostStanding(key, "down", message="it ended and is started again", restarts=restarts)
+                )
+            restarts += 1
+            if pause_s:
+                await asyncio.sleep(pause_s)
+            pause_s = min(max(_FIRST_PAUSE_S, pause_s * 2), _LONGEST_PAUSE_S)
+
+    async def _live_once(self, kept: _Kept, restarts: int) -> None:
+        """Bring a host up, tell the fronts, return when it has ended."""
+        key = kept.wanted.key
+        prepared = await asyncio.to_thread(self._preparer.prepare, kept.wanted)
+        parent = await self._parent_for(prepared)
+        await asyncio.to_thread(parent.load, kept.wanted.manifest, prepared.order)
+        host = f"h{secrets.token_hex(8)}"
+        socket = self._sockets / f"{host}.sock"
+        pid = await asyncio.to_thread(parent.fork, kept.wanted.manifest, host, socket, limits=self._limits)
+        process = psutil.Process(pid)
+        try:
+            hello = await asyncio.to_thread(prove, socket, prepared)
+            reader, writer = await asyncio.open_unix_connection(str(socket))
+            log.info("host.up", key=key, host=host, pid=pid, restarts=restarts)
+            self._stands(
+                kept,
+                HostStanding(
+                    key, "up", host=host, socket=str(socket), pid=pid, environment=prepared.environment.id,
+                    cpu=hello.cpu, threads=hello.threads, restarts=restarts,
+                ),
+            )  # fmt: skip
+            try:
+                while await reader.read(65536):  # it says hello to everybody who connects
+                    pass
+            finally:
+                writer.close()
+            log.warning("host.ended", key=key, host=host, pid=pid)
+        finally:
+            await asyncio.to_thread(_end, process, socket)
+            with contextlib.suppress(FileNotFoundError):
+                socket.unlink()
+
+    async def _parent_for(self, prepared: PreparedBundle) -> Parent:
+        environment = prepared.environment
+        async with self._parents_lock:
+            parent = self._parents.get(environment.id)
+            if parent is None:
+                parent = await asyncio.to_thread(
+                    Parent, environment.python, environment.id, self._logs / f"hosts-{environment.id[7:19]}.log"
+                )
+                self._parents[environment.id] = parent
+                log.info("parent.started", environment=environment.id, pid=parent.pid)
+            return parent
+
+    async def _drop_idle_parents(self) -> None:
+        async with self._parents_lock:
+            used = {kept.standing.environment for kept in self._kept.values() if kept.standing.environment}
+            if any(not kept.standing.environment for kept in self._kept.values()):
+                return  # one that is being brought up may be about to use any of them
+            for environment in [environment for environment in self._parents if environment not in used]:
+                await asyncio.to_thread(self._parents.pop(environment).stop)
+
+    # Watching.
+
+    async def _watch_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(_MEMORY_EVERY_S)
+            self._forget_fronts()
+            if self._memory_bytes:
+                self._limit_memory()
+
+    def _forget_fronts(self) -> None:
+        """Drop what a front wanted that has been away for longer than a restart takes."""
+        now = time.monotonic()
+        gone = [front for front, since in self._gone_since.items() if now - since > _FRONT_GRACE_S]
+        for front in gone:
+            del self._gone_since[front]
+            self._wants.pop(front, None)
+        if gone:
+            self._settle()
+
+    def _limit_memory(self) -> None:
+        for kept in self._kept.values():
+            standing = kept.standing
+            if standing.state != "up":
+                continue
+            with contextlib.suppress(psutil.Error):
+                process = psutil.Process(standing.pid)
+                resident = process.memory_info().rss
+                if resident > self._memory_bytes:
+                    log.error(
+                        "host.memory_exceeded",
+                        key=standing.key,
+                        pid=standing.pid,
+                        resident=resident,
+                        limit=self._memory_bytes,
+                    )
+                    process.kill()
+
+    def _parent_entries(self) -> Iterable[tuple[int, str, str]]:
+        return [
+            (parent.pid, "parent", environment)
+            for environment, parent in self._parents.items()
+            if parent.pid is not None
+        ]
+
+    def _host_entries(self) -> Iterable[tuple[int, str, str]]:
+        return [
+            (kept.standing.pid, "host", kept.standing.key)
+            for kept in self._kept.values()
+            if kept.standing.state == "up"
+        ]
+
+
+def _end(process: psutil.Process, socket: Path) -> None:
+    """Let a host finish what it has received, then end it for good; psutil sees to it that a pid is not somebody else's by now."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        if process.is_running():
+            with contextlib.suppress(MusterError), Channel(socket, _STOP_WITHIN_S) as channel:
+                channel.stop()
+            process.kill()
+
+
+def _first_lines(error: BaseException, most: int = 1500) -> str:
+    return str(error)[:most]

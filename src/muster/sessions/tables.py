@@ -1,0 +1,33 @@
+"""Where sessions and their lines of progress are kept."""
+
+import sqlalchemy as sa
+
+from muster.storage.schema import METADATA, name_column, time_column
+
+sessions = sa.Table(
+    "sessions",
+    METADATA,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("subject", sa.String(200), nullable=False),
+    name_column("project"),
+    sa.Column("state", sa.String(16), nullable=False),
+    name_column("requested_by"),
+    time_column("created_at"),
+    time_column("started_at", nullable=True),
+    time_column("finished_at", nullable=True),
+    sa.Column("executor", sa.String(200), nullable=True),
+    time_column("heartbeat_at", nullable=True),
+    sa.Column("result", sa.Text, nullable=True),  # JSON
+    sa.Index(None, "state", "created_at"),
+    sa.Index(None, "project", "kind", "subject"),
+)
+
+session_lines = sa.Table(
+    "session_lines",
+    METADATA,
+    sa.Column("session", sa.String(40), sa.ForeignKey("sessions.id"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    time_column("at"),
+    sa.Column("text", sa.Text, nullable=False),
+)

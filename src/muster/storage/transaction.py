@@ -1,0 +1,211 @@
+"""Transactions: the only way to the database.
+
+A write transaction on SQLite begins IMMEDIATE, so that two writers queue instead of failing half-way; on PostgreSQL it
+is READ COMMITTED, with row locks where a store asks for them and named locks (`Transaction.lock`) where an order must
+be kept. A read transaction sees one state of the database on both. What must happen only after the commit (telling
+followers, writing the audit head) is handed to `after_commit`.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+import structlog
+from sqlalchemy import exc, pool
+
+from muster.storage.errors import DatabaseDamaged, DatabaseUnavailable, SchemaMismatch, WriteConflict
+from muster.vocabulary.errors import MusterError
+
+_SQLITE_BUSY_MS = 15_000
+_LOG = structlog.get_logger(__name__)
+
+
+class Transaction:
+    """One unit of work; made by `Database`, used by stores, never kept."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+        self._afterwards: list[Callable[[], None]] = []
+
+    @property
+    def connection(self) -> sa.Connection:
+        """For migrations only."""
+        return self._connection
+
+    @property
+    def is_postgresql(self) -> bool:
+        """Whether PostgreSQL answers; for the few statements that differ."""
+        return self._connection.dialect.name == "postgresql"
+
+    def execute(self, statement: sa.Executable, parameters: Any = None) -> sa.CursorResult[Any]:
+        """Run a statement."""
+        return self._connection.execute(statement, parameters)
+
+    def lock(self, *name: str) -> None:
+        """Hold the lock of this name until the transaction ends; waits for whoever holds it.
+
+        On SQLite a write transaction holds the only write lock there is already.
+        """
+        if self.is_postgresql:
+            key = int.from_bytes(hashlib.sha256("\0".join(name).encode()).digest()[:8], "big", signed=True)
+            self._connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.cast(key, sa.BigInteger))))
+
+    def after_commit(self, deed: Callable[[], None]) -> None:
+        """Do this once the transaction is committed; it is forgotten when the transaction fails."""
+        self._afterwards.append(deed)
+
+    def run_afterwards(self) -> None:
+        """Do what was handed to `after_commit`, in order."""
+        for deed in self._afterwards:
+            try:
+                deed()
+            except Exception:  # noqa: BLE001 - the change is kept: its caller must not be told that it failed
+                _LOG.exception("transaction.afterwards-failed", deed=repr(deed))
+
+
+class Database:
+    """A SQLite file or a PostgreSQL database.
+
+    Args:
+        url: `sqlite:///path` or `postgresql://user:password@host/name` (the driver is pg8000).
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._engine = _engine(url)
+
+    @property
+    def engine(self) -> sa.Engine:
+        """For migrations only."""
+        return self._engine
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """A transaction that sees one state of the database and changes nothing.
+
+        Raises:
+            DatabaseUnavailable: the database is gone.
+        """
+        with _named_errors(), self._engine.connect() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN")
+            else:
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            try:
+                yield Transaction(connection)
+            finally:
+                connection.rollback()
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """A transaction that is committed when the block ends well, and leaves no trace otherwise.
+
+        Raises:
+            WriteConflict: a change that came first does not go with this one.
+            DatabaseUnavailable: the database is gone, locked for too long, or its disk is full.
+        """
+        with _named_errors(), self._engine.connect() as connection:
+            if connection.dialect.name == "sqlite":
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            transaction = Transaction(connection)
+            try:
+                yield transaction
+            except BaseException:
+                connection.rollback()
+                raise
+            connection.commit()
+        transaction.run_afterwards()
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._engine.dispose()
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    try:
+        yield
+    except exc.TimeoutError as error:
+        raise DatabaseUnavailable("no connection to the database became free in time") from error
+    except exc.DBAPIError as error:
+        named = _named(error)
+        if named is None:
+            raise
+        raise named from error
+
+
+def _named(error: exc.DBAPIError) -> MusterError | None:
+    """What the driver's error means; None for one that is a mistake in Muster's own statements."""
+    name = getattr(error.orig, "sqlite_errorname", None)
+    if name is not None:
+        return _named_sqlite(str(name), str(error.orig))
+    told = error.orig.args[0] if error.orig is not None and error.orig.args else None
+    if isinstance(
+        told, dict
+    ):  # pg8000 hands on the fields of the server's ErrorResponse: C is the SQLSTATE, M the message
+        return _named_postgresql(str(told.get("C")), str(told.get("M")))
+    if isinstance(error, exc.InterfaceError | exc.OperationalError):
+        return DatabaseUnavailable(f"the database cannot be reached: {error.orig}")
+    return None
+
+
+def _named_sqlite(name: str, message: str) -> MusterError | None:
+    match name.removeprefix("SQLITE_"):
+        case "CONSTRAINT_UNIQUE" | "CONSTRAINT_PRIMARYKEY" | "CONSTRAINT_FOREIGNKEY":
+            return WriteConflict(f"another change came first: {message}")
+        case "CORRUPT" | "NOTADB":
+            return DatabaseDamaged(f"the database file cannot be read: {message}")
+        case "ERROR" if message.startswith(("no such table", "no such column")):
+            return SchemaMismatch(f"the database holds another schema: {message}")
+        case code if code.startswith(("BUSY", "LOCKED", "FULL", "IOERR", "CANTOPEN", "READONLY", "PROTOCOL")):
+            return DatabaseUnavailable(f"the database did not do it: {message}")
+    return None
+
+
+#: SQLSTATE codes and classes (first two characters), with what they mean to a caller.
+_MEANINGS: dict[str, tuple[type[MusterError], str]] = {
+    "23505": (WriteConflict, "another change came first"),  # unique_violation
+    "23503": (WriteConflict, "another change came first"),  # foreign_key_violation
+    "40001": (WriteConflict, "two changes met"),  # serialization_failure
+    "40P01": (WriteConflict, "two changes met"),  # deadlock_detected
+    "42P01": (SchemaMismatch, "the database holds another schema"),  # undefined_table
+    "42703": (SchemaMismatch, "the database holds another schema"),  # undefined_column
+    "XX001": (DatabaseDamaged, "the database cannot be read"),  # data_corrupted
+    "XX002": (DatabaseDamaged, "the database cannot be read"),  # index_corrupted
+    "25006": (DatabaseUnavailable, "the database accepts no writes"),  # read_only_sql_transaction
+    "55P03": (DatabaseUnavailable, "the database is locked"),  # lock_not_available
+    "3D000": (DatabaseUnavailable, "the database does not exist"),  # invalid_catalog_name
+    "42501": (DatabaseUnavailable, "the database's user lacks a privilege"),  # insufficient_privilege
+    "08": (DatabaseUnavailable, "the database cannot be reached"),  # connection_exception
+    "28": (DatabaseUnavailable, "the database refused the login"),  # invalid_authorization_specification
+    "53": (DatabaseUnavailable, "the database is out of resources"),  # disk full, out of memory, too many connections
+    "57": (DatabaseUnavailable, "the database was interrupted"),  # shutdown, cancelled statement
+    "58": (DatabaseUnavailable, "the database met an error of its system"),  # io_error
+}
+
+
+def _named_postgresql(state: str, message: str) -> MusterError | None:
+    meaning = _MEANINGS.get(state) or _MEANINGS.get(state[:2])
+    return meaning and meaning[0](f"{meaning[1]}: {message}")
+
+
+def _engine(url: str) -> sa.Engine:
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        return sa.create_engine(
+            parsed.set(drivername="postgresql+pg8000"), pool_size=8, max_overflow=8, pool_pre_ping=True
+        )
+    engine = sa.create_engine(
+        parsed, poolclass=pool.QueuePool, connect_args={"check_same_thread": False, "timeout": _SQLITE_BUSY_MS / 1000}
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _prepare(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
+        # First the patience: two processes that open a new file at once both want to switch it to WAL.
+        for pragma in (f"busy_timeout={_SQLITE_BUSY_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine

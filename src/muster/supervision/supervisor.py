@@ -1,0 +1,222 @@
+"""The supervisor: starts the parts of a factory, starts each again when it ends, ends them all in order.
+
+It holds the listening sockets, so that a part that is started again misses no connection: the kernel keeps them waiting.
+"""
+
+import contextlib
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+from muster.supervision import state
+from muster.supervision.errors import AddressUnusable, AlreadyUp, PartKeepsEnding, PortInUse
+
+_POLL_S = 0.05
+_SETTLED_AFTER_S = 10.0
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 5.0
+_GIVE_UP_AFTER = 5
+_END_WITHIN_S = 20.0
+_BACKLOG = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One process to be kept running."""
+
+    kind: str
+    of: str
+    arguments: Sequence[str]
+    """After `python -m muster.bootstrap.process`."""
+    listener: socket.socket | None = None
+    """A listening socket it serves; handed over as `--listen-fd`."""
+    log: Path
+
+    @property
+    def name(self) -> str:
+        """For its log and for people."""
+        return self.log.stem
+
+
+@dataclass(slots=True)
+class _Kept:
+    part: Part
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    quick_ends: int = 0
+    start_at: float = 0.0
+    lifeline: int = field(default=-1)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        PortInUse: another program has it.
+        AddressUnusable: it cannot be had.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise PortInUse(f"port {port} on {host} is in use by another program", host=host, port=port) from error
+        raise AddressUnusable(f"{host}:{port} cannot be listened on: {error.strerror}", host=host, port=port) from error
+    return listener
+
+
+class Supervisor:
+    """Keeps the parts of one factory running.
+
+    Args:
+        folder: where the lock and the list of processes lie (`HOME/run`).
+        of: the home, for `muster ps`.
+
+    Raises:
+        AlreadyUp: another one has the lock.
+        OSError: the folder cannot be written.
+    """
+
+    def __init__(self, folder: Path, *, of: str) -> None:
+        self._folder = folder
+        self._of = of
+        self._control = ""
+        self._scoring = ""
+        self._kept: list[_Kept] = []
+        self._ending = False
+        lock = state.lock(folder)
+        if lock is None:
+            raise AlreadyUp(f"a factory runs on {of} already", home=of)
+        self._lock = lock
+
+    def answers_at(self, *, control: str, scoring: str) -> None:
+        """Where the factory answers, for whoever asks the home."""
+        self._control = control
+        self._scoring = scoring
+
+    def run(self, parts: Sequence[Part], *, is_ready: Callable[[], bool], on_ready: Callable[[], None]) -> int:
+        """Keep the parts running until SIGTERM or SIGINT.
+
+        Args:
+            parts: in the order to start them; they are ended in the opposite order.
+            is_ready: asked now and then until it says yes.
+            on_ready: called once, then.
+
+        Raises:
+            PartKeepsEnding: one of them does not stay up from the start; all others have been ended.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._end)
+        self._kept = [_Kept(part) for part in parts]
+        ready = False
+        ask_again_at = 0.0
+        try:
+            while not self._ending:
+                self._tend(gives_up=not ready)
+                if not ready and time.monotonic() >= ask_again_at:
+                    ready = is_ready()
+                    ask_again_at = time.monotonic() + 2 * _POLL_S
+                    if ready:
+                        on_ready()
+                time.sleep(_POLL_S)
+        finally:
+            self._end_all()
+            state.write_list(self._folder, "supervisor", state.ProcessList(()))
+            os.close(self._lock)
+        return 0
+
+    def _end(self, _number: int, _frame: FrameType | None) -> None:
+        self._ending = True
+
+    def _tend(self, *, gives_up: bool) -> None:
+        changed = False
+        for kept in self._kept:
+            now = time.monotonic()
+            if kept.process is not None:
+                if kept.process.poll() is None:
+                    continue
+                self._note_end(kept, now, gives_up=gives_up)
+                changed = True
+            if now >= kept.start_at:
+                self._start(kept)
+                changed = True
+        if changed:
+            self._write_list()
+
+    def _note_end(self, kept: _Kept, now: float, *, gives_up: bool) -> None:
+        assert kept.process is not None
+        code = kept.process.returncode
+        kept.process = None
+        os.close(kept.lifeline)
+        kept.quick_ends = kept.quick_ends + 1 if now - kept.started_at < _SETTLED_AFTER_S else 0
+        pause_s = 0.0 if kept.quick_ends <= 1 else min(_FIRST_PAUSE_S * 2**kept.quick_ends, _LONGEST_PAUSE_S)
+        kept.start_at = now + pause_s
+        with kept.part.log.open("ab") as log:
+            log.write(
+                f'{{"event":"part.ended","process":"supervisor","part":"{kept.part.name}","code":{code}}}\n'.encode()
+            )
+        if gives_up and kept.quick_ends >= _GIVE_UP_AFTER:
+            raise PartKeepsEnding(
+                f"{kept.part.name} ended {kept.quick_ends} times at its start, last with code {code}:\n{_tail(kept.part.log)}",
+                part=kept.part.name,
+            )
+
+    def _start(self, kept: _Kept) -> None:
+        part = kept.part
+        read_end, kept.lifeline = os.pipe()
+        arguments = [sys.executable, "-m", "muster.bootstrap.process", *part.arguments, "--lifeline-fd", str(read_end)]
+        passed = [read_end]
+        if part.listener is not None:
+            arguments += ["--listen-fd", str(part.listener.fileno())]
+            passed.append(part.listener.fileno())
+        with part.log.open("ab") as log:
+            kept.process = subprocess.Popen(
+                arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=passed, start_new_session=True
+            )
+        os.close(read_end)
+        kept.started_at = time.monotonic()
+
+    def _write_list(self) -> None:
+        own = state.ProcessEntry(os.getpid(), "supervisor", self._of)
+        others = [
+            state.ProcessEntry(kept.process.pid, kept.part.kind, kept.part.of)
+            for kept in self._kept
+            if kept.process is not None
+        ]
+        state.write_list(
+            self._folder, "supervisor", state.ProcessList((own, *others), control=self._control, scoring=self._scoring)
+        )
+
+    def _end_all(self) -> None:
+        """Fronts drain while their hosts still run; control goes last, so that nobody misses it."""
+        for kept in reversed(self._kept):
+            process = kept.process
+            if process is None:
+                continue
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                process.wait(_END_WITHIN_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            os.close(kept.lifeline)
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    try:
+        return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""

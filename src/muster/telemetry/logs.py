@@ -1,0 +1,33 @@
+"""Logs as JSON lines on stderr: the event in past tense, facts as fields, the process's name bound once."""
+
+import logging
+import sys
+
+import structlog
+
+
+def set_up_logs(process: str, *, level: int = logging.INFO) -> None:
+    """Send this process's logs to stderr, one JSON object per line.
+
+    Args:
+        process: its kind and number, `front-0`.
+        level: events below it are left out.
+    """
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(process=process)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processor=structlog.processors.JSONRenderer())
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)

@@ -1,0 +1,91 @@
+"""The lives of a version, a release and a session, as tables of legal moves."""
+
+from enum import StrEnum
+
+
+class VersionState(StrEnum):
+    """Where a version is in its life."""
+
+    REGISTERED = "registered"
+    CERTIFIED = "certified"
+    ACCEPTED = "accepted"
+    RETIRED = "retired"
+    BANNED = "banned"
+
+
+#: What may follow what. A version that is `retired` or `banned` never comes back: register a new one.
+VERSION_MOVES: dict[VersionState, frozenset[VersionState]] = {
+    VersionState.REGISTERED: frozenset({VersionState.CERTIFIED, VersionState.BANNED}),
+    VersionState.CERTIFIED: frozenset({VersionState.ACCEPTED, VersionState.RETIRED, VersionState.BANNED}),
+    VersionState.ACCEPTED: frozenset({VersionState.RETIRED, VersionState.BANNED}),
+    VersionState.RETIRED: frozenset({VersionState.BANNED}),
+    VersionState.BANNED: frozenset(),
+}
+
+
+class ReleaseState(StrEnum):
+    """Where a release is in its life; which one is current is a history of pointers, not a state."""
+
+    PROPOSED = "proposed"
+    APPROVED = "approved"
+    LIVE = "live"
+    SUPERSEDED = "superseded"
+    REJECTED = "rejected"
+    WITHDRAWN = "withdrawn"
+    FAILED = "failed"
+
+
+#: `superseded → live` is what a roll back does: an earlier release becomes current again.
+RELEASE_MOVES: dict[ReleaseState, frozenset[ReleaseState]] = {
+    ReleaseState.PROPOSED: frozenset({ReleaseState.APPROVED, ReleaseState.REJECTED, ReleaseState.WITHDRAWN}),
+    ReleaseState.APPROVED: frozenset({ReleaseState.LIVE, ReleaseState.FAILED, ReleaseState.WITHDRAWN}),
+    ReleaseState.LIVE: frozenset({ReleaseState.SUPERSEDED}),
+    ReleaseState.SUPERSEDED: frozenset({ReleaseState.LIVE}),
+    ReleaseState.REJECTED: frozenset(),
+    ReleaseState.WITHDRAWN: frozenset(),
+    ReleaseState.FAILED: frozenset(),
+}
+
+
+class SessionState(StrEnum):
+    """Where a session (one execution of long work) is in its life."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PASSED = "passed"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+SESSION_MOVES: dict[SessionState, frozenset[SessionState]] = {
+    SessionState.QUEUED: frozenset({SessionState.RUNNING, SessionState.INTERRUPTED}),
+    SessionState.RUNNING: frozenset({SessionState.PASSED, SessionState.FAILED, SessionState.INTERRUPTED}),
+    SessionState.PASSED: frozenset(),
+    SessionState.FAILED: frozenset(),
+    SessionState.INTERRUPTED: frozenset(),
+}
+
+
+class Role(StrEnum):
+    """What a variant is for in a release."""
+
+    CHAMPION = "champion"
+    CHALLENGER = "challenger"
+    CANARY = "canary"
+
+
+class Reason(StrEnum):
+    """Why an answer is the one that was given."""
+
+    CHAMPION = "champion"
+    """The first variant of the order answered within its patience."""
+    FALLBACK_LATE = "fallback_late"
+    """A later variant of the order answered; those before it had not answered within their patience."""
+    FALLBACK_ERROR = "fallback_error"
+    """A later variant of the order answered; one before it failed."""
+    FORCED = "forced"
+    """A version was asked for directly, with the right to do so."""
+    DEFAULT = "default"
+    """No variant of the order answered in time: the release's default answer."""
+    NONE = "none"
+    """No variant answered in time and the release has no default answer: the caller got an error."""

@@ -1,0 +1,592 @@
+"""Documents of the control API, `/api/v1`: what callers send (`…Order`) and what they are answered.
+
+Answers are also what the Python client returns and what the CLI prints with `--json`: one set of names for all doors.
+Orders refuse unknown fields, so that a misspelt option is an error; answers do not, so that an older client goes on
+working when a field is added. In answers a field that may be empty is still there, as null; only `solo` is left out
+where it is false.
+"""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from muster.vocabulary.states import ReleaseState, Role, SessionState, VersionState
+from muster.wire.contracts import Contract
+from muster.wire.plans import RequestLimits, ServingPlan
+
+#: Why somebody did something; no gate is passed without it. No control characters but tab and line breaks.
+ReasonText = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=4000, pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$")
+]
+#: A version as people write it: `churn:3`.
+VersionText = Annotated[str, msgspec.Meta(max_length=80, pattern=r"^[a-z][a-z0-9-]{0,62}:[1-9][0-9]{0,8}$")]
+#: A name of a project, model, endpoint or user.
+NameText = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+#: A role that a user may have.
+RoleText = Literal["viewer", "scientist", "approver", "operator", "admin", "consumer", "front"]
+#: An endpoint, or `*` for all of them.
+EndpointPattern = Annotated[str, msgspec.Meta(pattern=r"^(\*|[a-z][a-z0-9-]{0,62})$")]
+#: A moment, RFC 3339 with its offset: `2027-01-01T00:00:00Z`.
+MomentText = Annotated[
+    str, msgspec.Meta(max_length=40, pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$")
+]
+#: The number of a release.
+ReleaseNumber = Annotated[int, msgspec.Meta(ge=1, le=999_999_999)]
+#: A duration in milliseconds.
+Milliseconds = Annotated[float, msgspec.Meta(gt=0, le=3_600_000)]
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What somebody wants done."""
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What the factory says."""
+
+    solo: bool = False
+    """True in a factory for one person: its gates are passed without a second one."""
+
+
+# --- orders ---------------------------------------------------------------------------------------------------------
+
+
+class ReasonOrder(Order, frozen=True, kw_only=True):
+    """Do it, and keep this reason."""
+
+    reason: ReasonText
+
+
+class UserOrder(Order, frozen=True, kw_only=True):
+    """A new user, or a service account of an application."""
+
+    name: NameText
+    role: RoleText
+    endpoints: tuple[EndpointPattern, ...] = ("*",)
+    """Endpoints that the user may score at, where the role may score; `*` means all."""
+    expires: MomentText | None = None
+    """When the token ends; null: never."""
+
+
+class RoleOrder(Order, frozen=True, kw_only=True):
+    """Another role for a user."""
+
+    role: RoleText
+    endpoints: tuple[EndpointPattern, ...] = ("*",)
+    """Endpoints that the user may score at, where the role may score; `*` means all."""
+
+
+class TokenOrder(Order, frozen=True, kw_only=True):
+    """A further token."""
+
+    expires: MomentText | None = None
+    """When it ends; null: never."""
+
+
+class ProposalOrder(Order, frozen=True, kw_only=True):
+    """A release as somebody wants it."""
+
+    champion: VersionText
+    challengers: tuple[VersionText, ...] = ()
+    canaries: tuple[VersionText, ...] = ()
+    order: tuple[VersionText, ...] | None = None
+    """Which version's answer is preferred, first to last; null: the champion, then the canaries."""
+    deadline_ms: Milliseconds | None = None
+    """Within which every request is answered; null: 100 ms."""
+    patience_ms: Milliseconds | None = None
+    """How long the preferred versions are waited for before a later one will do; null: 60 % of the deadline."""
+    default: dict[str, Any] | None = None
+    """One value per output, given when no version answers in time; null: such requests get an error."""
+    archive_level: Literal["sync", "group", "async"] = "group"
+    limits: RequestLimits | None = None
+    """What one request may ask at most; null: the defaults."""
+    reason: ReasonText
+
+
+class ApprovalOrder(Order, frozen=True, kw_only=True):
+    """Pass a release at its gate."""
+
+    reason: ReasonText
+    wait_s: Annotated[float, msgspec.Meta(ge=0, le=120)] = 0
+    """How long the answer may wait for the release to be live; 0: answer at once."""
+
+
+class RollbackOrder(Order, frozen=True, kw_only=True):
+    """Make an earlier release current again."""
+
+    to: ReleaseNumber | None = None
+    """Which; null: what was current before."""
+    reason: ReasonText
+
+
+# --- the factory, its people ----------------------------------------------------------------------------------------
+
+
+class Health(Answer, frozen=True, kw_only=True):
+    """That control runs, and what it is."""
+
+    status: Literal["ok"]
+    factory: str
+    """The factory's id, fixed when it was made."""
+    version: str
+    """Of Muster."""
+    scoring_url: str | None
+    """Where this factory's own front takes requests; null when it has none."""
+
+
+class Identity(Answer, frozen=True, kw_only=True):
+    """Who the token says the caller is."""
+
+    name: str
+    roles: dict[str, str]
+    """Role per project; `*` stands for all projects."""
+    token_id: str
+
+
+class Token(msgspec.Struct, frozen=True, kw_only=True):
+    """A token, without its text: that is shown once and never stored."""
+
+    token_id: str
+    created_at: str
+    expires_at: str | None
+
+
+class User(Answer, frozen=True, kw_only=True):
+    """Somebody who may do something in a project."""
+
+    name: str
+    role: str
+    endpoints: tuple[str, ...]
+    """Where the user may score, if the role may; `*` means everywhere."""
+    created_at: str
+    tokens: tuple[Token, ...]
+    """Those that are good now."""
+
+
+class Users(Answer, frozen=True, kw_only=True):
+    """Everybody in a project, by name."""
+
+    users: tuple[User, ...]
+
+
+class NewUser(Answer, frozen=True, kw_only=True):
+    """A user with a new token, which is shown this once."""
+
+    name: str
+    role: str
+    token: str | None
+    """Null for a user of another project who has joined this one: the tokens given there are good here."""
+    token_id: str | None
+
+
+class Granted(Answer, frozen=True, kw_only=True):
+    """The role that a user has from now on."""
+
+    name: str
+    role: str
+    endpoints: tuple[str, ...]
+
+
+class Revoked(Answer, frozen=True, kw_only=True):
+    """Tokens that open nothing any more."""
+
+    user: str
+    token_ids: tuple[str, ...]
+    """Those that ended just now; none, if they had ended before."""
+
+
+# --- models and versions --------------------------------------------------------------------------------------------
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """One check of a certification."""
+
+    name: str
+    passed: bool
+    figure: float | int | str | bool | None
+    """What was found."""
+    limit: float | int | str | bool | None
+    """What was asked for."""
+    detail: str = ""
+
+
+class Certificate(msgspec.Struct, frozen=True, kw_only=True):
+    """The evidence of one certification that passed."""
+
+    session: str
+    environment: str
+    hardware: str
+    requested_by: str
+    at: str
+    checks: tuple[Check, ...]
+
+
+class VersionSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A version, in a list."""
+
+    version: str
+    number: int
+    state: VersionState
+    digest: str
+    registered_by: str
+    registered_at: str
+
+
+class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A model, in a list."""
+
+    name: str
+    project: str
+    versions: int
+    latest: VersionSummary | None
+
+
+class Models(Answer, frozen=True, kw_only=True):
+    """The models of a project, by name."""
+
+    models: tuple[ModelSummary, ...]
+
+
+class Model(Answer, frozen=True, kw_only=True):
+    """A model and its versions, the newest first."""
+
+    name: str
+    project: str
+    created_by: str
+    created_at: str
+    versions: tuple[VersionSummary, ...]
+
+
+class Versions(Answer, frozen=True, kw_only=True):
+    """The versions of a model, the newest first."""
+
+    versions: tuple[VersionSummary, ...]
+
+
+class BundleFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of a bundle."""
+
+    path: str
+    digest: str
+    size: int
+    uri: str | None = None
+    """Where it lies, for a file that is named and not carried."""
+
+
+class Version(Answer, frozen=True, kw_only=True):
+    """A version: what it is, where it is in its life, and what it takes and gives."""
+
+    model: str
+    version: str
+    number: int
+    digest: str
+    state: VersionState
+    project: str
+    registered_by: str
+    registered_at: str
+    description: str
+    owners: tuple[str, ...]
+    authors: tuple[str, ...]
+    tags: dict[str, str]
+    contract: Contract
+    files: tuple[BundleFile, ...]
+    certificate: Certificate | None
+    releases: tuple[str, ...]
+    """Releases that name it, like `churn 2`."""
+
+
+class Manifest(Answer, frozen=True, kw_only=True):
+    """A version's manifest: its canonical bytes are the version's identity."""
+
+    version: str
+    digest: str
+    manifest: dict[str, Any]
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that is not alike in two versions; null: not there at all."""
+
+    what: str
+    before: Any
+    after: Any
+
+
+class VersionDiff(Answer, frozen=True, kw_only=True):
+    """How a version differs from an earlier one."""
+
+    before: str
+    after: str
+    same: bool
+    files: tuple[Difference, ...]
+    contract: tuple[Difference, ...]
+    packages: tuple[Difference, ...]
+    declared: tuple[Difference, ...]
+    """What `muster.toml` says besides: owners, runtime, tags and so on."""
+
+
+# --- sessions -------------------------------------------------------------------------------------------------------
+
+
+class Session(Answer, frozen=True, kw_only=True):
+    """One execution of long work: a certification or a replay."""
+
+    id: str
+    kind: str
+    subject: str
+    state: SessionState
+    requested_by: str
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    progress: tuple[str, ...]
+    """What it has said so far, one line each."""
+    result: dict[str, Any] | None
+    """What came of it, once it is `passed` or `failed`."""
+
+
+class Certification(Answer, frozen=True, kw_only=True):
+    """What came of a certification."""
+
+    version: str
+    passed: bool
+    checks: tuple[Check, ...]
+    session: str
+    state: SessionState
+
+
+class Replay(Answer, frozen=True, kw_only=True):
+    """What came of computing a past request again."""
+
+    request_id: str
+    identical: bool
+    """Every answer is the recorded one, bit for bit."""
+    differences: tuple[Any, ...]
+    session: str
+    state: SessionState
+    variants: tuple[Any, ...] = ()
+    """Per variant: identical or not, the largest deviation, and what else was not alike."""
+
+
+# --- endpoints and releases -----------------------------------------------------------------------------------------
+
+
+class Variant(msgspec.Struct, frozen=True, kw_only=True):
+    """A version in a role."""
+
+    version: str
+    role: Role
+
+
+class Release(Answer, frozen=True, kw_only=True):
+    """A release: who is in it, where it is in its life, and why."""
+
+    endpoint: str
+    release: int
+    state: ReleaseState
+    current: bool
+    project: str
+    variants: tuple[Variant, ...]
+    order: tuple[str, ...]
+    deadline_ms: float
+    patience_ms: tuple[float, ...]
+    default: dict[str, Any] | None
+    proposed_by: str
+    proposed_at: str
+    reason: str
+    decided_by: str | None
+    """Who approved, rejected or withdrew it."""
+    decided_at: str | None
+    decision_reason: str | None
+    live_at: str | None
+    failure: str | None
+    """Why it is `failed`."""
+    plan_digest: str
+    plan: ServingPlan | None = None
+    """Left out of lists."""
+
+
+class Releases(Answer, frozen=True, kw_only=True):
+    """The releases of an endpoint, the newest first."""
+
+    endpoint: str
+    current: int | None
+    releases: tuple[Release, ...]
+
+
+class EndpointSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """An endpoint, in a list."""
+
+    name: str
+    project: str
+    current: int | None
+    """The release that answers; null: none yet."""
+    champion: str | None
+    releases: int
+
+
+class WasCurrent(msgspec.Struct, frozen=True, kw_only=True):
+    """That a release became current."""
+
+    release: int
+    at: str
+    by: str
+    cause: str
+    """`went-live` or `rolled-back`."""
+
+
+class Endpoint(Answer, frozen=True, kw_only=True):
+    """What consumers call, and what was current there when, the newest first."""
+
+    name: str
+    project: str
+    created_by: str
+    created_at: str
+    current: int | None
+    champion: str | None
+    releases: int
+    history: tuple[WasCurrent, ...]
+
+
+class Endpoints(Answer, frozen=True, kw_only=True):
+    """The endpoints of a project, by name."""
+
+    endpoints: tuple[EndpointSummary, ...]
+
+
+class Front(msgspec.Struct, frozen=True, kw_only=True):
+    """A front that is connected."""
+
+    name: str
+    number: int
+    """The highest publication that it is known to have; 0: it has not asked since control started."""
+    silent_s: float
+    """Since it was last heard of, seconds."""
+
+
+class Fronts(Answer, frozen=True, kw_only=True):
+    """The fronts that are connected now, by name."""
+
+    fronts: tuple[Front, ...]
+
+
+class RolledBack(Answer, frozen=True, kw_only=True, rename={"from_release": "from"}):
+    """A roll back that every connected front has acknowledged."""
+
+    endpoint: str
+    from_release: int
+    to: int
+    effective_ms: float
+    """From control's receiving it to the last connected front's acknowledgement."""
+    fronts: int
+    """How many fronts acknowledged it; 0: none is connected, it holds for whichever comes."""
+
+
+# --- what happened --------------------------------------------------------------------------------------------------
+
+
+class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A past request, in a list."""
+
+    request_id: str
+    at: str
+    endpoint: str
+    release: int
+    consumer: str
+    rows: int
+    reason: str
+    variants: tuple[str, ...]
+    """Versions that gave the answer, `default` for the default answer."""
+    elapsed_ms: float
+    client_id: str | None
+
+
+class Requests(Answer, frozen=True, kw_only=True):
+    """The last requests of an endpoint, the newest first."""
+
+    endpoint: str
+    requests: tuple[RequestSummary, ...]
+
+
+class RequestAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What one variant did with a request."""
+
+    version: str
+    role: str
+    status: str
+    late: bool
+    """It came after the decision."""
+    outputs: dict[str, list[Any]] | None
+    error: str | None
+    latency_ms: float
+    compute_ms: float
+    environment: str
+    host: str
+    batch: int
+    position: int
+    batch_rows: int
+    alone: bool
+    threads: int
+    cpu: str
+
+
+class Request(Answer, frozen=True, kw_only=True):
+    """The decision record of one request."""
+
+    request_id: str
+    client_id: str | None
+    consumer: str
+    project: str
+    endpoint: str
+    release: int
+    plan_digest: str
+    contract_digest: str
+    received_at: str
+    decided_at: str
+    elapsed_ms: float
+    deadline_ms: float
+    rows: int
+    body_sha256: str
+    inputs: dict[str, list[Any]]
+    """Column by column, as the models saw them."""
+    answers: tuple[RequestAnswer, ...]
+    chosen: tuple[str, ...]
+    """Per row, or once for all rows, the version whose answer was given; `default` for the default answer, `none`."""
+    reason: str
+    probability: float
+    forced: bool
+    default: dict[str, Any] | None
+    front: str
+
+
+class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Who did what to what, when and why, in its place in the chain."""
+
+    sequence: int
+    at: str
+    project: str
+    actor: str
+    action: str
+    subject: str
+    reason: str
+    details: dict[str, Any]
+    previous: str
+    hash: str
+
+
+class AuditEvents(Answer, frozen=True, kw_only=True):
+    """Audit events in their order."""
+
+    events: tuple[AuditEvent, ...]
+    next: int | None
+    """What to name as `after` for more; null: there are no more."""
+
+
+class AuditVerdict(Answer, frozen=True, kw_only=True):
+    """Whether the audit chain is whole."""
+
+    valid: bool
+    events: int
+    head: str
+    """Hash of the newest event."""
+    problem: str | None
+    """What is wrong with it."""
+    at_sequence: int | None

@@ -1,0 +1,140 @@
+"""From control to fronts: serving plans and the access list, format 1, and what fronts report back.
+
+Both travel as numbered *publications*. Numbers rise by one for the whole factory; a front long-polls with the highest
+number it has and is given, of every subject, the newest publication above it. Nothing else goes from the control
+plane to the data plane. A front keeps what it has in a file (mode 0600) and starts from it when control is down.
+"""
+
+from typing import Any, Literal
+
+import msgspec
+
+from muster.vocabulary.states import Role
+from muster.wire.contracts import Contract
+
+PLAN_FORMAT = 1
+ACCESS_FORMAT = 1
+
+
+class PlannedVariant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A version in a role."""
+
+    version: str
+    """As people write it: `churn:3`."""
+    role: Role
+    manifest: str
+    """Digest of the bundle's manifest: which bytes to run."""
+    inputs: tuple[str, ...]
+    """Names of the endpoint's inputs that this version takes, in its own order."""
+    owners: tuple[str, ...] = ()
+
+
+class FirstPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="name", tag="first"):
+    """Answer with the first version of `order` that has answered; give up waiting for each at its patience.
+
+    `patience_ms[i]` counts from the arrival of the request; after it, the answer of a later version will do.
+    It has as many entries as `order`, never falls, and none is above the deadline.
+    """
+
+    order: tuple[str, ...]
+    patience_ms: tuple[float, ...]
+
+
+class RequestLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one request may ask at most."""
+
+    rows: int = 1000
+    body_bytes: int = 16 * 1024 * 1024
+    requests_per_s: int = 0
+    """Per token and front; 0 means unlimited."""
+
+
+class ServingPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A release, compiled: all that a front needs to answer for an endpoint. Immutable; identity = its digest."""
+
+    format: Literal[1]
+    project: str
+    endpoint: str
+    release: int
+    contract: Contract
+    contract_digest: str
+    variants: tuple[PlannedVariant, ...]
+    policy: FirstPolicy
+    deadline_ms: float
+    default: dict[str, Any] | None = None
+    """One value per output, given when nothing else can be; None: the caller gets 504."""
+    archive_level: Literal["sync", "group", "async"] = "group"
+    limits: RequestLimits = RequestLimits()
+    max_offline_s: int = 86_400
+    """How long a front may go on serving this plan without having reached control."""
+    solo: bool = False
+    """True in a factory for one person: gates passed without a second one."""
+
+
+class EndpointPlans(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="endpoint"):
+    """What fronts shall do for an endpoint: serve one plan, and make another ready without serving it yet.
+
+    A front loads `loading`, reports `loaded` or `golden_failed`, and goes on serving `serving`. Control publishes again
+    with the new plan under `serving` once every connected front has loaded it. Both None: the endpoint is gone.
+    """
+
+    endpoint: str
+    serving: ServingPlan | None
+    loading: ServingPlan | None = None
+    warm: ServingPlan | None = None
+    """The plan served before: its hosts stay warm for a roll back."""
+    banned: tuple[str, ...] = ()
+    """Versions that must not be asked any more, although a plan names them."""
+
+
+class AccessEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One token that may score."""
+
+    token_id: str
+    sha256: str
+    """Hexadecimal SHA-256 of the token's text."""
+    name: str
+    """Whose token: user or application; the record's `consumer`."""
+    endpoints: tuple[str, ...]
+    """Endpoints it may call; `*` means all."""
+    rights: tuple[str, ...] = ()
+    """Further rights: `live-test` reaches versions directly."""
+    expires_ns: int = 0
+    """Nanoseconds since 1970; 0: never."""
+
+
+class AccessList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="access"):
+    """Every token that may score."""
+
+    format: Literal[1]
+    entries: tuple[AccessEntry, ...]
+
+
+class Publication(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One numbered document."""
+
+    number: int
+    subject: str
+    """`access`, or `endpoint/<name>`: a later publication of a subject replaces the earlier."""
+    document: EndpointPlans | AccessList
+
+
+class Publications(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Control's answer to a front: the newest publication of each subject above the number it named."""
+
+    number: int
+    """The highest number there is; what the front names next."""
+    publications: tuple[Publication, ...]
+
+
+class FrontReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a front says it has done about a plan."""
+
+    front: str
+    endpoint: str
+    release: int
+    state: Literal["loaded", "golden_failed", "load_failed", "serving"]
+    at: str
+    message: str = ""
+    publication: int = 0
+    """The number of the publication that this answers."""

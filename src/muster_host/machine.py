@@ -1,0 +1,73 @@
+"""What a host can say about the machine and the process it is: for its hello, for the record and for a replay."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+
+#: Packages that start threads or hold device handles which a fork does not carry over.
+_FORK_UNSAFE = ("torch", "tensorflow", "jax", "jaxlib", "jpype", "jnius", "py4j", "polars", "ray", "cupy")
+#: Threads that look after themselves across a fork (jemalloc registers for it).
+_FORK_TOLERANT_THREADS = ("jemalloc_bg_thd",)
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS", "ARROW_NUM_THREADS", "NUMBA_NUM_THREADS",
+)  # fmt: skip
+
+
+def limit_threads(threads: int) -> None:
+    """Tell every library of linear algebra how many threads it may start; must come before their import."""
+    for name in _THREAD_VARIABLES:
+        os.environ[name] = str(threads)
+    os.environ["OMP_DYNAMIC"] = "FALSE"
+    os.environ["MKL_DYNAMIC"] = "FALSE"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+
+def cpu_model() -> str:
+    """Name of the processor, as exactly as the system tells it."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def python_version() -> str:
+    """Version of the interpreter: `3.11.7`."""
+    return ".".join(str(part) for part in sys.version_info[:3])
+
+
+def rss_bytes() -> int:
+    """Memory this process holds at present; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as line:
+            return int(line.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def why_fork_is_unsafe() -> str | None:
+    """A reason why a fork of this process could hang, None when there is none."""
+    for name in _FORK_UNSAFE:
+        if name in sys.modules:
+            return "%s is imported, which does not survive a fork" % name
+    try:
+        threads = os.listdir("/proc/self/task")
+    except OSError:
+        return None
+    for thread in threads:
+        if int(thread) == os.getpid():
+            continue
+        try:
+            with open("/proc/self/task/%s/comm" % thread, encoding="utf-8", errors="replace") as comm:
+                text = comm.read().strip()
+        except OSError:
+            continue  # it has ended since
+        if text not in _FORK_TOLERANT_THREADS:
+            return "a thread %r runs, and a fork would not carry it over" % text
+    return None

@@ -1,0 +1,201 @@
+"""An endpoint as its callers meet it: who answers, when, and what is on record."""
+
+import asyncio
+import time
+
+import httpx
+import models
+import pytest
+from conftest import SAMPLE, RunningFactory, wait_for
+from load import run_load
+
+ROWS = SAMPLE.to_dict("records")
+
+
+@pytest.fixture(scope="module")
+def endpoint(factory: RunningFactory, adds: list[str]) -> str:
+    """Endpoint `plus`: champion adds:1, challenger adds:2, canary adds:3, and a default answer."""
+    factory.release(
+        "plus", adds[0], challengers=[adds[1]], canaries=[adds[2]], deadline="1s", patience="600ms", default={"score": -1.0}
+    )
+    return "plus"
+
+
+def bearer(factory: RunningFactory) -> dict[str, str]:
+    return {"authorization": f"Bearer {factory.tokens['shop']}"}
+
+
+def test_records_and_v2_give_the_same_answers_with_their_reasons(factory, endpoint):
+    """Both request forms reach the champion, and say so."""
+    rows = [{"x": 1.5}, {"x": -2.0}]
+    records = httpx.post(f"{factory.scoring}/score/{endpoint}", json={"rows": rows}, headers=bearer(factory)).json()
+    assert [answer["score"] for answer in records["answers"]] == [2.5, -1.0]
+    assert records["answers"][0] | {"score": 0} == {
+        "score": 0, "variant": "adds:1", "role": "champion", "reason": "champion"
+    }  # fmt: skip
+    request = {"id": "mine", "inputs": [{"name": "x", "shape": [2], "datatype": "FP64", "data": [1.5, -2.0]}]}
+    answer = httpx.post(f"{factory.scoring}/v2/models/{endpoint}/infer", json=request, headers=bearer(factory)).json()
+    assert answer["id"] == "mine"
+    assert answer["model_version"] == "1"
+    assert answer["parameters"]["variant"] == "adds:1"
+    assert answer["outputs"] == [{"name": "score", "datatype": "FP64", "shape": [2], "data": [2.5, -1.0]}]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"rows": [{"x": "one"}]}, "x"),
+        ({"rows": [{"y": 1.0}]}, "y"),
+        ({"rows": [{}]}, "x"),
+        ({"rows": [{"x": None}]}, "null"),
+        ({"rows": []}, "row"),
+        ({"rows": [{"x": 1.0}] * 1001}, "1000"),
+        ({"lines": []}, "rows"),
+        ("nonsense", "JSON"),
+        ({"rows": [{"x": 1.0}], "deadline_ms": -5}, "deadline_ms"),
+    ],
+)
+def test_a_wrong_request_is_a_400_that_says_what_is_wrong(factory, endpoint, body, told):
+    """The contract is checked first, and the message names the field."""
+    content = {"content": body} if isinstance(body, str) else {"json": body}
+    answer = httpx.post(f"{factory.scoring}/score/{endpoint}", **content, headers=bearer(factory))
+    assert answer.status_code == 400
+    assert set(answer.json()) == {"error"}
+    assert told.lower() in answer.json()["error"].lower() or told == "JSON"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v2/health/live", 200),
+        ("GET", "/v2/health/ready", 200),
+        ("GET", "/v2", 200),
+        ("GET", "/v2/models/plus", 200),
+        ("GET", "/v2/models/plus/ready", 200),
+        ("GET", "/v2/models/plus/versions/1", 200),
+        ("GET", "/v2/models/plus/versions/1/ready", 200),
+        ("GET", "/v2/models/plus/versions/9/ready", 404),
+        ("GET", "/v2/models/minus", 404),
+        ("GET", "/v2/models/plus/infer", 405),
+        ("POST", "/score/minus", 404),
+        ("GET", "/score/plus", 405),
+        ("GET", "/nowhere", 404),
+        ("POST", "/v2/health/live", 405),
+    ],
+)
+def test_addresses_and_statuses_are_those_of_the_protocol(factory, endpoint, method, path, status):
+    """Every answer is JSON; every error is {"error"}."""
+    answer = httpx.request(method, factory.scoring + path, headers=bearer(factory))
+    assert answer.status_code == status, answer.text
+    assert status == 200 or set(answer.json()) == {"error"}
+
+
+def test_without_a_good_token_nothing_is_told(factory, endpoint):
+    """401 for none, a wrong one and one that is revoked, within a second."""
+    for headers in ({}, {"authorization": "Bearer mst_wrong"}, {"authorization": "Basic Zm9v"}):
+        answer = httpx.post(f"{factory.scoring}/score/{endpoint}", json={"rows": ROWS[:1]}, headers=headers)
+        assert answer.status_code == 401
+    token = factory.admin.add_user("short-lived", "consumer").token
+    mine = {"authorization": f"Bearer {token}"}
+
+    def status() -> int:
+        return httpx.post(f"{factory.scoring}/score/{endpoint}", json={"rows": ROWS[:1]}, headers=mine).status_code
+
+    wait_for(lambda: status() == 200, within_s=2)
+    factory.admin.revoke_token("short-lived")
+    revoked_at = time.monotonic()
+    wait_for(lambda: status() == 401, within_s=2)
+    assert time.monotonic() - revoked_at < 1.0
+
+
+def test_a_version_is_reached_directly_and_recorded_as_forced(factory, endpoint):
+    """`/v2/models/plus/versions/2` is the challenger, which otherwise never answers."""
+    request = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1.0]}]}
+    for path in ("plus/versions/2", "adds/versions/2"):
+        answer = httpx.post(f"{factory.scoring}/v2/models/{path}/infer", json=request, headers=bearer(factory)).json()
+        assert answer["outputs"][0]["data"] == [3.0]
+        assert answer["parameters"]["reason"] == "forced"
+    record = factory.as_("olga").request(answer["parameters"]["request_id"])
+    assert record.reason == "forced"
+
+
+def test_every_request_meets_every_variant_and_is_on_record(factory, endpoint, adds):
+    """The record holds what all variants answered, and why one was chosen."""
+    answer = factory.score(endpoint, {"x": 5.0})
+    olga = factory.as_("olga")
+
+    def complete():
+        found = olga.request(answer.request_id)
+        return found if all(given.status == "answered" for given in found.answers) else None
+
+    record = wait_for(complete)
+    assert {given.version for given in record.answers} == set(adds)
+    assert record.chosen == adds[0] or record.chosen[0] == adds[0]
+    assert record.consumer == "shop"
+
+
+def test_a_replay_is_identical_to_the_bit(factory, endpoint):
+    """The recorded batch, on the sealed bundle, in its environment."""
+    asked = asyncio.run(
+        run_load(factory.scoring, factory.tokens["shop"], endpoint, ROWS, connections=8, until=_after(0.5))
+    )
+    assert not asked.failed
+    replayed = factory.as_("olga").replay(asked.request_ids()[len(asked.answers) // 2])
+    assert replayed.identical, replayed.differences
+
+
+def test_a_slow_champion_is_answered_for_by_the_fallback_in_time(factory, adds, bundles):
+    """Every request has its answer by the deadline; those that the champion is too slow for, from the fallback."""
+    slow = factory.accepted(bundles("slow", models.SlowForSome(10, limit=15.0, sleep_s=0.5)))
+    factory.release("slow", slow, canaries=[adds[0]], deadline="300ms", patience="120ms")
+    outcome = asyncio.run(
+        run_load(factory.scoring, factory.tokens["shop"], "slow", ROWS, connections=4, until=_after(4), rate=40)
+    )
+    assert not outcome.errors
+    assert not outcome.failed
+    assert 0.05 < outcome.share(reason="fallback_late", variant=adds[0]) < 1.0
+    late = [answer for answer in outcome.answers if answer.took_s > 0.3]
+    assert len(late) <= len(outcome.answers) * 0.02, [answer.took_s for answer in late]
+
+
+def test_a_variant_that_raises_costs_only_its_own_answer(factory, adds, bundles):
+    """The neighbours in the batch are answered by the champion, the one that failed by the fallback."""
+    raising = factory.accepted(bundles("raising", models.RaisesForSome(10, limit=15.0)))
+    factory.release("raising", raising, canaries=[adds[0]], deadline="1s")
+    outcome = asyncio.run(
+        run_load(factory.scoring, factory.tokens["shop"], "raising", ROWS, connections=8, until=_after(1.5))
+    )
+    assert not outcome.failed
+    for answer in outcome.answers:
+        given = answer.body["answers"][0]
+        assert (given["reason"], given["variant"]) in {("champion", raising), ("fallback_error", adds[0])}
+    assert outcome.share(reason="fallback_error") == pytest.approx(4 / 20, abs=0.05)
+
+
+def test_without_an_answer_there_is_the_default_and_without_a_default_504(factory, bundles):
+    """The default answer is labelled; where there is none, the caller is told."""
+    slow = factory.accepted(bundles("slow-always", models.SlowForSome(10, limit=50.0, sleep_s=1.0)))
+    factory.release("defaulted", slow, deadline="200ms", default={"score": -7.0})
+    answer = factory.score("defaulted", {"x": 51.0})
+    assert (answer["score"], answer.reasons, answer.variants) == ([-7.0], ["default"], ["default"])
+    factory.release("bare", slow, deadline="200ms")
+    refused = httpx.post(f"{factory.scoring}/score/bare", json={"rows": [{"x": 51.0}]}, headers=bearer(factory))
+    assert refused.status_code == 504
+    assert set(refused.json()) == {"error"}
+
+
+def test_a_request_that_kills_hosts_is_quarantined_and_its_neighbours_are_answered(factory, adds, bundles):
+    """A poisonous request is sent twice, then never again; everybody is answered."""
+    poisoned = factory.accepted(bundles("poisoned", models.KillsItselfFor(10, poison=666.0)))
+    factory.release("poisoned", poisoned, canaries=[adds[0]], deadline="2s", patience="1500ms")
+    assert factory.score("poisoned", {"x": 666.0}).variants == [adds[0]]
+    wait_for(lambda: factory.score("poisoned", {"x": 1.0}).variants == [poisoned])
+    pid = factory.processes("host", f"poisoned/{poisoned}")
+    again = factory.score("poisoned", {"x": 666.0})
+    assert again.variants == [adds[0]]
+    assert factory.processes("host", f"poisoned/{poisoned}") == pid, "the quarantined input reached a host again"
+
+
+def _after(seconds: float):
+    end = time.monotonic() + seconds
+    return lambda: time.monotonic() > end
