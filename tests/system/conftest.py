@@ -17,8 +17,7 @@ import psutil
 import pytest
 
 import muster
-from muster.client.control import Factory
-from muster.client.control import connect
+from muster.client.control import Factory, connect
 from muster.packaging.save import save
 from muster.vocabulary.states import ReleaseState
 
@@ -50,6 +49,7 @@ class RunningFactory:
         self.up()
         self.admin = connect(self.control, token=(home / "admin.token").read_text().strip())
         self.tokens: dict[str, str] = {}
+        self._clients: dict[str, Factory] = {}
         for name, role in (("ana", "scientist"), ("ben", "approver"), ("olga", "operator"), ("shop", "consumer")):
             self.tokens[name] = str(self.admin.add_user(name, role).token)
 
@@ -78,10 +78,20 @@ class RunningFactory:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(60)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+    def close(self) -> None:
+        """End it, and give back what the test holds of it."""
+        self.stop()
+        for client in (self.admin, *self._clients.values()):
+            client.close()
 
     def as_(self, name: str) -> Factory:
         """The client of one person."""
-        return connect(self.control, token=self.tokens[name])
+        if name not in self._clients:
+            self._clients[name] = connect(self.control, token=self.tokens[name])
+        return self._clients[name]
 
     def muster(self, *arguments: str, token: str | None = None, code: int = 0, url: bool = False) -> Any:
         """Run a command with --json; its document."""
@@ -131,7 +141,8 @@ class RunningFactory:
 
     def score(self, endpoint: str, *rows: dict[str, Any], deadline: Any = None) -> Any:
         """Ask as the shop."""
-        return muster.scorer(self.scoring, token=self.tokens["shop"]).score(endpoint, list(rows), deadline=deadline)
+        with muster.scorer(self.scoring, token=self.tokens["shop"]) as scorer:
+            return scorer.score(endpoint, list(rows), deadline=deadline)
 
 
 @pytest.fixture(scope="session")
@@ -156,7 +167,7 @@ def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFactory
     """A running factory for the tests of a module."""
     running = RunningFactory(tmp_path_factory.mktemp("factory") / "home")
     yield running
-    running.stop()
+    running.close()
 
 
 @pytest.fixture(scope="module")

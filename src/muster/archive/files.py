@@ -68,7 +68,7 @@ class ArchiveFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.parquet = pq.ParquetFile(path)
+            self.parquet = pq.ParquetFile(path, page_checksum_verification=True)
             document = json.loads(self.parquet.schema_arrow.metadata[_KEY])
         except FileNotFoundError:
             raise
@@ -156,6 +156,7 @@ class NewFile:
             compression="zstd",
             use_dictionary=dictionary_columns(schema),
             store_schema=True,
+            write_page_checksum=True,
         )
 
     def write(self, table: pa.Table) -> None:

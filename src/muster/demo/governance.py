@@ -104,8 +104,8 @@ def show_checks(step: Step, verdicts: Iterable[control.Certification]) -> None:
 def _cell(check: control.Check | None) -> str:
     if check is None:
         return "-"
-    figure = f"{check.figure:.3g}" if isinstance(check.figure, float) else str(check.figure)
-    limit = f"{check.limit:.3g}" if isinstance(check.limit, float) else str(check.limit)
+    figure = f"{check.figure:.4g}" if isinstance(check.figure, float) else str(check.figure)
+    limit = f"{check.limit:.4g}" if isinstance(check.limit, float) else str(check.limit)
     return f"{figure} / {limit} {'✓' if check.passed else '✗'}"
 
 

@@ -229,13 +229,13 @@ def _golden_problems(bundle: Bundle) -> list[str]:
 
 def load_order(folder: Path, bundle: Bundle, threads: int = 1) -> dict[str, Any]:
     """What a host is given to load the model: the document described in docs/reference/bundle.md, "Load order"."""
-    runtime = msgspec.to_builtins(bundle.runtime)
+    runtime: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(bundle.runtime))
     runtime["class_index"] = bundle.runtime.class_index
     for key, value in (("trusted", []), ("code", []), ("dtypes", {}), ("categories", {}), ("missing", {})):
         runtime.setdefault(key, value)
     return {
         "bundle": str(folder),
         "runtime": runtime,
-        "contract": msgspec.to_builtins(bundle.contract),
+        "contract": msgspec.json.decode(msgspec.json.encode(bundle.contract)),
         "threads": threads,
     }

@@ -184,7 +184,8 @@ def compare(answered: Table, expected: Table, tolerance: Mapping[str, Tolerance]
         if not deviation.size:
             continue
         largest = max(largest, float(deviation.max()))
-        excess = np.where(deviation > 0, deviation / np.maximum(allowed, np.finfo(float).tiny), -1.0)
+        with np.errstate(over="ignore"):
+            excess = np.where(deviation > 0, deviation / np.maximum(allowed, np.finfo(float).tiny), -1.0)
         at = int(excess.argmax())
         if excess[at] > worst_excess:
             worst_excess = float(excess[at])

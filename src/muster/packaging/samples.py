@@ -62,8 +62,8 @@ def read_sample(table: Any) -> Sample:
         sample = _of_numpy(table)
     elif library == "pandas" and hasattr(table, "columns"):
         sample = _of_pandas(table)
-    elif library == "polars" and hasattr(table, "columns"):
-        sample = _of_polars(table)
+    elif library == "polars" and hasattr(table, "lazy"):
+        sample = _of_polars(table.collect() if hasattr(table, "collect") else table)
     elif library == "pyarrow" and hasattr(table, "schema"):
         sample = _of_arrow(table)
     elif isinstance(table, Mapping):
@@ -93,7 +93,7 @@ def _of_array(name: str, array: npt.NDArray[Any], nulls: npt.NDArray[np.bool_] |
     """The column of an array of numbers, booleans or Python objects; NaN in a scalar column of floats is null."""
     datatype = _NUMPY_DATATYPES.get(array.dtype.name)
     if datatype is None:
-        if array.dtype.kind in {"O", "U"}:
+        if array.dtype.kind in {"O", "U"} and array.ndim == 1:
             return _of_objects(name, array.tolist())
         raise SampleUnusable(f"column {name!r} holds {array.dtype}, which a contract cannot express", field=name)
     if array.dtype.kind == "f" and array.ndim == 1:
@@ -219,8 +219,6 @@ def _of_series(name: str, series: Any) -> Column:
 
 
 def _of_polars(frame: Any) -> Sample:
-    if hasattr(frame, "collect"):
-        frame = frame.collect()
     columns, dtypes, categories = {}, {}, {}
     for series in frame.get_columns():
         name, dtype = series.name, series.dtype
@@ -236,9 +234,8 @@ def _of_polars(frame: Any) -> Sample:
                 categories[name] = Categories(values=tuple(dtype.categories), ordered=True, dtype="String")
             columns[name] = _of_objects(name, series.to_list())
         elif kind == "Array":
-            columns[name] = _of_objects(
-                name, [None if null else value for value, null in zip(series, nulls, strict=True)]
-            )
+            rows = [None if null else value.to_numpy() for value, null in zip(series, nulls, strict=True)]
+            columns[name] = _of_objects(name, rows)
         else:
             raise SampleUnusable(f"column {name!r} holds {dtype}, which a contract cannot express", field=name)
     return Sample(kind="polars", table=Table(frame.height, columns), dtypes=dtypes, categories=categories)
@@ -277,14 +274,14 @@ def column_of_arrow(name: str, chunk: Any) -> Column:
     kind, values = chunk.type, chunk
     while hasattr(kind, "list_size"):
         shape += (kind.list_size,)
-        if values.null_count:
-            values = values.fill_null([0] * kind.list_size)
-        kind, values = kind.value_type, values.flatten()
+        # Not flatten(), which leaves out the places of null rows.
+        values = values.values.slice(values.offset * kind.list_size, len(values) * kind.list_size)
+        kind = kind.value_type
     datatype = _ARROW_DATATYPES.get(str(kind))
     if datatype is None:
         hint = "; decode it with dictionary_decode()" if str(kind).startswith("dictionary") else ""
         raise SampleUnusable(f"column {name!r} holds {chunk.type}, which a contract cannot express{hint}", field=name)
-    if shape and values.null_count:
+    if shape and (values.is_null().to_numpy(zero_copy_only=False) & ~np.repeat(nulls, math.prod(shape))).any():
         raise SampleUnusable(f"column {name!r} has nulls inside its tensors; use NaN", field=name)
     if datatype is Datatype.BYTES:
         flat = np.array(["" if text is None else text for text in values.to_pylist()], dtype=object)

@@ -99,7 +99,8 @@ class Rendezvous:
         self._loop = asyncio.get_running_loop()
         self._due: list[tuple[float, int, Mailbox]] = []
         self._tie = count()
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
+        self._timer_at = 0.0  # kept here: a timer of uvloop that is due at once cannot say when it is due
         self.open_mailboxes = 0
         """Requests that have arrived and are not decided yet."""
 
@@ -179,13 +180,14 @@ class Rendezvous:
 
     def _wake_at(self, moment: float, mailbox: Mailbox) -> None:
         heapq.heappush(self._due, (moment, next(self._tie), mailbox))
-        if self._timer is None or moment < self._timer.when():
+        if self._timer is None or moment < self._timer_at:
             self._set_timer(moment)
 
     def _set_timer(self, moment: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_at(moment, self._wake)
+        self._timer_at = moment
 
     def _wake(self) -> None:
         self._timer = None

@@ -584,8 +584,8 @@ def test_a_repeated_request_is_carried_out_once(factory: GovernedFactory, front:
     keyed = factory.call("ana", idempotency_key="p", request_digest="d1")
     first = factory.releases.propose(keyed, "churn", proposal, "better")
     assert factory.releases.propose(keyed, "churn", proposal, "better") == first
+    other = factory.call("ana", idempotency_key="p", request_digest="d2")
     with pytest.raises(IdempotencyKeyReused):
-        other = factory.call("ana", idempotency_key="p", request_digest="d2")
         factory.releases.propose(other, "churn", proposal, "better")
     for _ in range(2):
         keyed = factory.call("paul", idempotency_key="a", request_digest="d")

@@ -4,6 +4,7 @@ import ast
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hosts_by_hand import BundleMaker, Hosts, floats, fp64
@@ -59,7 +60,10 @@ def test_the_host_runs_on_every_python_at_hand(python: Path, make_bundle: Bundle
             assert "muster" not in sys.modules and "numpy" not in sys.modules
             return {"y": [x + 1 for x in columns["x"]], "s": [None if x > 5 else str(x) for x in columns["x"]]}
     """
-    outputs = [{"name": "y", "datatype": "FP64"}, {"name": "s", "datatype": "BYTES", "nullable": True}]
+    outputs: list[dict[str, Any]] = [
+        {"name": "y", "datatype": "FP64"},
+        {"name": "s", "datatype": "BYTES", "nullable": True},
+    ]
     parent = hosts.parent(python=python)
     assert parent.load("k", make_bundle(source, outputs=outputs)).fork_unsafe is None
     _, pid, path = hosts.fork(parent, "k")

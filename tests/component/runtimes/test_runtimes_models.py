@@ -21,7 +21,7 @@ from muster_host import frames
 
 _ROWS = 400
 _LEARNERS = {
-    "logistic": lambda: LogisticRegression(),
+    "logistic": LogisticRegression,
     "forest": lambda: RandomForestClassifier(20, random_state=0),
     "boosting": lambda: HistGradientBoostingClassifier(max_iter=20, random_state=0),
 }

@@ -28,7 +28,7 @@ TREES = st.dictionaries(
 )
 
 
-KNOWN_MANIFEST = "0"
+KNOWN_MANIFEST = "sha256:de7e0a3e1f75f1c985ff7f118b0c4869c3c28bf58c68c471adf4b86bddaa1fa1"
 
 
 def written(folder: Path, tree: dict[str, tuple[bytes, bool]]) -> Path:

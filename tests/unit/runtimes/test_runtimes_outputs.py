@@ -160,7 +160,7 @@ def _holds(datatype: str, value: float) -> bool:
             return False
     if math.isinf(kept):
         return value == kept
-    return int(kept) == value if isinstance(value, int) else float(kept) == value
+    return bool(int(kept) == value if isinstance(value, int) else float(kept) == value)
 
 
 edges = st.sampled_from(
