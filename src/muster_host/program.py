@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import faulthandler
 import gc
 import os
 import resource
@@ -53,7 +54,6 @@ def main(arguments: list[str]) -> None:
     lifeline.end_with(options.lifeline)
     for descriptor in (options.control, options.lifeline):
         os.set_inheritable(descriptor, False)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started us
     Program(socket.socket(fileno=options.control), options.lifeline, options.environment, options.threads).run()
 
 
@@ -97,9 +97,8 @@ class Program:
         wake, wake_end = os.pipe()
         os.set_blocking(wake, False)
         os.set_blocking(wake_end, False)
-        signal.set_wakeup_fd(wake_end, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGTERM, self._terminated)
+        self._wake_end = wake_end
+        self._take_signals()
         self._send(frames.HELLO, dict(self._about, pid=os.getpid()))
         poll = select.poll()
         poll.register(self._control.fileno(), select.POLLIN)
@@ -116,6 +115,13 @@ class Program:
             self._end_children()
 
     # The control channel.
+
+    def _take_signals(self) -> None:
+        """Notice the end of a host, and SIGTERM; again after every load, for a model's packages may take signals too."""
+        signal.set_wakeup_fd(self._wake_end, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, self._terminated)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever started us
 
     def _terminated(self, *_: Any) -> None:
         self._end_children()
@@ -165,7 +171,11 @@ class Program:
         begun = time.monotonic()
         same = next((other for other, known in self._orders.items() if known == order), None)
         if same is None:
-            self._models[key] = load(order)
+            try:
+                self._models[key] = load(order)
+            finally:
+                self._take_signals()
+                self._reap()  # whoever ended in the meantime
             gc.collect()
             gc.freeze()  # what is loaded stays out of the hosts' collections, so its pages stay shared
         else:
@@ -187,8 +197,7 @@ class Program:
         if document.get("become"):
             self._send(frames.FORKED, {"host": host, "pid": os.getpid()}, sequence)
             self._serve(listener, path, key, host, limits)
-        sys.stdout.flush()
-        sys.stderr.flush()
+        _flush()
         try:
             pid = os.fork()
         except OSError:
@@ -217,15 +226,15 @@ class Program:
         except BaseException:
             traceback.print_exc()
         finally:
-            with contextlib.suppress(BaseException):
-                sys.stdout.flush()
-                sys.stderr.flush()
+            _flush()
             os._exit(status)  # nothing of the parent's own end, no exit handlers of libraries
 
     def _become_host(self, limits: Mapping[str, Any]) -> None:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        with contextlib.suppress(Exception):  # `kill -USR1` writes to the log where the model is at present
+            faulthandler.register(signal.SIGUSR1, all_threads=True)
         if os.getpgrp() != os.getpid():
             os.setpgid(0, 0)  # processes that the model starts end with it
         lifeline.end_with(self._pipe)
@@ -260,6 +269,12 @@ class Program:
             with contextlib.suppress(OSError):
                 os.waitpid(pid, 0)
             remove(child.path)
+
+
+def _flush() -> None:
+    with contextlib.suppress(Exception):  # a model may have replaced or closed them
+        sys.stdout.flush()
+        sys.stderr.flush()
 
 
 def _text(document: Mapping[str, Any], name: str) -> str:

@@ -19,6 +19,8 @@ import pytest
 import muster
 from muster.client.control import Factory, connect
 from muster.packaging.save import save
+from muster.supervision.state import running
+from muster.vocabulary.errors import TimedOut, Unavailable
 from muster.vocabulary.states import ReleaseState
 
 MUSTER = [sys.executable, "-m", "muster"]
@@ -29,7 +31,7 @@ def wait_for(what: Callable[[], Any], *, within_s: float = 30.0, told: str = "")
     """The first true value of `what`."""
     until = time.monotonic() + within_s
     while time.monotonic() < until:
-        with contextlib.suppress(psutil.Error, StopIteration):
+        with contextlib.suppress(psutil.Error, Unavailable, TimedOut):
             if found := what():
                 return found
         time.sleep(0.02)
@@ -109,11 +111,7 @@ class RunningFactory:
 
     def processes(self, kind: str, of: str = "") -> list[int]:
         """Pids of the running processes of a kind."""
-        return [
-            entry["pid"]
-            for entry in self.muster("ps", "--home", str(self.home))
-            if entry["kind"] == kind and of in entry["of"]
-        ]
+        return [entry.pid for entry in running(self.home / "run") if entry.kind == kind and of in entry.of]
 
     def kill(self, kind: str, of: str = "") -> int:
         """SIGKILL one process of a kind; the pid it had."""
@@ -165,9 +163,9 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
 @pytest.fixture(scope="module")
 def factory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFactory]:
     """A running factory for the tests of a module."""
-    running = RunningFactory(tmp_path_factory.mktemp("factory") / "home")
-    yield running
-    running.close()
+    started = RunningFactory(tmp_path_factory.mktemp("factory") / "home")
+    yield started
+    started.close()
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,13 @@ ROWS = SAMPLE.to_dict("records")
 def endpoint(factory: RunningFactory, adds: list[str]) -> str:
     """Endpoint `plus`: champion adds:1, challenger adds:2, canary adds:3, and a default answer."""
     factory.release(
-        "plus", adds[0], challengers=[adds[1]], canaries=[adds[2]], deadline="1s", patience="600ms", default={"score": -1.0}
+        "plus",
+        adds[0],
+        challengers=[adds[1]],
+        canaries=[adds[2]],
+        deadline="1s",
+        patience="600ms",
+        default={"score": -1.0},
     )
     return "plus"
 

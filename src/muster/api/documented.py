@@ -41,7 +41,7 @@ def openapi_document(routers: Sequence[Router], dependencies: Mapping[str, Provi
 
     An application of its own derives it: in the real one the framework would add pages of its own beside ours.
     """
-    app = Litestar(list(routers), dependencies=dict(dependencies), openapi_config=_config())
+    app = Litestar(list(routers), dependencies=dict(dependencies), openapi_config=_config(), logging_config=None)
     document = app.openapi_schema.to_schema()
     (_,), schemas = msgspec.json.schema_components([Problem], ref_template="#/components/schemas/{name}")
     document["components"].setdefault("schemas", {})[_PROBLEM] = schemas[_PROBLEM]

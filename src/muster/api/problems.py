@@ -106,6 +106,8 @@ def _headers(problem: Problem) -> dict[str, str]:
         headers["www-authenticate"] = 'Bearer realm="muster"'
     if problem.status in {429, 503}:
         headers["retry-after"] = str(problem.facts.get("retry_after_s", _RETRY_AFTER_S))
+    if problem.status == 413:
+        headers["connection"] = "close"  # otherwise the rest of the body would still be taken in, for nothing
     if "allow" in problem.facts:
         headers["allow"] = ", ".join(problem.facts["allow"])
     return headers

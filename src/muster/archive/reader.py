@@ -24,7 +24,7 @@ from muster.archive.files import (
     segments_present,
 )
 from muster.archive.records import Record
-from muster.archive.rows import lates_of, records_of
+from muster.archive.rows import late_of, records_of
 from muster.archive.spool import Spool
 from muster.vocabulary.request_ids import place_of, request_id_bytes, request_id_text
 from muster.wire.records import AnsweredLate, Decided, VariantAnswer
@@ -197,20 +197,22 @@ class Reader:
         """
         if not records:
             return []
-        lates: dict[bytes, list[AnsweredLate]] = {record.decided.request_id: list(record.late) for record in records}
+        late_ones: dict[bytes, list[AnsweredLate]] = {
+            record.decided.request_id: list(record.late) for record in records
+        }
         front = place_of(records[0].decided.request_id).front
         until = max(record.decided.decided_ns for record in records) + _LATEST_ANSWER_NS
-        found = list(self._spool.late(lates.keys(), front, first, until))
+        found = list(self._spool.late(late_ones.keys(), front, first, until))
         for endpoint in sorted({record.decided.endpoint for record in records}):
-            found += self._side_answers(self._root / endpoint, front, first, until, only=lates.keys())
+            found += self._side_answers(self._root / endpoint, front, first, until, only=late_ones.keys())
         for event in found:
             # Compaction may have written it to a row or a side file while its segment is still there.
-            if event.request_id in lates and event not in lates[event.request_id]:
-                lates[event.request_id].append(event)
+            if event.request_id in late_ones and event not in late_ones[event.request_id]:
+                late_ones[event.request_id].append(event)
         return [
             Record(
                 decided=record.decided,
-                late=tuple(sorted(lates[record.decided.request_id], key=lambda event: event.at_ns)),
+                late=tuple(sorted(late_ones[record.decided.request_id], key=lambda event: event.at_ns)),
             )
             for record in records
         ]
@@ -279,7 +281,7 @@ def _late_in(file: ArchiveFile, until_ns: int, only: list[str] | None) -> tuple[
         return True, []
     if only is not None and not any(True for text in only for _ in file.groups_with(text)):
         return False, []
-    return False, lates_of(file.facts.layout, file.read())
+    return False, late_of(file.facts.layout, file.read())
 
 
 def _is_complete(records: Iterable[Record], host: str, batch: int) -> bool:

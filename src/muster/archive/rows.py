@@ -156,7 +156,7 @@ def table_of(layout: RowLayout, records: Sequence[Record]) -> pa.Table:
     typed = bool(layout.inputs)
     decideds = [record.decided if typed else _shown(record.decided) for record in records]
     answers = [record.decided.answers if typed else () for record in records]
-    lates = [record.late if typed else () for record in records]
+    late_ones = [record.late if typed else () for record in records]
     rows = [decided.rows for decided in decideds]
     arrays = [pa.array([request_id_text(decided.request_id) for decided in decideds], _TEXT)]
     for _, attribute, kind in _REQUEST_COLUMNS:
@@ -164,10 +164,10 @@ def table_of(layout: RowLayout, records: Sequence[Record]) -> pa.Table:
     if typed:
         arrays.append(_struct_array(layout.inputs, [decided.inputs for decided in decideds], rows))
     answer_rows = [count for count, found in zip(rows, answers, strict=True) for _ in found]
-    late_rows = [count for count, found in zip(rows, lates, strict=True) for _ in found]
+    late_rows = [count for count, found in zip(rows, late_ones, strict=True) for _ in found]
     arrays += [
         _list_array(answers, _answers_array(layout.outputs, list(chain.from_iterable(answers)), answer_rows)),
-        _list_array(lates, _lates_array(layout.outputs, list(chain.from_iterable(lates)), late_rows)),
+        _list_array(late_ones, _late_array(layout.outputs, list(chain.from_iterable(late_ones)), late_rows)),
         pa.array([None if typed else _packed(record) for record in records], pa.binary()),
     ]
     return pa.Table.from_arrays(arrays, schema=layout.schema())
@@ -180,11 +180,11 @@ def late_table_of(layout: RowLayout, events: Sequence[AnsweredLate]) -> pa.Table
         event if packed is None else replace(event, at_ns=_clamped(event.at_ns), answer=_shown_answer(event.answer))
         for event, packed in zip(events, raw, strict=True)
     ]
-    lates = _lates_array(layout.outputs, shown, [_rows_of_outputs(event) for event in shown])
+    late_ones = _late_array(layout.outputs, shown, [_rows_of_outputs(event) for event in shown])
     arrays = [
         pa.array([request_id_text(event.request_id) for event in events], _TEXT),
         pa.array([event.endpoint for event in events], _TEXT),
-        *lates.flatten(),
+        *late_ones.flatten(),
         pa.array(raw, pa.binary()),
     ]
     return pa.Table.from_arrays(arrays, schema=layout.late_schema())
@@ -197,7 +197,9 @@ def records_of(layout: RowLayout, table: pa.Table) -> list[Record]:
     ids = table.column("request_id").to_pylist()
     inputs = _stored(layout.inputs, table.column("inputs").combine_chunks()) if layout.inputs else [None] * len(ids)
     answers = _grouped(table.column("answers").combine_chunks(), lambda found: _answers_of(layout.outputs, found))
-    lates = _grouped(table.column("late_answers").combine_chunks(), lambda found: _lates_of(layout.outputs, found))
+    late_ones = _grouped(
+        table.column("late_answers").combine_chunks(), lambda found: _late_structs_of(layout.outputs, found)
+    )
     found = []
     for row, (id_text, raw) in enumerate(zip(ids, table.column("raw").to_pylist(), strict=True)):
         if raw is not None:
@@ -211,13 +213,13 @@ def records_of(layout: RowLayout, table: pa.Table) -> list[Record]:
             AnsweredLate(
                 format=version, request_id=decided.request_id, endpoint=decided.endpoint, at_ns=at, answer=answer
             )
-            for version, at, answer in lates[row]
+            for version, at, answer in late_ones[row]
         )
         found.append(Record(decided=decided, late=events))
     return found
 
 
-def lates_of(layout: RowLayout, table: pa.Table) -> list[AnsweredLate]:
+def late_of(layout: RowLayout, table: pa.Table) -> list[AnsweredLate]:
     """What `late_table_of` was given."""
     table = table.combine_chunks()
     fields = [field.name for field in _late_type(layout.outputs)]
@@ -225,7 +227,7 @@ def lates_of(layout: RowLayout, table: pa.Table) -> list[AnsweredLate]:
         [table.column(name).combine_chunks() for name in fields], fields=list(_late_type(layout.outputs))
     )
     rows = zip(
-        _lates_of(layout.outputs, answers),
+        _late_structs_of(layout.outputs, answers),
         table.column("request_id").to_pylist(),
         table.column("endpoint").to_pylist(),
         table.column("raw").to_pylist(),
@@ -325,7 +327,7 @@ def _answers_array(outputs: Layout, answers: Sequence[VariantAnswer], rows: Sequ
     return pa.StructArray.from_arrays(_answer_children(outputs, answers, rows), fields=list(_answer_type(outputs)))
 
 
-def _lates_array(outputs: Layout, events: Sequence[AnsweredLate], rows: Sequence[int]) -> pa.StructArray:
+def _late_array(outputs: Layout, events: Sequence[AnsweredLate], rows: Sequence[int]) -> pa.StructArray:
     children = [
         pa.array([event.format for event in events], _WHOLE),
         pa.array([event.at_ns for event in events], _TIME),
@@ -367,7 +369,7 @@ def _answers_of(outputs: Layout, structs: pa.StructArray) -> list[VariantAnswer]
     ]
 
 
-def _lates_of(outputs: Layout, structs: pa.StructArray) -> list[tuple[int, int, VariantAnswer]]:
+def _late_structs_of(outputs: Layout, structs: pa.StructArray) -> list[tuple[int, int, VariantAnswer]]:
     formats = structs.field("format").to_pylist()
     times = structs.field("at").cast(_WHOLE).to_pylist()
     return list(zip(formats, times, _answers_of(outputs, structs), strict=True))

@@ -208,7 +208,7 @@ class Replays:
             record,
             self._reader,
             lambda answer: self._sealed(session.project, answer, say),
-            self._logs / f"replay-{session.id}.log",
+            self._logs / "replays.log",
             say,
         )
 

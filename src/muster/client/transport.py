@@ -6,6 +6,7 @@ however often the connection breaks. Only broken connections are repeated; what 
 
 import secrets
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +95,7 @@ class Transport:
             transport=transport,
             trust_env=not is_loopback(self.url),  # a proxy of the environment has no business on this machine
         )
+        weakref.finalize(self, self._http.close)  # in notebooks nobody closes
 
     def close(self) -> None:
         """Give the connections back."""

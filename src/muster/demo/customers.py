@@ -15,7 +15,7 @@ NEW_CUSTOMERS = 2000
 _SEED = 20_240_501
 #: Whom the fourth model keeps waiting (see `slow_for_some`); its golden rows hold nobody of them.
 SLOW_PAYMENT = "Credit card (automatic)"
-SLOW_TENURE = 3
+SLOW_TENURE = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

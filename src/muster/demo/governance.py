@@ -19,8 +19,8 @@ from muster.wire import control
 
 ENDPOINT = "churn"
 CONSUMER = "call-centre"
-DEADLINE = "100ms"
-PATIENCE = "60ms"
+DEADLINE = "250ms"
+PATIENCE = "100ms"
 #: The share of customers who leave: what is answered when no model can answer in time.
 DEFAULT_ANSWER = {"churn_probability": 0.27}
 _FORBIDDEN = 403

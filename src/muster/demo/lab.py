@@ -18,7 +18,7 @@ from muster.packaging.bundle import pack
 
 OUTPUT = "churn_probability"
 GOLDEN_ROWS = 50
-SLOW_DELAY_S = 0.25
+SLOW_DELAY_S = 0.3
 _PERSONAL = ("female", "senior_citizen", "partner", "dependents")
 
 

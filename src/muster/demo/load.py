@@ -1,7 +1,7 @@
-"""Requests over HTTP/1.1, at a steady rate over kept connections, every one of them accounted for.
+"""Requests over HTTP/1.1 by a few callers, at a steady rate, every one of them accounted for.
 
-The rate is that of an open door: a request is due when it is due, whether the one before has been answered or not. What it took is
-counted from that moment, so waiting for a free connection counts as waiting.
+Each caller keeps a connection and waits for its answer before it asks again, so a slow machine is asked less often and not buried
+in requests. What an answer took is counted from the moment when a caller was free to send the request.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-_CONNECTIONS = 48
+_CALLERS = 8
 _GIVE_UP_AFTER_S = 30.0
 Row = dict[str, Any]
 
@@ -43,7 +43,7 @@ class Answer:
 
     customer: int
     form: Form
-    due_at: float
+    sent_at: float
     """When it was sent, on the monotonic clock."""
     took_ms: float
     status: int
@@ -89,14 +89,14 @@ class Aim:
             yield self.request(at % len(self.rows), forms[at % len(forms)])
             at += 1
 
-    def read(self, request: Request, due_at: float, status: int, body: bytes) -> Answer:
+    def read(self, request: Request, sent_at: float, status: int, body: bytes) -> Answer:
         """What an answer says."""
-        took_ms = (time.monotonic() - due_at) * 1000
+        took_ms = (time.monotonic() - sent_at) * 1000
         said: dict[str, Any] = {"error": body.decode(errors="replace")[:300]}
         if status == 200:
             said = _records_answer(body, self.output) if request.form is Form.RECORDS else _v2_answer(body)
         return Answer(
-            customer=request.customer, form=request.form, due_at=due_at, took_ms=took_ms, status=status, **said
+            customer=request.customer, form=request.form, sent_at=sent_at, took_ms=took_ms, status=status, **said
         )
 
 
@@ -183,7 +183,7 @@ class Load:
 
     def since(self, moment: float) -> list[Answer]:
         """Answers to what was sent after a moment of the monotonic clock."""
-        return [answer for answer in self.answers if answer.due_at >= moment]
+        return [answer for answer in self.answers if answer.sent_at >= moment]
 
     def _run(self, aim: Aim, rate: float, start: int) -> None:
         try:
@@ -195,49 +195,58 @@ class Load:
 async def _send(
     aim: Aim, requests: Iterable[Request], rate: float, keep: Callable[[Answer], None], ending: threading.Event
 ) -> None:
-    due: asyncio.Queue[tuple[Request, float] | None] = asyncio.Queue()
-    clients = [asyncio.create_task(_client(aim, due, keep)) for _ in range(_CONNECTIONS)]
-    began = time.monotonic()
-    for number, request in enumerate(requests):
-        if ending.is_set():
-            break
-        await asyncio.sleep(max(0.0, began + number / rate - time.monotonic()))
-        due.put_nowait((request, time.monotonic()))
-    for _ in clients:
-        due.put_nowait(None)
-    await asyncio.gather(*clients)
+    orders = iter(requests)
+    next_at = time.monotonic()
 
-
-async def _client(aim: Aim, due: asyncio.Queue[tuple[Request, float] | None], keep: Callable[[Answer], None]) -> None:
-    """One caller with one connection, which is opened again when it was closed."""
-    place = urlsplit(aim.scoring)
-    streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-    while (order := await due.get()) is not None:
-        request, due_at = order
+    async def call() -> None:
+        """One caller: waits for its turn, asks, and keeps what came back."""
+        nonlocal next_at
+        caller = _Caller(aim)
         try:
-            if streams is None:
-                streams = await asyncio.open_connection(place.hostname, place.port)
+            while not ending.is_set() and (request := next(orders, None)) is not None:
+                turn = max(next_at, time.monotonic())
+                next_at = turn + 1 / rate
+                await asyncio.sleep(turn - time.monotonic())
+                keep(await caller.ask(request))
+        finally:
+            caller.hang_up()
+
+    await asyncio.gather(*(call() for _ in range(_CALLERS)))
+
+
+class _Caller:
+    """One connection, which is opened again when it was closed."""
+
+    def __init__(self, aim: Aim) -> None:
+        self._aim = aim
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, request: Request) -> Answer:
+        """What comes back; nothing is sent twice, so a request whose connection breaks has failed."""
+        place = urlsplit(self._aim.scoring)
+        sent_at = time.monotonic()
+        try:
             async with asyncio.timeout(_GIVE_UP_AFTER_S):
-                status, body = await _exchange(*streams, request.content)
-            keep(aim.read(request, due_at, status, body))
+                if self._streams is None:
+                    self._streams = await asyncio.open_connection(place.hostname, place.port)
+                status, body = await _exchange(*self._streams, request.content)
+            return self._aim.read(request, sent_at, status, body)
         except (OSError, EOFError, TimeoutError, ValueError, LookupError) as error:
-            # Nothing is sent twice here: what was not answered counts as failed.
-            took_ms = (time.monotonic() - due_at) * 1000
-            keep(
-                Answer(
-                    customer=request.customer,
-                    form=request.form,
-                    due_at=due_at,
-                    took_ms=took_ms,
-                    status=0,
-                    error=repr(error),
-                )
+            self.hang_up()
+            return Answer(
+                customer=request.customer,
+                form=request.form,
+                sent_at=sent_at,
+                took_ms=(time.monotonic() - sent_at) * 1000,
+                status=0,
+                error=repr(error),
             )
-            if streams is not None:
-                streams[1].close()
-            streams = None
-    if streams is not None:
-        streams[1].close()
+
+    def hang_up(self) -> None:
+        """Close the connection."""
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
 
 
 async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, content: bytes) -> tuple[int, bytes]:

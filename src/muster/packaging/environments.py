@@ -9,6 +9,8 @@ The files of an environment share their bytes with uv's cache (hard links), so d
 damage the packages concerned are dropped from the cache as well and fetched again.
 """
 
+import base64
+import csv
 import fcntl
 import os
 import re
@@ -29,6 +31,7 @@ from muster.packaging.errors import EnvironmentDamaged, EnvironmentFailed, Envir
 from muster.packaging.interpreters import find_interpreter, platform_tag
 from muster.packaging.lock_file import LockedPackage, read_lock
 from muster.packaging.trees import (
+    Listed,
     differences,
     listing_of,
     make_read_only,
@@ -218,6 +221,16 @@ class Environments:
             self._install(description, lock, wheels, scratch, tree, progress)
             _refuse_unlocked(tree, packages)
             listing = listing_of(tree)
+            spoilt = _unlike_their_wheels(tree, listing)
+            if spoilt:
+                # The cache was damaged before: what uv took from it is not what it once fetched.
+                self._forget(spoilt)
+                remove_tree(tree)
+                self._install(description, lock, wheels, scratch, tree, progress)
+                listing = listing_of(tree)
+                spoilt = _unlike_their_wheels(tree, listing)
+            if spoilt:
+                raise EnvironmentFailed(f"files of {', '.join(sorted(spoilt))} are not those that their wheels list")
             write_listing(scratch / "files", listing)
             make_read_only(tree)
             _sync(scratch / "files")
@@ -279,7 +292,11 @@ class Environments:
         if progress is not None:
             progress(f"{damage.message}; fetching {', '.join(sorted(owners))} again")
         self._clear(identity)
-        run_uv("cache", "clean", *sorted(owners), cache=self._cache, folder=self._root)
+        self._forget(owners)
+
+    def _forget(self, packages: set[str]) -> None:
+        """Drop packages from uv's cache."""
+        run_uv("cache", "clean", *sorted(packages), cache=self._cache, folder=self._root)
 
     def _clear(self, identity: Digest) -> None:
         self._seen.pop(identity, None)
@@ -318,14 +335,44 @@ def _site_packages(tree: Path) -> list[Path]:
     return sorted(tree.glob("lib/python*/site-packages"))
 
 
-def _installed(tree: Path) -> dict[str, str]:
-    """Name → version of every distribution in an environment."""
-    found: dict[str, str] = {}
-    for site in _site_packages(tree):
-        for info in site.glob("*.dist-info"):
-            name, _, version = info.name.removesuffix(".dist-info").rpartition("-")
-            found[canonicalize_name(name)] = version
-    return found
+def _installed(tree: Path) -> dict[str, Path]:
+    """Name → metadata folder of every distribution in an environment."""
+    return {
+        canonicalize_name(info.name.partition("-")[0]): info
+        for site in _site_packages(tree)
+        for info in site.glob("*.dist-info")
+    }
+
+
+def _record(info: Path) -> dict[str, str]:
+    """Path → SHA-256 in hexadecimal of the files that a distribution's RECORD lists; empty where there is none."""
+    try:
+        with (info / "RECORD").open(encoding="utf-8", errors="replace", newline="") as stream:
+            return {row[0]: _hexadecimal(row[1]) for row in csv.reader(stream) if len(row) > 1}
+    except OSError:
+        return {}
+
+
+def _hexadecimal(recorded: str) -> str:
+    """`sha256=<urlsafe base64>` of a RECORD as hexadecimal; empty for a file without a hash."""
+    kind, _, text = recorded.partition("=")
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).hex() if kind == "sha256" else ""
+    except ValueError:
+        return "damaged"
+
+
+def _unlike_their_wheels(tree: Path, listing: list[Listed]) -> set[str]:
+    """Distributions with a file that is not the one its wheel listed."""
+    there = {entry.path: entry.content for entry in listing}
+    spoilt = set()
+    for name, info in _installed(tree).items():
+        site = info.parent.relative_to(tree).as_posix()
+        for path, digest in _record(info).items():
+            # Scripts are written for this place and so differ; they lie outside of site-packages.
+            if digest and not path.startswith("..") and there.get(f"{site}/{path}") != digest:
+                spoilt.add(name)
+    return spoilt
 
 
 def _refuse_unlocked(tree: Path, packages: tuple[LockedPackage, ...]) -> None:
@@ -338,21 +385,14 @@ def _refuse_unlocked(tree: Path, packages: tuple[LockedPackage, ...]) -> None:
 
 def _owners_of(tree: Path, paths: list[str]) -> set[str]:
     """The distributions that damaged files belong to; empty when that cannot be told of every one of them."""
-    names = _installed(tree)
-    records = {}
-    for site in _site_packages(tree):
-        for info in site.glob("*.dist-info"):
-            name = canonicalize_name(info.name.rpartition("-")[0])
-            try:
-                records[name] = (info / "RECORD").read_text(encoding="utf-8", errors="replace")
-            except OSError:
-                records[name] = ""
+    records = {name: _record(info).keys() for name, info in _installed(tree).items()}
     owners = set()
     for path in paths:
         inside = re.sub(r"^lib/python[^/]*/site-packages/", "", path)
         source = re.sub(r"__pycache__/([^/]+)\.cpython-\d+(?:\.opt-\d)?\.pyc$", r"\1.py", inside)
-        own = next((name for name in names if _is_metadata_of(inside, name)), None)
-        owner = own or next((name for name, text in records.items() if f"{source}," in text), None)
+        owner = next((name for name in records if _is_metadata_of(inside, name)), None) or next(
+            (name for name, listed in records.items() if source in listed), None
+        )
         if owner is None:
             return set()
         owners.add(owner)
@@ -361,7 +401,7 @@ def _owners_of(tree: Path, paths: list[str]) -> set[str]:
 
 def _is_metadata_of(path: str, name: str) -> bool:
     folder = path.partition("/")[0]
-    return folder.endswith(".dist-info") and canonicalize_name(folder.rpartition("-")[0]) == name
+    return folder.endswith(".dist-info") and canonicalize_name(folder.partition("-")[0]) == name
 
 
 def _sync(path: Path) -> None:

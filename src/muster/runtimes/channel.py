@@ -165,9 +165,11 @@ class Channel:
         with self._lock:
             begun = time.perf_counter_ns()
             self._sequence += 1
-            payload = self._ask(
-                frames.ANSWER, frames.predict_frame(self._sequence, request_rows, columns), self._sequence, timeout_s
-            )
+            try:
+                buffers = frames.predict_frame(self._sequence, request_rows, columns)
+            except frames.FrameError as error:
+                raise TableRefused(f"the batch is too large: {error}", host=self.hello.host) from error
+            payload = self._ask(frames.ANSWER, buffers, self._sequence, timeout_s)
             latency_ns = time.perf_counter_ns() - begun
         try:
             statuses, compute_ns, errors, rows, found, alone = frames.read_answer(payload)

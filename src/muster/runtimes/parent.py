@@ -190,17 +190,18 @@ class Parent:
             raise OrderBroken(
                 f"the order asks for {wanted.threads} threads; hosts of this parent have {self._threads}, set before import"
             )
-        if not self._spawns:
-            with self._trunk_lock:
+        loaded = Loaded(seconds=0.0, fork_unsafe="hosts of this environment are spawned")
+        with self._trunk_lock:
+            if not self._spawns:
                 _, loaded = self._load_somewhere(self._living_trunk, key, wanted, timeout_s)
                 self._orders[key] = wanted
                 if loaded.fork_unsafe is None:
                     return loaded
                 self._leave_trunk(key)
-        else:
-            self._orders[key] = wanted
-            loaded = Loaded(seconds=0.0, fork_unsafe="the environment was said not to survive a fork")
         with self._spawned_of(key) as spawned:
+            if spawned.spare is not None and self._orders.get(key) != wanted:
+                spawned.spare.kill()  # it has loaded an earlier model of that key
+            self._orders[key] = wanted
             if spawned.spare is None or not spawned.spare.is_alive:
                 begun = time.monotonic()
                 spawned.spare, _ = self._load_somewhere(self._start, key, wanted, timeout_s)
@@ -250,8 +251,8 @@ class Parent:
         said: dict[str, Any] = {
             "key": key, "host": host_id, "socket": str(socket), "limits": _limits_document(limits or Limits()),
         }  # fmt: skip
-        if not self._spawns:
-            with self._trunk_lock:
+        with self._trunk_lock:
+            if not self._spawns:
                 try:
                     return self._fork_in(self._trunk_with(key, order), said, timeout_s)
                 except HostGone:
@@ -259,6 +260,7 @@ class Parent:
                         raise
                     return self._fork_in(self._trunk_with(key, order), said, timeout_s)
         with self._spawned_of(key) as spawned:
+            order = self._orders.get(key, order)
             program, spawned.spare = spawned.spare, None
             if program is None or not program.is_alive:
                 program, _ = self._load_somewhere(self._start, key, order, _LOAD_S)

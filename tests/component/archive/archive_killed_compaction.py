@@ -19,19 +19,19 @@ from typing import Any
 import pandas as pd  # noqa: F401  # Arrow imports it at its first use: here once, not in every forked process
 from archive_writer import digest_of_record, made_decided, made_late
 
-from muster.archive import compaction, disk, files
+from muster.archive import compaction, conversion, disk, files
 from muster.archive.compaction import Compactor
 from muster.archive.files import ArchiveFile
 from muster.archive.layout import encode
 from muster.archive.reader import Reader
 from muster.archive.records import Record
-from muster.archive.rows import lates_of, records_of
+from muster.archive.rows import late_of, records_of
 from muster.archive.segments import SegmentWriter
 from muster.vocabulary.clock import wall_ns
 from muster.vocabulary.request_ids import RequestIds
 
 _DELICATE = {"_publish", "publish", "finish", "sync_folder"}
-_WATCHED = {module.__file__ for module in (compaction, files, disk)}
+_WATCHED = {module.__file__ for module in (compaction, conversion, files, disk)}
 
 
 def lay_out(root: Path) -> dict[str, str]:
@@ -91,23 +91,23 @@ def checked(root: Path, expected: dict[str, str]) -> dict[str, int]:
     reader = Reader(root)
     found = {request_id: reader.find(request_id) for request_id in expected}
     rows: Counter[str] = Counter()
-    lates: Counter[str] = Counter()
+    late_ones: Counter[str] = Counter()
     for path in (root / "parquet" / "churn").glob("**/*.parquet"):
         file = ArchiveFile(path)
         if path.parent.name == "late":
-            lates.update(repr(event) for event in lates_of(file.facts.layout, file.read()))
+            late_ones.update(repr(event) for event in late_of(file.facts.layout, file.read()))
         else:
             records = records_of(file.facts.layout, file.read())
             rows.update(record.request_id for record in records)
-            lates.update(repr(event) for record in records for event in record.late)
+            late_ones.update(repr(event) for record in records for event in record.late)
     return {
         "lost": sum(record is None for record in found.values()),
         "changed": sum(
             record is not None and digest_of_record(record) != expected[name] for name, record in found.items()
         ),
-        "doubled": sum(count - 1 for count in (rows + lates).values()),
+        "doubled": sum(count - 1 for count in (rows + late_ones).values()),
         "missing_rows": len(expected) - len(rows),
-        "missing_late": 4 - len(lates),
+        "missing_late": 4 - len(late_ones),
         "left_in_spool": len(list((root / "spool" / "0").glob("*.seg"))),
         "left_unpublished": len(list((root / "parquet" / "_new").glob("*"))),
     }

@@ -1,10 +1,13 @@
 """Asking for a replay: who may, and what is put on record."""
 
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace as replaced
 
+from made_bundles import LOCK, PLANS, SCORES, TENURES, made_zip
 from muster.access.actor import Actor, Call
 from muster.access.errors import RightMissing
 from muster.access.roles import AccessRole
@@ -18,6 +21,7 @@ from muster.audit.journal import Journal
 from muster.blobs.local import LocalBlobs
 from muster.certification.replay import Replays
 from muster.packaging.environments import Environments
+from muster.packaging.trees import remove_tree
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.sessions.records import REPLAY
@@ -38,25 +42,26 @@ class Factory:
         self.journal = Journal(None, clock)
         self.sessions = Sessions(database=database, clock=clock)
         blobs = LocalBlobs(home / "store")
-        registry = Registry(database=database, journal=self.journal, blobs=blobs, clock=clock)
+        self.environments = Environments(home / "environments", home / "uv-cache")
+        self.registry = Registry(database=database, journal=self.journal, blobs=blobs, clock=clock)
         access = Access(database, self.journal, Board(database, clock), clock)
         reader = Reader(home / "archive")
         self.replays = Replays(
             database=database,
             journal=self.journal,
             sessions=self.sessions,
-            registry=registry,
+            registry=self.registry,
             requests=Requests(reader, access, lambda actor, version, _: (actor.name, version) == ("ana", "own:1")),
             reader=reader,
             blobs=blobs,
             bundles=home / "bundles",
-            environments=Environments(home / "environments", home / "uv-cache"),
+            environments=self.environments,
             logs=home / "logs",
         )
 
-    def request(self, version: str, **changes: object) -> str:
+    def request(self, version: str, score: float = 0.0, **changes: object) -> str:
         """A request that a version answered; its id."""
-        outputs = (StoredColumn("y", "FP64", (), bytes(8)),)
+        outputs = (StoredColumn("score", "FP64", (), struct.pack("<d", score)),)
         answer = VariantAnswer(version, "champion", "answered", outputs, host="0-1-1", batch=1, batch_rows=1)
         made = Decided(
             format=RECORD_FORMAT,
@@ -75,7 +80,10 @@ class Factory:
             deadline_ns=1,
             rows=1,
             body_sha256=b"",
-            inputs=(StoredColumn("x", "FP64", (), bytes(8)),),
+            inputs=(
+                StoredColumn("tenure", "FP64", (), struct.pack("<d", TENURES[1])),
+                StoredColumn("plan", "BYTES", (), struct.pack("<I", len(PLANS[1])) + PLANS[1].encode()),
+            ),
             answers=(replaced(answer, **changes),),
             chosen=(0,),
             reason="champion",
@@ -105,8 +113,10 @@ def call(role: AccessRole, name: str = "olga", key: str | None = None) -> Call:
 
 
 @pytest.fixture
-def factory(tmp_path: Path, database: Database, clock: FixedClock) -> Factory:
-    return Factory(tmp_path, database, clock)
+def factory(tmp_path: Path, database: Database, clock: FixedClock) -> Iterator[Factory]:
+    yield Factory(tmp_path, database, clock)
+    remove_tree(tmp_path / "environments")
+    remove_tree(tmp_path / "bundles")
 
 
 def test_asking_is_put_on_record_and_queued_once(factory: Factory) -> None:
@@ -147,3 +157,19 @@ def test_a_request_that_nothing_computed_has_nothing_to_replay(factory: Factory)
     )
     found = factory.run()
     assert (found["state"], found["identical"], found["variants"]) == (SessionState.FAILED, False, [])
+
+
+def test_a_registered_version_answers_again_as_it_did(factory: Factory) -> None:
+    """From store to folder to environment to host: the recorded bits come again, and other bits are told."""
+    version = factory.registry.register(call(AccessRole.SCIENTIST, "ana"), made_zip(factory.home / "bundle"))
+    environment = factory.environments.ensure(LOCK, version.python).id
+    right = factory.request(str(version.name), SCORES[1], environment=environment)
+    factory.replays.replay(call(AccessRole.OPERATOR), right)
+    found = factory.run()
+    assert (found["state"], found["identical"], found["differences"]) == (SessionState.PASSED, True, [])
+    wrong = factory.request(str(version.name), SCORES[1] + 1.0, environment="sha256:" + "0" * 64)
+    factory.replays.replay(call(AccessRole.OPERATOR), wrong)
+    found = factory.run()
+    assert (found["state"], found["identical"]) == (SessionState.FAILED, False)
+    assert "differ by up to 1.0" in str(found["differences"])
+    assert "environment: sha256:000000000000… then" in str(found["differences"])

@@ -1,5 +1,6 @@
 """Releases from proposal to roll back, on both databases, with fronts that do as they are told."""
 
+import contextlib
 import threading
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from muster.access.errors import RightMissing
 from muster.audit.errors import IdempotencyKeyReused
 from muster.audit.verify import verify
 from muster.registry.errors import ReasonMissing, VersionInUse, VersionNotFound, VersionStateUnfit
+from muster.registry.records import Version
 from muster.release.errors import (
     EndpointNotFound,
     EndpointTaken,
@@ -344,6 +346,49 @@ def test_a_wait_has_an_end(factory: GovernedFactory) -> None:
     factory.propose(factory.accepted())
     done = factory.releases.approve(factory.call("paul"), "churn", 1, "agreed", wait_s=0.01)
     assert done.state is ReleaseState.APPROVED
+
+
+def test_of_two_who_approve_at_once_one_is_told_to_wait(factory: GovernedFactory) -> None:
+    """Whatever the database: two releases of an endpoint never load at the same time."""
+    version = factory.accepted()
+    releases = [factory.propose(version) for _ in range(4)]
+    outcomes: list[str] = []
+    gate = threading.Barrier(4)
+
+    def approve(release: Release) -> None:
+        gate.wait()
+        try:
+            factory.approve(release)
+            outcomes.append("approved")
+        except SwitchUnderWay:
+            outcomes.append("under way")
+
+    threads = [threading.Thread(target=approve, args=(release,)) for release in releases]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["approved", "under way", "under way", "under way"]
+
+
+def test_a_ban_and_an_approval_at_once_never_let_the_version_through(factory: GovernedFactory) -> None:
+    """Either the gate sees the ban, or the ban sees the approved release: in the end nothing loads the version."""
+    for _ in range(4):
+        version = factory.accepted()
+        release = factory.propose(version)
+        gate = threading.Barrier(2)
+
+        def ban(version: Version = version, gate: threading.Barrier = gate) -> None:
+            gate.wait()
+            factory.registry.ban(factory.call("paul"), version.name, "wrong data")
+
+        thread = threading.Thread(target=ban)
+        thread.start()
+        gate.wait()
+        with contextlib.suppress(VersionNotReleasable):
+            factory.approve(release)
+        thread.join()
+        assert now(factory, release).state in {ReleaseState.PROPOSED, ReleaseState.FAILED}
 
 
 # Withdrawing.

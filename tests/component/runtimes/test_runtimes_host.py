@@ -7,6 +7,8 @@ import struct
 import threading
 import time
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import psutil
 import pytest
@@ -192,6 +194,43 @@ def test_garbage_and_half_frames_cost_only_their_connection(make_bundle: BundleM
         kind, sequence, said = _read_frame(sock)
         assert (kind, frames.read_json(said)["code"]) == (frames.ERROR, "not-understood")
     assert good.health().failed_requests == 0
+
+
+@pytest.mark.parametrize("rounds", [300, pytest.param(20_000, marks=pytest.mark.soak)])
+def test_damaged_frames_never_end_a_host(make_bundle: BundleMaker, hosts: Hosts, rounds: int) -> None:
+    """Frames with flipped, missing and doubled bytes get an answer, an error or a closed connection; the host lives on."""
+    inputs: list[dict[str, Any]] = [
+        {"name": "x", "datatype": "FP64", "nullable": True},
+        {"name": "s", "datatype": "BYTES"},
+    ]
+    source = """
+    class Model:
+        def predict(self, columns):
+            return [len(text) + (x or 0.0) for x, text in zip(columns["x"], columns["s"])]
+    """
+    parent = hosts.parent()
+    parent.load("k", make_bundle(source, inputs=inputs))
+    _, pid, path = hosts.fork(parent, "k")
+    random = Random(20261121)
+    table = [(struct.pack("<3d", 1, 2, 3), b"\0\1\0"), (b"\1\0\0\0a\0\0\0\0\2\0\0\0bc", None)]
+    whole = b"".join(frames.predict_frame(5, [1, 2], table))
+    for _ in range(rounds):
+        frame = bytearray(whole)
+        for _ in range(random.randint(1, 4)):
+            at = random.randrange(len(frame))
+            if random.random() < 0.7:
+                frame[at] ^= 1 << random.randrange(8)
+            else:
+                frame[at : at + random.randint(0, 8)] = frame[at : at + 8] * random.randint(0, 2)
+        with _raw(path) as sock:
+            sock.sendall(frame)
+            sock.shutdown(socket.SHUT_WR)
+            assert _is_cut_off(sock)
+    channel = hosts.channel(path)
+    assert floats(channel.predict([1, 2], table).columns[0]) == [2, 0, 5]
+    assert channel.health().connections == 1
+    assert channel.hello.pid == pid
+    assert not hosts.exits
 
 
 def test_a_frame_may_come_byte_by_byte_and_many_may_come_at_once(make_bundle: BundleMaker, hosts: Hosts) -> None:

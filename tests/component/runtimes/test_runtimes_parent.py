@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -397,7 +398,7 @@ def test_a_spare_waits_for_the_next_host(make_bundle: BundleMaker, hosts: Hosts)
     """Where hosts are spawned, the next one is loaded beforehand, so that a replacement comes at once."""
     source = """
     import time
-    time.sleep(0.5)
+    time.sleep(1)
     class Model:
         def predict(self, columns):
             return columns["x"]
@@ -416,6 +417,58 @@ def test_a_spare_waits_for_the_next_host(make_bundle: BundleMaker, hosts: Hosts)
     parent.forget("k")
     until(lambda: _gone(spare.pid), "a spare that is not needed ends")
     assert floats(hosts.channel(path).predict([1], [fp64(1)]).columns[0]) == [1]
+
+
+def test_a_spare_is_never_of_an_earlier_model(make_bundle: BundleMaker, hosts: Hosts) -> None:
+    """Loading another model under the same key replaces the spare that had loaded the first."""
+    parent = hosts.parent(spawn=True)
+    for value in (1, 2):
+        source = f"class Model:\n    def predict(self, columns): return [{value}.0 for _ in columns['x']]"
+        parent.load("k", make_bundle(source, module=f"code_{value}"))
+        _, _, path = hosts.fork(parent, "k")
+        assert floats(hosts.channel(path).predict([1], [fp64(0)]).columns[0]) == [value]
+
+
+def test_a_model_that_takes_signals_does_not_blind_its_parent(make_bundle: BundleMaker, hosts: Hosts) -> None:
+    """Packages that install handlers while they are imported do not keep the parent from noticing ends."""
+    source = """
+    import signal, sys
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.set_wakeup_fd(-1)
+    sys.stdout = None
+    class Model:
+        def predict(self, columns):
+            return columns["x"]
+    """
+    parent = hosts.parent()
+    parent.load("k", make_bundle(source))
+    _, pid, path = hosts.fork(parent, "k")
+    assert floats(hosts.channel(path).predict([1], [fp64(1)]).columns[0]) == [1]
+    os.kill(pid, signal.SIGTERM)
+    assert until(lambda: hosts.exits, "the end is told")[0].signal == signal.SIGTERM
+
+
+def test_a_host_tells_where_it_is(make_bundle: BundleMaker, hosts: Hosts) -> None:
+    """SIGUSR1 writes the stack of a computing host to the log, and the host goes on."""
+    source = """
+    import time
+    class Model:
+        def predict(self, columns):
+            print("at it", flush=True)
+            while columns["x"][0]:
+                time.sleep(0.01)
+                columns["x"][0] -= 1
+            return columns["x"]
+    """
+    channel = hosts.host(make_bundle(source))
+    asking = threading.Thread(target=channel.predict, args=([1], [fp64(100)]))
+    asking.start()
+    until(lambda: "at it" in hosts.log.read_text(), "the model computes")
+    os.kill(channel.hello.pid, signal.SIGUSR1)
+    asking.join(20)
+    assert not asking.is_alive()
+    until(lambda: "authors_code.py" in hosts.log.read_text(), "the stack is in the log")
 
 
 def test_polars_is_known_not_to_survive_a_fork(make_bundle: BundleMaker, hosts: Hosts) -> None:
@@ -459,9 +512,11 @@ def _fail_with_a_host(order: LoadOrder, log: Path, pids: list[int]) -> None:
         raise ZeroDivisionError
 
 
-def test_running_host_cleans_up_after_errors(make_bundle: BundleMaker, tmp_path: Path) -> None:
+def test_running_host_cleans_up_after_errors(
+    make_bundle: BundleMaker, hosts: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whether loading fails or the block raises, no process and no folder is left."""
-    before = set(Path("/tmp").glob("muster-*"))
+    monkeypatch.setattr(tempfile, "tempdir", str(hosts.folder))
     bad = make_bundle("raise ValueError('no')", module="bad")
     with pytest.raises(HostLoadFailed), running_host(Environment(), Path(bad.bundle), bad, tmp_path / "log"):
         pass
@@ -475,7 +530,10 @@ def test_running_host_cleans_up_after_errors(make_bundle: BundleMaker, tmp_path:
         pids.append(channel.hello.pid)
         assert floats(channel.predict([1], [fp64(1)]).columns[0]) == [2]
     until(lambda: _gone(pids[1]), "the spawned host ends")
-    assert set(Path("/tmp").glob("muster-*")) <= before
+    assert not list(hosts.folder.iterdir())
+    monkeypatch.setattr(tempfile, "tempdir", str(hosts.folder / ("long" * 25)))  # too long for a socket's address
+    with running_host(Environment(), Path(good.bundle), good, tmp_path / "log") as channel:
+        assert floats(channel.predict([1], [fp64(1)]).columns[0]) == [2]
 
 
 @pytest.mark.parametrize("kills", [20, pytest.param(500, marks=pytest.mark.soak)])

@@ -14,8 +14,8 @@ from muster.archive.rows import (
     RowLayout,
     dictionary_columns,
     late_layout_of,
+    late_of,
     late_table_of,
-    lates_of,
     records_of,
     row_layout_of,
     table_of,
@@ -51,7 +51,7 @@ def grouped(made: list[Record]) -> dict[RowLayout, list[Record]]:
 
 
 @given(groups())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 def test_what_a_front_writes_comes_back_bit_for_bit(made: list[Record]) -> None:
     """Typed columns hold floats with their NaN bits, nulls, tensors and texts without loss."""
     for layout, members in grouped(made).items():
@@ -61,7 +61,7 @@ def test_what_a_front_writes_comes_back_bit_for_bit(made: list[Record]) -> None:
 
 
 @given(st.lists(records(canonical=False).map(as_record), min_size=1, max_size=3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 def test_what_no_front_writes_comes_back_as_well(made: list[Record]) -> None:
     """Bytes that typed columns cannot hold lie in `raw`: nothing is lost or refused."""
     for layout, members in grouped(made).items():
@@ -70,14 +70,14 @@ def test_what_no_front_writes_comes_back_as_well(made: list[Record]) -> None:
 
 
 @given(st.lists(records(canonical=False).map(as_record), min_size=1, max_size=3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_late_answers_come_back_from_side_files(made: list[Record]) -> None:
     """A late answer in a side file is the event that the front wrote."""
     found: dict[RowLayout, list[AnsweredLate]] = {}
     for event in (event for record in made for event in record.late):
         found.setdefault(late_layout_of(event) or RowLayout(), []).append(event)
     for layout, members in found.items():
-        assert lates_of(layout, through_parquet(late_table_of(layout, members))) == members
+        assert late_of(layout, through_parquet(late_table_of(layout, members))) == members
         assert RowLayout.from_json(layout.to_json()) == layout
 
 

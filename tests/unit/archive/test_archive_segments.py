@@ -35,7 +35,7 @@ def closed_bytes(written: list[bytes]) -> bytes:
 
 
 @given(st.data(), events())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_cut_at_any_byte_loses_only_the_torn_event(data: st.DataObject, written: list[Event]) -> None:
     """An open segment cut anywhere gives back exactly the events that lie wholly before the cut."""
     encoded = [encode(event) for event in written]
@@ -50,7 +50,7 @@ def test_a_cut_at_any_byte_loses_only_the_torn_event(data: st.DataObject, writte
 
 
 @given(st.data(), events())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_a_closed_segment_that_is_cut_is_reported(data: st.DataObject, written: list[Event]) -> None:
     """No cut of a closed segment passes for a whole one."""
     whole = closed_bytes([encode(event) for event in written])
@@ -63,7 +63,7 @@ def test_a_closed_segment_that_is_cut_is_reported(data: st.DataObject, written: 
 
 
 @given(st.data(), events())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_any_flipped_byte_is_found(data: st.DataObject, written: list[Event]) -> None:
     """A changed byte anywhere in a closed segment is reported, and every event it does not touch comes back."""
     encoded = [encode(event) for event in written]
@@ -159,7 +159,7 @@ def test_a_closed_spool_begins_the_next_segment_without_recovery(tmp_path: Path)
 
 
 @given(cut=st.integers(0, 4000), count=st.integers(0, 3))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_opening_after_a_kill_cuts_the_tail_and_says_so(cut: int, count: int) -> None:
     """Whatever a killed front left, the next one closes it, reports it, and goes on in a new segment."""
     with tempfile.TemporaryDirectory() as name:

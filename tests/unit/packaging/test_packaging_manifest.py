@@ -6,6 +6,7 @@ import socket
 import tempfile
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -36,7 +37,7 @@ def written(folder: Path, tree: dict[str, tuple[bytes, bool]]) -> Path:
     folded = [unicodedata.normalize("NFC", path).casefold() for path in tree]
     assume(len(set(folded)) == len(folded))
     assume(not any(one != other and other.startswith(one + "/") for one in folded for other in folded))
-    heads = {}
+    heads: dict[str, str] = {}
     for path in tree:
         parts = unicodedata.normalize("NFC", path).split("/")
         for end in range(1, len(parts)):
@@ -167,12 +168,12 @@ def test_description_that_canonical_json_cannot_hold(tmp_path: Path, text: str) 
         manifest_of(tmp_path)
 
 
-def entry(path: str, **changes: object) -> dict[str, object]:
+def entry(path: str, **changes: Any) -> dict[str, Any]:
     """A file of a manifest."""
     return {"path": path, "digest": digest_of(b""), "size": 0, "executable": False, **changes}
 
 
-def manifest_bytes(*entries: dict[str, object], **changes: object) -> bytes:
+def manifest_bytes(*entries: dict[str, Any], **changes: Any) -> bytes:
     """Canonical bytes of any manifest, sound or not."""
     return rfc8785.dumps({"format": 1, "files": list(entries), "declared": {}, **changes})
 

@@ -159,8 +159,9 @@ def _holds(datatype: str, value: float) -> bool:
         except OverflowError:
             return False
     if math.isinf(kept):
-        return value == kept
-    return bool(int(kept) == value if isinstance(value, int) else float(kept) == value)
+        return math.isinf(value)
+    exact: bool = int(kept) == value if isinstance(value, int) else float(kept) == value
+    return exact
 
 
 edges = st.sampled_from(

@@ -1,0 +1,89 @@
+"""The OpenAPI document is valid, complete and true."""
+
+import contextlib
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis.errors import Unsatisfiable
+from openapi_spec_validator import validate
+from running_control import Control
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from muster.api.app import routers
+
+CHECKED = [not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance]
+_WAITS = {"follow", "rollBack", "verifyAudit"}
+
+
+@pytest.fixture(scope="module")
+def document(control: Control) -> dict[str, Any]:
+    """The document as it is served, to whoever asks."""
+    with control.http() as http:
+        answer = http.get("/api/v1/openapi.json")
+    assert answer.headers["content-type"] == "application/json"
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def operations(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every operation."""
+    return [operation for item in document["paths"].values() for operation in item.values()]
+
+
+def test_the_document_is_valid(document: dict[str, Any]) -> None:
+    """It keeps the OpenAPI specification."""
+    validate(document)
+
+
+def test_every_address_is_described(document: dict[str, Any]) -> None:
+    """Every route is in the document, with a description, a tag, a security rule and its problems."""
+    count = sum(len(route.route_handlers) for router in routers() for route in router.routes)
+    found = operations(document)
+    assert len(found) == count - len([1 for router in routers() for route in router.routes])  # OPTIONS of each is the framework's
+    assert len({operation["operationId"] for operation in found}) == len(found)
+    for operation in found:
+        assert operation["description"], operation["operationId"]
+        assert operation["tags"]
+        assert "application/problem+json" in operation["responses"]["401"]["content"]
+
+
+def test_orders_take_an_idempotency_key_and_questions_do_not(document: dict[str, Any]) -> None:
+    """The header is described where something changes, and nowhere else."""
+    for item in document["paths"].values():
+        for method, operation in item.items():
+            headers = [one["name"] for one in operation.get("parameters", []) if one["in"] == "header"]
+            assert headers == ([] if method == "get" else ["Idempotency-Key"]), operation["operationId"]
+
+
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_no_request_whatsoever_makes_control_fail(
+    control: Control, document: dict[str, Any], mode: GenerationMode
+) -> None:
+    """Requests that the document allows, and ones that it does not, are answered as it says, and never with a fault."""
+    schema = schemathesis.openapi.from_dict(document)
+    for result in schema.get_all_operations():
+        operation = result.ok()
+        if operation.definition.raw["operationId"] not in _WAITS:
+            _try(operation, control, mode)
+
+
+def _try(operation: Any, control: Control, mode: GenerationMode) -> None:
+    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def every_case(case: Any) -> None:
+        if "project" in (case.path_parameters or {}):
+            case.path_parameters["project"] = "default"  # any other ends the request before it has begun
+        headers = {"Authorization": f"Bearer {control.tokens['admin']}"}
+        response = case.call(base_url=control.url, headers=headers)
+        case.validate_response(response, checks=CHECKED)
+
+    with contextlib.suppress(Unsatisfiable):  # nothing can be wrong about a request that takes nothing
+        every_case()
