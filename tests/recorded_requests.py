@@ -15,7 +15,9 @@ def column(name: str, values: Sequence[float]) -> StoredColumn:
     return StoredColumn(name, "FP64", (), struct.pack(f"<{len(values)}d", *values))
 
 
-def answer_of(version: str, role: str, values: Sequence[float] | None, environment: str = "sha256:" + "e" * 64) -> VariantAnswer:
+def answer_of(
+    version: str, role: str, values: Sequence[float] | None, environment: str = "sha256:" + "e" * 64
+) -> VariantAnswer:
     """What a version said; None: nothing yet."""
     if values is None:
         return VariantAnswer(version=version, role=role, status="pending")
@@ -26,7 +28,11 @@ def answer_of(version: str, role: str, values: Sequence[float] | None, environme
 
 
 def record_request(
-    archive: Path, endpoint: str, answers: Sequence[VariantAnswer], inputs: Sequence[float], late: VariantAnswer | None = None
+    archive: Path,
+    endpoint: str,
+    answers: Sequence[VariantAnswer],
+    inputs: Sequence[float],
+    late: VariantAnswer | None = None,
 ) -> str:
     """Write the record of one request; its id."""
     writer = SegmentWriter(archive / "spool", 0)

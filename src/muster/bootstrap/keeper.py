@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import signal
 
 from muster.bootstrap.home import Home, make_socket_folder
@@ -23,7 +24,8 @@ async def _keep(home: Home) -> None:
 
     def told(processes: list[tuple[int, str, str]]) -> None:
         entries = (ProcessEntry(pid, kind, of) for pid, kind, of in processes)
-        write_list(home.state, "keeper", ProcessList(tuple(entries)))
+        with contextlib.suppress(OSError):  # a full disk makes `muster ps` forgetful; hosts go on
+            write_list(home.state, "keeper", ProcessList(tuple(entries)))
 
     keeper = Keeper(
         socket=home.keeper_socket,

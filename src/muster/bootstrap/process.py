@@ -11,11 +11,11 @@ import structlog
 
 from muster.bootstrap.home import open_home
 from muster.supervision.lifeline import end_with_starter
+from muster.supervision.supervisor import FAILED, REFUSED
 from muster.telemetry.logs import set_up_logs
-from muster.vocabulary.errors import MusterError
+from muster.vocabulary.errors import MusterError, Unavailable
 
 KINDS = ("control", "executor", "keeper", "front")
-_EXIT_REFUSED = 1
 log = structlog.get_logger()
 
 
@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
         entry.run(open_home(given.home), given)
     except MusterError as error:
         log.error("process.refused", code=error.code, message=error.message, advice=error.advice)
-        return _EXIT_REFUSED
+        return FAILED if isinstance(error, Unavailable) else REFUSED
     return 0
 
 

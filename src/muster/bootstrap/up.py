@@ -9,6 +9,9 @@ import httpx
 from muster.bootstrap.home import Home, HomeUnusable, make_socket_folder
 from muster.supervision.supervisor import Part, Supervisor, listen
 
+#: Less than this on the home's disk, in bytes, and starting is not worth while.
+_ROOM_TO_START = 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addresses:
@@ -46,6 +49,7 @@ def bring_up(home: Home, addresses: Addresses, on_ready: Callable[[Addresses], N
     make_socket_folder(home)
     try:
         supervisor = Supervisor(home.state, of=str(home.path))
+        _try_to_write(home)
     except OSError as error:
         raise HomeUnusable(f"{home.state} cannot be written: {error}", home=str(home.path)) from error
     control_listener = listen(addresses.host, addresses.port)
@@ -78,6 +82,15 @@ def bring_up(home: Home, addresses: Addresses, on_ready: Callable[[Addresses], N
     finally:
         control_listener.close()
         scoring_listener.close()
+
+
+def _try_to_write(home: Home) -> None:
+    """Raise OSError now, and not in the middle of the start, when the home's disk is full or takes no files."""
+    trial = home.state / "trial"
+    try:
+        trial.write_bytes(bytes(_ROOM_TO_START))
+    finally:
+        trial.unlink(missing_ok=True)
 
 
 def _answers(url: str) -> bool:

@@ -27,11 +27,15 @@ from muster.registry.records import Version
 from muster.runtimes.channel import Answer, Channel
 from muster.runtimes.errors import TableRefused
 from muster.runtimes.host import running_host
+from muster.sessions.errors import SessionInterrupted
+from muster.storage.errors import DatabaseDamaged, DatabaseUnavailable, SchemaMismatch, WriteConflict
 from muster.vocabulary.errors import MusterError
 from muster.vocabulary.tensors import Datatype
 from muster.wire.contracts import Contract
 
 _FEWEST_CALLS = 20
+#: Told while a line of progress was to be kept: nothing may be concluded from them about the version.
+_NOT_ITS_DOING = (SessionInterrupted, DatabaseUnavailable, DatabaseDamaged, SchemaMismatch, WriteConflict)
 _SHOWN = 300
 
 
@@ -85,6 +89,8 @@ def put(question: Question, bench: Bench, stack: ExitStack) -> Check:
     """The question, answered; an error that Muster can name is an answer, too."""
     try:
         found = question.answer(bench, stack)
+    except _NOT_ITS_DOING:
+        raise
     except MusterError as error:
         found = Finding(passed=False, figure=error.code, limit=question.limit, detail=_told(error))
     return Check(name=question.name, passed=found.passed, figure=found.figure, limit=found.limit, detail=found.detail)

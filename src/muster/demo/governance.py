@@ -113,7 +113,8 @@ def refuse_broken_bundles(step: Step, people: People, incomplete: Path, changed:
     """Neither a bundle without golden answers nor one that was changed on the way gets in."""
     for what, bundle in (("a bundle without golden answers", incomplete), ("a changed byte in the model", changed)):
         error = refusal_of(partial(people.ana.register, bundle), Invalid, Refused)
-        step.claim(f"{what} is refused: {error.message[:150]}", holds=True)
+        step.claim(f"{what} is refused ({error.code})", holds=True)
+        step.say(error.message)
         step.measured(**{what.replace(" ", "_"): error.code})
 
 

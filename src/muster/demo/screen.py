@@ -6,13 +6,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
+from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from muster.demo.errors import ClaimDoesNotHold
 
+_INDENT = 3
 #: Called with what has been done so far, and with news if there are any.
 Advance = Callable[..., None]
 
@@ -31,7 +33,7 @@ class Step:
 
     def say(self, text: str) -> None:
         """Tell something that is no claim."""
-        self.console.print(f"   {text}", highlight=False)
+        self._print(Text(text))
 
     def claim(self, text: str, *, holds: bool) -> None:
         """Say something that is checked.
@@ -40,10 +42,10 @@ class Step:
             ClaimDoesNotHold: it is not so.
         """
         if not holds:
-            self.console.print(f"   [bold red]✗[/] {escape(text)}", highlight=False)
+            self._print(Text.assemble(("✗ ", "bold red"), text))
             raise ClaimDoesNotHold(f"step {self.number}: not so: {text}", step=self.number, claim=text)
         self.claims.append(text)
-        self.console.print(f"   [green]✓[/] {escape(text)}", highlight=False)
+        self._print(Text.assemble(("✓ ", "green"), text))
 
     def measured(self, **figures: Any) -> None:
         """Keep figures for the document that `--json` prints."""
@@ -56,14 +58,17 @@ class Step:
             is_text = all(isinstance(row[number], str) and not row[number][:1].isdigit() for row in rows)
             table.add_column(column, justify="left" if is_text else "right", overflow="fold")
         for row in rows:
-            table.add_row(*(escape(str(cell)) for cell in row))
-        self.console.print(_indented(table))
+            table.add_row(*(Text(str(cell)) for cell in row))
+        self._print(table)
+
+    def _print(self, what: RenderableType) -> None:
+        self.console.print(Padding(what, (0, 0, 0, _INDENT)), highlight=False)
 
     @contextmanager
     def progress(self, what: str, total: float | None = None) -> Iterator[Advance]:
         """Show a bar while something goes on; the function it yields takes `done=` and `news=`."""
         if not self.console.is_terminal:
-            self.console.print(f"   [dim]{escape(what)} …[/]", highlight=False)
+            self._print(Text(f"{what} …", style="dim"))
             yield lambda **_: None
             return
         columns = (
@@ -100,19 +105,11 @@ class Screen:
         """A step, timed; it has passed when the block is left without an error."""
         step = Step(number=number, title=title, console=self.console)
         self.steps.append(step)
-        self.console.print(f"\n[bold cyan]{number:>2}[/] [bold]{escape(title)}[/]", highlight=False)
+        self.console.print(Text.assemble("\n", (f"{number:>2} ", "bold cyan"), (title, "bold")))
         began = time.monotonic()
         try:
             yield step
             step.passed = True
         finally:
             step.seconds = round(time.monotonic() - began, 3)
-        self.console.print(f"   [dim]{step.seconds:.1f} s[/]", highlight=False)
-
-
-def _indented(table: Table) -> Table:
-    outer = Table(box=None, show_header=False, pad_edge=False, padding=0)
-    outer.add_column(width=3)
-    outer.add_column()
-    outer.add_row("", table)
-    return outer
+        step.say(f"({step.seconds:.1f} s)")

@@ -58,8 +58,10 @@ def check_bundle(folder: Path) -> list[Finding]:
     findings = []
     try:
         manifest_of(folder)
-    except (FileNotPackable, BundleMalformed) as error:
+    except FileNotPackable as error:
         findings.append(Finding("error", str(error.facts.get("path", "")), error.message, error.advice))
+    except BundleMalformed:
+        pass  # told below, as what it is
     try:
         bundle = read_description(folder)
     except BundleMalformed as error:
@@ -67,8 +69,7 @@ def check_bundle(folder: Path) -> list[Finding]:
         remedy = (
             "Mend muster.toml as docs/reference/bundle.md describes it, or write the bundle again with muster.save."
         )
-        known = {finding.problem for finding in findings}
-        return findings + [Finding("error", "muster.toml", said, remedy) for said in problems if said not in known]
+        return findings + [Finding("error", "muster.toml", said, remedy) for said in problems]
     return findings + findings_of(folder, bundle)
 
 

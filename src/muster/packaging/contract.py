@@ -22,6 +22,12 @@ from muster.wire.contracts import Contract, Field, as_document
 _SHOWN_CHARACTERS = 80
 
 
+class _InWords(str):
+    """What was given, described; shown as it is and not as a quoted value."""
+
+    __slots__ = ()
+
+
 class TensorLike(Protocol):
     """One input tensor of a V2 request, however it was decoded; `data` is a list (nested or flat) or raw bytes."""
 
@@ -187,9 +193,9 @@ def _column_of_tensor(check: FieldCheck, tensor: TensorLike, rows: int) -> Colum
     try:
         datatype = Datatype(tensor.datatype)
     except ValueError:
-        raise FieldBroken(None, f"datatype {tensor.datatype}", f"datatype {check.datatype}") from None
+        raise FieldBroken(None, _InWords(f"datatype {tensor.datatype}"), f"datatype {check.datatype}") from None
     if not widens(datatype, check.datatype):
-        raise FieldBroken(None, f"datatype {datatype}", f"datatype {check.datatype}")
+        raise FieldBroken(None, _InWords(f"datatype {datatype}"), f"datatype {check.datatype}")
     data = tensor.data
     if isinstance(data, Buffer):
         return check.raw(data, datatype, rows)
@@ -205,7 +211,9 @@ def _column_of_tensor(check: FieldCheck, tensor: TensorLike, rows: int) -> Colum
     if check.shape and len(data) == rows and data and (data[0] is None or isinstance(data[0], list)):
         return check.many(data)
     if len(data) != elements:
-        raise FieldBroken(None, f"{len(data)} elements", f"{elements} elements for shape {list(tensor.shape)}")
+        raise FieldBroken(
+            None, _InWords(f"{len(data)} elements"), f"{elements} elements for shape {list(tensor.shape)}"
+        )
     return check.flat(data, rows)
 
 
@@ -225,8 +233,8 @@ def _shown(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, memoryview | bytes | bytearray):
         return f"{len(value)} bytes"
-    if isinstance(value, str) and value.startswith("datatype "):
-        return value
+    if isinstance(value, _InWords):
+        return str(value)
     text = repr(value[:_SHOWN_CHARACTERS] if isinstance(value, str | list | tuple) else value)
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 

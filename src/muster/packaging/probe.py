@@ -1,6 +1,6 @@
 """Runs a saved model once in a fresh process, the way a host would, and tells what it imported and answered.
 
-A script and not a module: `PYTHON -I -B probe.py TASK.json`. It imports the standard library and the host program's
+A script and not a module: `PYTHON -I probe.py TASK.json`. It imports the standard library and the host program's
 own files only, so that whatever else is in `sys.modules` afterwards was wanted by the model.
 """
 

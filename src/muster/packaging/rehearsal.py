@@ -77,10 +77,15 @@ def _sites() -> list[str]:
     return [entry for entry in sys.path if entry and any(Path(entry).glob("*.dist-info"))]
 
 
+def _bytecode() -> list[str]:
+    """Whether bytecode is written is the lab's choice, which an isolated Python would not know of."""
+    return ["-B"] if sys.dont_write_bytecode else []
+
+
 def _run(task: Path, report: Path) -> None:
     try:
         ended = subprocess.run(
-            [sys.executable, "-I", "-B", "-X", "utf8", str(Path(probe.__file__)), str(task)],
+            [sys.executable, "-I", *_bytecode(), "-X", "utf8", str(Path(probe.__file__)), str(task)],
             capture_output=True,
             timeout=_DEADLINE_S,
             check=False,

@@ -4,18 +4,20 @@ The model is written, loaded again in a fresh process the way a host will do it,
 the object itself; what that process imported is what the lock holds. Nothing is left behind when any of it fails.
 """
 
+import ctypes
 import json
+import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-import muster
 from muster.packaging.calling import Call, answers_of, call_of, described, handed
 from muster.packaging.columns import Table, nulls_of
 from muster.packaging.data_sets import data_toml
@@ -61,6 +63,9 @@ from muster.wire.contracts import Contract, Declared, Field
 _GOLDEN_ROWS = 50
 _CODE_FOLDER = "src"
 _NOTEBOOK_NAME = "notebook.ipynb"
+#: Of Linux, linux/fcntl.h and linux/fs.h.
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
 _SERIALIZERS = {"skops": "skops", "cloudpickle": "cloudpickle"}
 
 
@@ -150,7 +155,7 @@ def save(
         authors=tuple(authors) or owners,
         tags=dict(tags or {}),
         source=source_of(Path.cwd()),
-        made=Made(by=f"muster {muster.__version__}", python=running_version(), platform=platform_tag()),
+        made=Made(by=f"muster {version('muster-ml')}", python=running_version(), platform=platform_tag()),
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".saving", dir=target.parent))
@@ -166,6 +171,8 @@ def save(
         _refuse_other_answers(rehearsal, answers.table, bundle)
         write_golden(scratch / GOLDEN_NAME, inputs, rehearsal.answers)
         lean = lean_rehearsal(scratch, bundle, inputs, rehearsal, installed)
+        for leavings in list(scratch.rglob("__pycache__")):
+            remove_tree(leavings)
         _write_lock(scratch, bundle, lean, installed)
         (scratch / DESCRIPTION_NAME).write_bytes(toml_of(bundle))
         (scratch / "README.md").write_text(readme(bundle), encoding="utf-8")
@@ -388,12 +395,20 @@ def _refuse_unsound(folder: Path) -> None:
 
 
 def _put_in_place(scratch: Path, target: Path) -> None:
-    """Rename the finished folder to its place; an earlier bundle there is put aside first and removed afterwards."""
+    """Rename the finished folder to its place; an earlier bundle there changes places with it and is removed."""
     _refuse_foreign(target)
-    aside = None
-    if target.exists():
+    if not target.exists():
+        scratch.rename(target)
+    elif not _exchange(scratch, target):
         aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".replaced", dir=target.parent))
         target.rename(aside / target.name)
-    scratch.rename(target)
-    if aside is not None:
+        scratch.rename(target)
         remove_tree(aside)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Let two folders change places in one step, so that there is a whole bundle at every moment; False: not here."""
+    renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
+    if renameat2 is None:
+        return False
+    return bool(renameat2(_AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other), _RENAME_EXCHANGE) == 0)

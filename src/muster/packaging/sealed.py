@@ -11,6 +11,7 @@ import secrets
 import stat
 import threading
 import time
+from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
 
@@ -24,7 +25,8 @@ _EXECUTABLE = 0o555
 _LEFT_OVER_S = 3600  # nobody takes an hour between two files: whoever began it was killed
 _seen: dict[Path, str] = {}
 """Signatures of the folders that this process has verified."""
-_guard = threading.Lock()
+_turns: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
+"""One at a time per bundle; a large one keeps nobody waiting who asks for another."""
 
 
 def materialise(manifest_digest: Digest, blobs: Blobs, root: Path) -> Path:
@@ -43,7 +45,7 @@ def materialise(manifest_digest: Digest, blobs: Blobs, root: Path) -> Path:
         BlobsFull: there is no room on this machine.
     """
     target = root / hex_of(checked_digest(manifest_digest))
-    with _guard:
+    with _turns[target]:
         if target.is_dir() and _seen.get(target) == stat_signature(target):
             return target
         manifest = read_manifest(blobs.read(manifest_digest))

@@ -59,7 +59,7 @@ class ReleaseStateUnfit(Conflict):
 
 
 class SwitchUnderWay(Conflict):
-    """Another release of the endpoint is being made live; one at a time."""
+    """Another release of the endpoint is being loaded by the fronts; one at a time."""
 
     code = "release.switch-under-way"
     advice = "Wait until it is live or failed, or withdraw it."

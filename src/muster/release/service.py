@@ -389,6 +389,8 @@ class Releases:
         waived = waived_for_release(call, held, versions)
         check_move(held, ReleaseState.APPROVED)
         for other in store.releases_in(tx, ReleaseState.APPROVED, endpoint):
+            if other.current:
+                continue  # its fronts do not get on with it: a better one must be able to overtake it
             raise SwitchUnderWay(
                 f"{other.subject} is being made live", endpoint=endpoint, release=number, under_way=other.number
             )

@@ -129,9 +129,16 @@ class Switch:
             self._registry.hold_states(tx)
             if not self._stands(tx, release):
                 return
+            why = f"release {release.number} was approved and loaded before every front served it"
+            approved = store.releases_in(tx, ReleaseState.APPROVED, release.endpoint)
+            overtaken = [other for other in approved if other.number != release.number]
+            for other in overtaken:
+                store.move(tx, other, ReleaseState.FAILED, failure=why)
             by = release.decided_by or FACTORY
             store.add_pointer(tx, release.endpoint, release.number, self._clock.now(), by, Cause.WENT_LIVE)
             self._publisher.publish(tx, release.endpoint)
+            for other in overtaken:
+                self.record_failure(tx, other, why)
             self._record(tx, "release.switched", release, {"plan": release.plan_digest})
         log.info("release.switched", endpoint=release.endpoint, release=release.number)
         self._followers.tell()

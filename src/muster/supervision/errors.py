@@ -37,6 +37,13 @@ class PartKeepsEnding(Unavailable):
     advice = "The end of its log is above; all of it: `muster logs`."
 
 
+class PartRefuses(Unavailable):
+    """A part of the factory cannot start with the home, the settings or the database as they are."""
+
+    code = "supervision.part-refuses"
+    advice = "Mend what the message names, then start again; all of the part's log: `muster logs`."
+
+
 class StillRunning(Unavailable):
     """The factory was asked to end, and has not within the time given."""
 

@@ -5,6 +5,7 @@ It holds the listening sockets, so that a part that is started again misses no c
 
 import contextlib
 import errno
+import json
 import os
 import signal
 import socket
@@ -17,8 +18,11 @@ from pathlib import Path
 from types import FrameType
 
 from muster.supervision import state
-from muster.supervision.errors import AddressUnusable, AlreadyUp, PartKeepsEnding, PortInUse
+from muster.supervision.errors import AddressUnusable, AlreadyUp, PartKeepsEnding, PartRefuses, PortInUse
 
+#: Exit codes of a part: something it needs is away and may come back; or it will never start as things are.
+FAILED = 1
+REFUSED = 78
 _POLL_S = 0.05
 _SETTLED_AFTER_S = 10.0
 _FIRST_PAUSE_S = 0.1
@@ -115,7 +119,8 @@ class Supervisor:
             on_ready: called once, then.
 
         Raises:
-            PartKeepsEnding: one of them does not stay up from the start; all others have been ended.
+            PartRefuses: one of them cannot start as things are; all others have been ended.
+        PartKeepsEnding: one of them does not stay up from the start; all others have been ended.
         """
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._end)
@@ -133,7 +138,8 @@ class Supervisor:
                 time.sleep(_POLL_S)
         finally:
             self._end_all()
-            state.write_list(self._folder, "supervisor", state.ProcessList(()))
+            with contextlib.suppress(OSError):
+                state.write_list(self._folder, "supervisor", state.ProcessList(()))
             os.close(self._lock)
         return 0
 
@@ -163,10 +169,12 @@ class Supervisor:
         kept.quick_ends = kept.quick_ends + 1 if now - kept.started_at < _SETTLED_AFTER_S else 0
         pause_s = 0.0 if kept.quick_ends <= 1 else min(_FIRST_PAUSE_S * 2**kept.quick_ends, _LONGEST_PAUSE_S)
         kept.start_at = now + pause_s
-        with kept.part.log.open("ab") as log:
+        with contextlib.suppress(OSError), kept.part.log.open("ab") as log:
             log.write(
                 f'{{"event":"part.ended","process":"supervisor","part":"{kept.part.name}","code":{code}}}\n'.encode()
             )
+        if gives_up and code == REFUSED:
+            raise _refusal_in(kept.part)
         if gives_up and kept.quick_ends >= _GIVE_UP_AFTER:
             raise PartKeepsEnding(
                 f"{kept.part.name} ended {kept.quick_ends} times at its start, last with code {code}:\n{_tail(kept.part.log)}",
@@ -195,9 +203,12 @@ class Supervisor:
             for kept in self._kept
             if kept.process is not None
         ]
-        state.write_list(
-            self._folder, "supervisor", state.ProcessList((own, *others), control=self._control, scoring=self._scoring)
-        )
+        with contextlib.suppress(OSError):  # a full disk makes `muster ps` forgetful; it must not end the factory
+            state.write_list(
+                self._folder,
+                "supervisor",
+                state.ProcessList((own, *others), control=self._control, scoring=self._scoring),
+            )
 
     def _end_all(self) -> None:
         """Fronts drain while their hosts still run; control goes last, so that nobody misses it."""
@@ -213,6 +224,19 @@ class Supervisor:
                 process.kill()
                 process.wait()
             os.close(kept.lifeline)
+
+
+def _refusal_in(part: Part) -> PartRefuses:
+    """What the part said last before it ended."""
+    for line in reversed(_tail(part.log).splitlines()):
+        try:
+            said = json.loads(line)
+        except ValueError:
+            continue
+        if said.get("event") == "process.refused":
+            told = f"{said['message']}\n{said['advice']}".rstrip()
+            return PartRefuses(f"{part.name} cannot start: {told}", part=part.name, code=said["code"])
+    return PartRefuses(f"{part.name} cannot start", part=part.name)
 
 
 def _tail(log: Path, lines: int = 15) -> str:

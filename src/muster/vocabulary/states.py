@@ -58,7 +58,7 @@ class SessionState(StrEnum):
 
 
 SESSION_MOVES: dict[SessionState, frozenset[SessionState]] = {
-    SessionState.QUEUED: frozenset({SessionState.RUNNING, SessionState.INTERRUPTED}),
+    SessionState.QUEUED: frozenset({SessionState.RUNNING}),
     SessionState.RUNNING: frozenset({SessionState.PASSED, SessionState.FAILED, SessionState.INTERRUPTED}),
     SessionState.PASSED: frozenset(),
     SessionState.FAILED: frozenset(),

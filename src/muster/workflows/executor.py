@@ -14,6 +14,7 @@ import structlog
 from muster.sessions.errors import SessionInterrupted
 from muster.sessions.records import Session
 from muster.sessions.service import Sessions
+from muster.storage.errors import DatabaseUnavailable
 from muster.storage.transaction import Database
 from muster.vocabulary.errors import MusterError
 from muster.vocabulary.states import SessionState
@@ -89,6 +90,7 @@ class Executor:
                 except MusterError as error:
                     # The database is away or locked: it comes back, and no session is lost meanwhile.
                     log.warning("executor.held_up", code=error.code, message=error.message)
+                    left = False  # the end of a session may not have been kept: nothing of ours runs now
                     self._stopping.wait(self._beat_every_s)
         finally:
             self._stopping.set()
@@ -107,7 +109,7 @@ class Executor:
         log.info("session.started", session=session.id, kind=session.kind, subject=session.subject)
         try:
             outcome = self._handlers[session.kind](session, self._say_of(session))
-        except SessionInterrupted as error:
+        except (SessionInterrupted, DatabaseUnavailable) as error:
             self._sessions.interrupt(session, error.message)
             log.warning("session.interrupted", session=session.id, why=error.message)
         except MusterError as error:

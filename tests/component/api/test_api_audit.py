@@ -4,9 +4,8 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from running_control import Control, running_control
-
 from muster.storage.transaction import Database
+from running_control import Control, running_control
 
 
 def test_events_are_paged_in_their_order(control: Control) -> None:

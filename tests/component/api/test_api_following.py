@@ -4,12 +4,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
-from running_control import Control
 
 from muster.publishing.board import Board
 from muster.storage.transaction import Database
 from muster.vocabulary.clock import SystemClock
 from muster.wire.plans import AccessList, EndpointPlans, Publications
+from running_control import Control
 
 
 def follow(control: Control, after: int, wait: float, front: str = "front-0") -> Publications:

@@ -8,7 +8,6 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from openapi_spec_validator import validate
-from running_control import Control
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -18,9 +17,11 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from muster.api.app import routers
+from running_control import Control
 
 CHECKED = [not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance]
-_WAITS = {"follow", "rollBack", "verifyAudit"}
+#: Those that wait, and the one that takes a zip, which no generator makes.
+_LEFT_OUT = {"follow", "rollBack", "register"}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,9 @@ def test_every_address_is_described(document: dict[str, Any]) -> None:
     """Every route is in the document, with a description, a tag, a security rule and its problems."""
     count = sum(len(route.route_handlers) for router in routers() for route in router.routes)
     found = operations(document)
-    assert len(found) == count - len([1 for router in routers() for route in router.routes])  # OPTIONS of each is the framework's
+    assert len(found) == count - len(
+        [1 for router in routers() for route in router.routes]
+    )  # OPTIONS of each is the framework's
     assert len({operation["operationId"] for operation in found}) == len(found)
     for operation in found:
         assert operation["description"], operation["operationId"]
@@ -71,7 +74,7 @@ def test_no_request_whatsoever_makes_control_fail(
     schema = schemathesis.openapi.from_dict(document)
     for result in schema.get_all_operations():
         operation = result.ok()
-        if operation.definition.raw["operationId"] not in _WAITS:
+        if operation.definition.raw["operationId"] not in _LEFT_OUT:
             _try(operation, control, mode)
 
 

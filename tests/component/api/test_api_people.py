@@ -80,7 +80,7 @@ def test_a_repeated_order_is_carried_out_once(control: Control) -> None:
     assert other.json()["code"] == "audit.idempotency-key-reused"
     assert elsewhere.status_code in {400, 409}
     with control.http("admin") as http:
-        added = [event for event in http.get("/api/v1/audit", params={"limit": 1000}).json()["events"]]
+        added = http.get("/api/v1/audit", params={"limit": 1000}).json()["events"]
     assert [event["action"] for event in added if event["subject"] == "user zed"].count("user.added") == 1
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from running_control import Control, FollowingFront, wait_for
 from small_bundles import SmallBundles
 
@@ -79,7 +80,9 @@ def test_a_proposal_that_cannot_be_is_refused(control: Control, versions: list[s
         assert propose(http, "Odd", versions[0]).status_code == 400
 
 
-def test_an_approval_waits_until_every_front_serves(control: Control, versions: list[str], front: FollowingFront) -> None:
+def test_an_approval_waits_until_every_front_serves(
+    control: Control, versions: list[str], front: FollowingFront
+) -> None:
     """With `wait_s` the answer to an approval is `live`, and by then the front serves the release."""
     with control.http("ana") as http:
         propose(http, "live", versions[0])
@@ -140,7 +143,11 @@ def test_releases_end_without_going_live(control: Control, versions: list[str]) 
         assert ana.post(f"{base}/1/withdraw", json={"reason": "changed my mind"}).json()["state"] == "withdrawn"
         assert ana.post(f"{base}/2/reject", json={"reason": "no"}).status_code == 403
         rejected = ben.post(f"{base}/2/reject", json={"reason": "not now"}).json()
-        assert (rejected["state"], rejected["decided_by"], rejected["decision_reason"]) == ("rejected", "ben", "not now")
+        assert (rejected["state"], rejected["decided_by"], rejected["decision_reason"]) == (
+            "rejected",
+            "ben",
+            "not now",
+        )
         assert ben.post(f"{base}/2/approve", json={"reason": "or yes"}).status_code == 409
         assert ben.post(f"{base}/3/approve", json={"reason": "yes"}).status_code == 404
 

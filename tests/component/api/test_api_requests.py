@@ -1,6 +1,7 @@
 """Past requests over HTTP."""
 
 import pytest
+
 from recorded_requests import answer_of, record_request
 from running_control import Control
 from small_bundles import SmallBundles

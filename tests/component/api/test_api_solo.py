@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running_control import Control, running_control
-from small_bundles import SmallBundles
 
 from muster.storage.transaction import Database
 from muster.vocabulary.states import VersionState
+from running_control import Control, running_control
+from small_bundles import SmallBundles
 
 PROJECT = "/api/v1/projects/default"
 

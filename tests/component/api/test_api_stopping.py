@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from running_control import running_control
-
 from muster.storage.transaction import Database
+from running_control import running_control
 
 
 def test_waiting_fronts_do_not_hold_up_the_end(sqlite_template: Path, tmp_path: Path) -> None:

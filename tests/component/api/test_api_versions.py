@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 import rfc8785
-from running_control import Control
-from small_bundles import SmallBundles
 
 from muster.packaging.bundle import pack
 from muster.vocabulary.states import VersionState
+from running_control import Control
+from small_bundles import SmallBundles
 
 PROJECT = "/api/v1/projects/default"
 ZIP = {"Content-Type": "application/zip"}
@@ -164,7 +164,9 @@ def test_versions_are_compared(control: Control, bundles: SmallBundles) -> None:
     """A diff names what two versions declare differently; a version does not differ from itself."""
     with control.http("ana") as http:
         names = [
-            http.post(f"{PROJECT}/versions", content=packed(bundles.new(description=text)), headers=ZIP).json()["version"]
+            http.post(f"{PROJECT}/versions", content=packed(bundles.new(description=text)), headers=ZIP).json()[
+                "version"
+            ]
             for text in ("before", "after")
         ]
         diff = http.get(f"{version_path(names[1])}/diff", params={"against": names[0]}).json()

@@ -258,3 +258,33 @@ def test_an_interrupted_examination_keeps_nothing(quick_factory: GovernedFactory
         Laboratory(quick_factory, environments).run(claimed)
     assert quick_factory.state(version) is VersionState.REGISTERED
     assert quick_factory.certification.certificate(quick_factory.call("vic"), version.name) is None
+
+
+def test_an_interruption_in_the_middle_of_a_check_is_no_failed_check(
+    quick_factory: GovernedFactory, tmp_path: Path
+) -> None:
+    """The session ends while its environment is being built: nothing is concluded about the version."""
+    version = quick_factory.register()
+    session = quick_factory.certification.certify(quick_factory.call("ana"), version.name)
+    claimed = quick_factory.sessions.claim("e1", ["certification"])
+    assert claimed is not None
+    said: list[str] = []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if not line.startswith(tuple(NAMES)):  # uv's own progress, from within the check
+            quick_factory.sessions.interrupt_left("e1")
+        quick_factory.sessions.say(claimed, line)
+
+    bench = Examination(
+        blobs=quick_factory.blobs,
+        environments=Environments(tmp_path / "environments", tmp_path / "uv-cache"),
+        bundles=tmp_path / "bundles",
+        logs=tmp_path / "logs",
+    )
+    with pytest.raises(SessionInterrupted):
+        quick_factory.certification.run(claimed, say, bench)
+    assert said[-1] not in NAMES
+    found = quick_factory.sessions.session(quick_factory.call("vic"), session.id)
+    assert found.state is SessionState.INTERRUPTED
+    assert ("muster", "certification.failed") not in quick_factory.events("churn:1")

@@ -101,7 +101,7 @@ class Lives(RuleBasedStateMachine):
         ended = [name for name in release.versions if self.states[name] is not VersionState.ACCEPTED]
         if release.state is not ReleaseState.PROPOSED:
             self.refused(ReleaseStateUnfit, self.factory.approve, release)
-        elif self.in_state(ReleaseState.APPROVED):
+        elif any(not other.current for other in self.in_state(ReleaseState.APPROVED)):
             self.refused(SwitchUnderWay, self.factory.approve, release)
         elif ended:
             self.refused(VersionNotReleasable, self.factory.approve, release)
@@ -212,7 +212,7 @@ class Lives(RuleBasedStateMachine):
         assert [release.number for release in found] == list(range(len(found), 0, -1))
         current = [release for release in found if release.current]
         assert len(current) <= 1
-        assert len(self.in_state(ReleaseState.APPROVED)) <= 1
+        assert len([release for release in self.in_state(ReleaseState.APPROVED) if not release.current]) <= 1
         assert len(self.in_state(ReleaseState.LIVE)) <= 1
         for release in current:
             assert release.state in {ReleaseState.LIVE, ReleaseState.APPROVED}

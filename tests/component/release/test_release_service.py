@@ -303,6 +303,23 @@ def test_one_switch_at_a_time(factory: GovernedFactory, front: ObedientFront) ->
     assert factory.approve(second).state is ReleaseState.APPROVED
 
 
+def test_a_release_that_fronts_do_not_get_on_with_can_be_overtaken(
+    factory: GovernedFactory, front: ObedientFront
+) -> None:
+    """It was loaded and is never served by all: the next release takes its place, also where nothing was live before."""
+    stuck = factory.approve(factory.propose(factory.accepted()))
+    front.follow()
+    assert now(factory, stuck).current
+    better = factory.approve(factory.propose(factory.accepted()))
+    assert factory.told() == (1, 2, None)
+    front.report("churn", 2, "loaded", factory.board.since(0).number)
+    assert factory.told() == (2, None, None), "what never was live is not kept warm"
+    assert now(factory, stuck).state is ReleaseState.FAILED
+    assert "release 2" in (now(factory, stuck).failure or "")
+    front.follow()
+    assert now(factory, better).state is ReleaseState.LIVE
+
+
 def test_control_can_die_at_any_step_of_a_switch(factory: GovernedFactory, front: ObedientFront) -> None:
     """A control that starts anew goes on where the old one was, as fronts repeat what they said."""
     other = ObedientFront(factory, "front-1")
@@ -435,11 +452,14 @@ def rolled_back(factory: GovernedFactory, front: ObedientFront, to: int | None =
         except BaseException as error:  # noqa: BLE001 - handed to the test's own thread
             found.append(error)
 
+    call = factory.call("vic")
+    before = len(factory.releases.history(call, "churn"))
     thread = threading.Thread(target=roll_back)
     thread.start()
     while not found:
-        front.follow()
-    thread.join()
+        if len(factory.releases.history(call, "churn")) > before:
+            front.follow()
+        thread.join(0.002)
     if isinstance(found[0], BaseException):
         raise found[0]
     return found[0]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from governed_factory import GovernedFactory
 from muster.sessions.errors import SessionNotFound
@@ -191,3 +192,24 @@ def test_a_killed_executor_leaves_a_session_that_its_successor_ends(
         until(lambda: seen(factory, session).state is SessionState.INTERRUPTED)
         again = queued(factory)
         until(lambda: seen(factory, again).state is SessionState.PASSED)
+
+
+def test_a_session_whose_end_could_not_be_kept_is_interrupted(factory: GovernedFactory) -> None:
+    """The database was of no use just then; when it is back, nobody waits for the session for ever."""
+    session = queued(factory)
+    gone = threading.Event()
+
+    def rename(before: str, after: str) -> None:
+        with factory.database.engine.begin() as connection:
+            connection.exec_driver_sql(f"ALTER TABLE {before} RENAME TO {after}")
+
+    def work(_: Session, __: Say) -> Outcome:
+        rename("sessions", "sessions_gone")
+        gone.set()
+        return Outcome(passed=True, result={})
+
+    with capture_logs() as told, running(executor(factory, work, beat_every_s=0.05)):
+        assert gone.wait(30)
+        until(lambda: any(said["event"] == "executor.held_up" for said in told))
+        rename("sessions_gone", "sessions")
+        until(lambda: seen(factory, session).state is SessionState.INTERRUPTED)

@@ -76,7 +76,7 @@ def test_people_read_the_important_things_first() -> None:
         ("name", "Churn!", "not a name for a model"),
         ("owners.0", "Ana B", "not a name for a user"),
         ("authors", ["x y"], "not a name for a user"),
-        ("nmae", "x", "unknown field `nmae`"),
+        ("title", "x", "unknown field `title`"),
         ("runtime.treads", 1, "unknown field `treads`"),
         ("runtime", None, "missing required field `runtime`"),
         ("runtime.python", "3.11", "no exact version"),
