@@ -34,7 +34,7 @@ setup: $(VENV)/.dev  ## make .venv with all that development needs
 
 ##@ Check
 
-check: format-check lint types imports  ## all that needs no running: format, lint, types, imports
+check: format-check lint types imports docs-check examples  ## format, lint, types, imports, docs, examples
 
 format: $(VENV)/.dev  ## rewrite the Python files in the one format
 	$(RUN) -m ruff format .
@@ -73,6 +73,7 @@ test-system: $(VENV)/.dev test-deps  ## the factory started as users start it
 
 soak: $(VENV)/.dev test-deps  ## the fault tests with their long counts; takes hours
 	$(PYTEST) -m soak --timeout 0 $(TESTS) $(ARGS)
+	SOAK_KILLS=500 SOAK_SWAPS=1000 $(PYTEST) --timeout 0 tests/system/test_faults.py $(ARGS)
 
 test-deps:  ## PostgreSQL's programs, installed by apt where they are missing
 	@tools/test_deps.sh
@@ -88,6 +89,9 @@ bench: $(VENV)/.dev  ## run every benchmark
 docs: $(VENV)/.dev  ## write the generated reference pages, then check every page
 	@for tool in $(wildcard tools/*_reference.py); do echo "== $$tool"; $(RUN) $$tool; done
 	$(PYTEST) tests/docs $(ARGS)
+
+docs-check: $(VENV)/.dev  ## every page against the code
+	$(PYTEST) -q tests/docs tests/architecture
 
 lock: $(VENV)/.tools  ## choose the newest fitting versions of everything and write requirements/*.lock
 	$(RUN) tools/lock.py
@@ -128,11 +132,12 @@ $(VENV)/.dev: $(VENV)/.tools requirements/dev.lock pyproject.toml
 	@$(MAKE) --no-print-directory -s install-locked LOCK=requirements/dev.lock
 	@touch $@
 
+# Compiled once here, or every process would do it again where PYTHONDONTWRITEBYTECODE is set.
 # Without isolation the package is built by the locked backend, not by whatever is newest today.
 install-locked:
 	@echo "Installing what $(LOCK) names"
-	@$(VENV)/bin/uv pip install --quiet --python $(RUN) --require-hashes -r $(LOCK)
+	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) --require-hashes -r $(LOCK)
 	@$(VENV)/bin/uv pip install --quiet --python $(RUN) --no-deps --no-build-isolation --editable .
 
-.PHONY: demo up setup check format format-check lint types imports test test-unit test-component test-system soak test-deps \
+.PHONY: demo up setup check docs-check format format-check lint types imports test test-unit test-component test-system soak test-deps \
 	examples bench docs lock dist clean help install-locked

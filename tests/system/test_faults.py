@@ -6,14 +6,15 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Self
 
 import pytest
-from conftest import SAMPLE, RunningFactory, wait_for
 from load import Outcome, run_load
+from running_factory import ROWS, RunningFactory, wait_for
 
 from muster.archive.reader import Reader
-
-ROWS = SAMPLE.to_dict("records")
+from muster.wire.plans import ServingPlan
 
 
 class Load:
@@ -32,7 +33,7 @@ class Load:
         )  # fmt: skip
         time.sleep(0.5)
 
-    def __enter__(self) -> "Load":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -67,17 +68,11 @@ KILLS = int(os.environ.get("SOAK_KILLS", "3"))
 SWAPS = int(os.environ.get("SOAK_SWAPS", "6"))
 
 
-def test_a_killed_host_costs_no_request(factory, endpoint, adds):
+def test_a_killed_host_costs_no_request(factory: RunningFactory, endpoint: str, adds: list[str]) -> None:
     """SIGKILL of a host under load: zero failed requests, every answer on record."""
     with Load(factory, endpoint) as load:
         for number in range(KILLS):
-            victim = f"plus/{adds[number % 3]}"
-            dead = factory.kill("host", victim)
-            wait_for(
-                lambda dead=dead, victim=victim: (
-                    dead not in factory.processes("host", victim) and factory.processes("host", victim)
-                )
-            )
+            factory.restarted("host", f"plus/{adds[number % 3]}")
         outcome = load.end()
     assert outcome.answers
     assert not outcome.errors
@@ -85,13 +80,12 @@ def test_a_killed_host_costs_no_request(factory, endpoint, adds):
     assert not unrecorded(factory, endpoint, outcome)
 
 
-def test_a_killed_front_loses_no_record_and_no_host(factory, endpoint):
+def test_a_killed_front_loses_no_record_and_no_host(factory: RunningFactory, endpoint: str) -> None:
     """SIGKILL of the front: connections end, hosts stay, whatever was answered is on record."""
     hosts = set(factory.processes("host"))
     with Load(factory, endpoint) as load:
         for _ in range(KILLS):
-            dead = factory.kill("front")
-            wait_for(lambda dead=dead: dead not in factory.processes("front") and factory.processes("front"))
+            factory.restarted("front")
             wait_for(lambda: factory.score(endpoint, {"x": 1.0}))
         outcome = load.end()
     assert not [answer for answer in outcome.failed if answer.status != 503]
@@ -99,7 +93,7 @@ def test_a_killed_front_loses_no_record_and_no_host(factory, endpoint):
     assert set(factory.processes("host")) == hosts
 
 
-def test_a_killed_keeper_brings_its_hosts_back(factory, endpoint):
+def test_a_killed_keeper_brings_its_hosts_back(factory: RunningFactory, endpoint: str) -> None:
     """SIGKILL of the keeper ends the hosts; it comes back, and so do they; whatever was answered is on record."""
     hosts = set(factory.processes("host"))
     with Load(factory, endpoint, rate=100) as load:
@@ -108,17 +102,15 @@ def test_a_killed_keeper_brings_its_hosts_back(factory, endpoint):
         wait_for(lambda: factory.score(endpoint, {"x": 1.0}).reasons == ["champion"])
         outcome = load.end()
     assert not unrecorded(factory, endpoint, outcome)
-    for pid in hosts:
-        wait_for(lambda pid=pid: not _alive(pid), told=f"host {pid} has ended with its keeper")
+    wait_for(lambda: not any(map(_alive, hosts)), told="the hosts have ended with their keeper")
 
 
-def test_a_killed_control_is_not_noticed_by_callers(factory, endpoint):
+def test_a_killed_control_is_not_noticed_by_callers(factory: RunningFactory, endpoint: str) -> None:
     """SIGKILL of control: scoring goes on; control comes back and knows everything."""
     with Load(factory, endpoint) as load:
         for _ in range(KILLS):
-            dead = factory.kill("control")
-            wait_for(lambda dead=dead: dead not in factory.processes("control") and factory.processes("control"))
-        wait_for(lambda: factory.admin.health())
+            factory.restarted("control")
+        wait_for(factory.admin.health)
         outcome = load.end()
     assert not outcome.errors
     assert not outcome.failed
@@ -126,7 +118,9 @@ def test_a_killed_control_is_not_noticed_by_callers(factory, endpoint):
     assert factory.admin.audit_verify().valid
 
 
-def test_swaps_and_roll_backs_under_load_fail_no_request(factory, endpoint, adds):
+def test_swaps_and_roll_backs_under_load_fail_no_request(
+    factory: RunningFactory, endpoint: str, adds: list[str]
+) -> None:
     """Every answer is from exactly one release, and none fails."""
     with Load(factory, endpoint, rate=200) as load:
         olga = factory.as_("olga")
@@ -143,7 +137,7 @@ def test_swaps_and_roll_backs_under_load_fail_no_request(factory, endpoint, adds
         record.request_id: record.decided for record in Reader(factory.home / "archive").last(endpoint, 1_000_000)
     }
     planned = {
-        number: {variant.version for variant in factory.admin.release(endpoint, number).plan.variants}
+        number: {variant.version for variant in _plan(factory, endpoint, number).variants}
         for number in {answer.body["release"] for answer in outcome.answers}
     }
     for answer in outcome.answers:
@@ -153,7 +147,7 @@ def test_swaps_and_roll_backs_under_load_fail_no_request(factory, endpoint, adds
     assert not unrecorded(factory, endpoint, outcome)
 
 
-def test_the_factory_stops_cleanly_and_starts_with_what_it_had(factory, endpoint):
+def test_the_factory_stops_cleanly_and_starts_with_what_it_had(factory: RunningFactory, endpoint: str) -> None:
     """SIGTERM drains: no failed request before the end; afterwards everything is there again."""
     before = factory.admin.audit_verify()
     answered = factory.score(endpoint, {"x": 3.0})
@@ -167,7 +161,7 @@ def test_the_factory_stops_cleanly_and_starts_with_what_it_had(factory, endpoint
     assert factory.as_("olga").request(answered.request_id).request_id == answered.request_id
 
 
-def test_a_killed_supervisor_leaves_nothing_running(factory, endpoint):
+def test_a_killed_supervisor_leaves_nothing_running(factory: RunningFactory, endpoint: str) -> None:
     """SIGKILL of `muster up` itself: every process ends, and the factory can be started again."""
     pids = [entry["pid"] for entry in factory.muster("ps", "--home", str(factory.home))]
     os.kill(factory.process.pid, signal.SIGKILL)
@@ -178,10 +172,15 @@ def test_a_killed_supervisor_leaves_nothing_running(factory, endpoint):
     wait_for(lambda: factory.score(endpoint, {"x": 3.0}).reasons == ["champion"])
 
 
+def _plan(factory: RunningFactory, endpoint: str, number: int) -> ServingPlan:
+    plan = factory.admin.release(endpoint, number).plan
+    assert plan is not None
+    return plan
+
+
 def _alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    with open(f"/proc/{pid}/stat") as status:
-        return status.read().rsplit(")", 1)[1].split()[0] != "Z"
+    return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"

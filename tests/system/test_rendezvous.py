@@ -2,14 +2,17 @@
 
 import asyncio
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import httpx
 import models
 import pytest
-from conftest import SAMPLE, RunningFactory, wait_for
 from load import run_load
+from running_factory import ROWS, RunningFactory, wait_for
 
-ROWS = SAMPLE.to_dict("records")
+from muster.wire.control import Request
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +34,7 @@ def bearer(factory: RunningFactory) -> dict[str, str]:
     return {"authorization": f"Bearer {factory.tokens['shop']}"}
 
 
-def test_records_and_v2_give_the_same_answers_with_their_reasons(factory, endpoint):
+def test_records_and_v2_give_the_same_answers_with_their_reasons(factory: RunningFactory, endpoint: str) -> None:
     """Both request forms reach the champion, and say so."""
     rows = [{"x": 1.5}, {"x": -2.0}]
     records = httpx.post(f"{factory.scoring}/score/{endpoint}", json={"rows": rows}, headers=bearer(factory)).json()
@@ -61,7 +64,9 @@ def test_records_and_v2_give_the_same_answers_with_their_reasons(factory, endpoi
         ({"rows": [{"x": 1.0}], "deadline_ms": -5}, "deadline_ms"),
     ],
 )
-def test_a_wrong_request_is_a_400_that_says_what_is_wrong(factory, endpoint, body, told):
+def test_a_wrong_request_is_a_400_that_says_what_is_wrong(
+    factory: RunningFactory, endpoint: str, body: Any, told: str
+) -> None:
     """The contract is checked first, and the message names the field."""
     content = {"content": body} if isinstance(body, str) else {"json": body}
     answer = httpx.post(f"{factory.scoring}/score/{endpoint}", **content, headers=bearer(factory))
@@ -89,14 +94,16 @@ def test_a_wrong_request_is_a_400_that_says_what_is_wrong(factory, endpoint, bod
         ("POST", "/v2/health/live", 405),
     ],
 )
-def test_addresses_and_statuses_are_those_of_the_protocol(factory, endpoint, method, path, status):
+def test_addresses_and_statuses_are_those_of_the_protocol(
+    factory: RunningFactory, endpoint: str, method: str, path: str, status: int
+) -> None:
     """Every answer is JSON; every error is {"error"}."""
     answer = httpx.request(method, factory.scoring + path, headers=bearer(factory))
     assert answer.status_code == status, answer.text
     assert status == 200 or set(answer.json()) == {"error"}
 
 
-def test_without_a_good_token_nothing_is_told(factory, endpoint):
+def test_without_a_good_token_nothing_is_told(factory: RunningFactory, endpoint: str) -> None:
     """401 for none, a wrong one and one that is revoked, within a second."""
     for headers in ({}, {"authorization": "Bearer mst_wrong"}, {"authorization": "Basic Zm9v"}):
         answer = httpx.post(f"{factory.scoring}/score/{endpoint}", json={"rows": ROWS[:1]}, headers=headers)
@@ -114,7 +121,7 @@ def test_without_a_good_token_nothing_is_told(factory, endpoint):
     assert time.monotonic() - revoked_at < 1.0
 
 
-def test_a_version_is_reached_directly_and_recorded_as_forced(factory, endpoint):
+def test_a_version_is_reached_directly_and_recorded_as_forced(factory: RunningFactory, endpoint: str) -> None:
     """`/v2/models/plus/versions/2` is the challenger, which otherwise never answers."""
     request = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1.0]}]}
     for path in ("plus/versions/2", "adds/versions/2"):
@@ -125,12 +132,14 @@ def test_a_version_is_reached_directly_and_recorded_as_forced(factory, endpoint)
     assert record.reason == "forced"
 
 
-def test_every_request_meets_every_variant_and_is_on_record(factory, endpoint, adds):
+def test_every_request_meets_every_variant_and_is_on_record(
+    factory: RunningFactory, endpoint: str, adds: list[str]
+) -> None:
     """The record holds what all variants answered, and why one was chosen."""
     answer = factory.score(endpoint, {"x": 5.0})
     olga = factory.as_("olga")
 
-    def complete():
+    def complete() -> Request | None:
         found = olga.request(answer.request_id)
         return found if all(given.status == "answered" for given in found.answers) else None
 
@@ -140,7 +149,7 @@ def test_every_request_meets_every_variant_and_is_on_record(factory, endpoint, a
     assert record.consumer == "shop"
 
 
-def test_a_replay_is_identical_to_the_bit(factory, endpoint):
+def test_a_replay_is_identical_to_the_bit(factory: RunningFactory, endpoint: str) -> None:
     """The recorded batch, on the sealed bundle, in its environment."""
     asked = asyncio.run(
         run_load(factory.scoring, factory.tokens["shop"], endpoint, ROWS, connections=8, until=_after(0.5))
@@ -150,7 +159,9 @@ def test_a_replay_is_identical_to_the_bit(factory, endpoint):
     assert replayed.identical, replayed.differences
 
 
-def test_a_slow_champion_is_answered_for_by_the_fallback_in_time(factory, adds, bundles):
+def test_a_slow_champion_is_answered_for_by_the_fallback_in_time(
+    factory: RunningFactory, adds: list[str], bundles: Callable[..., Path]
+) -> None:
     """Every request has its answer by the deadline; those that the champion is too slow for, from the fallback."""
     slow = factory.accepted(bundles("slow", models.SlowForSome(10, limit=15.0, sleep_s=0.5)))
     factory.release("slow", slow, canaries=[adds[0]], deadline="300ms", patience="120ms")
@@ -164,7 +175,9 @@ def test_a_slow_champion_is_answered_for_by_the_fallback_in_time(factory, adds, 
     assert len(late) <= len(outcome.answers) * 0.02, [answer.took_s for answer in late]
 
 
-def test_a_variant_that_raises_costs_only_its_own_answer(factory, adds, bundles):
+def test_a_variant_that_raises_costs_only_its_own_answer(
+    factory: RunningFactory, adds: list[str], bundles: Callable[..., Path]
+) -> None:
     """The neighbours in the batch are answered by the champion, the one that failed by the fallback."""
     raising = factory.accepted(bundles("raising", models.RaisesForSome(10, limit=15.0)))
     factory.release("raising", raising, canaries=[adds[0]], deadline="1s")
@@ -178,7 +191,9 @@ def test_a_variant_that_raises_costs_only_its_own_answer(factory, adds, bundles)
     assert outcome.share(reason="fallback_error") == pytest.approx(4 / 20, abs=0.05)
 
 
-def test_without_an_answer_there_is_the_default_and_without_a_default_504(factory, bundles):
+def test_without_an_answer_there_is_the_default_and_without_a_default_504(
+    factory: RunningFactory, bundles: Callable[..., Path]
+) -> None:
     """The default answer is labelled; where there is none, the caller is told."""
     slow = factory.accepted(bundles("slow-always", models.SlowForSome(10, limit=50.0, sleep_s=1.0)))
     factory.release("defaulted", slow, deadline="200ms", default={"score": -7.0})
@@ -190,7 +205,9 @@ def test_without_an_answer_there_is_the_default_and_without_a_default_504(factor
     assert set(refused.json()) == {"error"}
 
 
-def test_a_request_that_kills_hosts_is_quarantined_and_its_neighbours_are_answered(factory, adds, bundles):
+def test_a_request_that_kills_hosts_is_quarantined_and_its_neighbours_are_answered(
+    factory: RunningFactory, adds: list[str], bundles: Callable[..., Path]
+) -> None:
     """A poisonous request is sent twice, then never again; everybody is answered."""
     poisoned = factory.accepted(bundles("poisoned", models.KillsItselfFor(10, poison=666.0)))
     factory.release("poisoned", poisoned, canaries=[adds[0]], deadline="2s", patience="1500ms")
@@ -202,6 +219,6 @@ def test_a_request_that_kills_hosts_is_quarantined_and_its_neighbours_are_answer
     assert factory.processes("host", f"poisoned/{poisoned}") == pid, "the quarantined input reached a host again"
 
 
-def _after(seconds: float):
+def _after(seconds: float) -> Callable[[], bool]:
     end = time.monotonic() + seconds
     return lambda: time.monotonic() > end

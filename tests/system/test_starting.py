@@ -5,10 +5,12 @@ import os
 import signal
 import socket
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
+import models
 import pytest
-from conftest import MUSTER, RunningFactory, wait_for
+from running_factory import MUSTER, RunningFactory, wait_for
 
 from muster.supervision.state import running
 
@@ -42,7 +44,7 @@ def problem(done: subprocess.CompletedProcess[str]) -> str:
     return str(json.loads(done.stderr)["code"])
 
 
-def test_a_port_in_use_is_named(home):
+def test_a_port_in_use_is_named(home: Path) -> None:
     """Exit code 4, the port, and what to do."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -61,7 +63,9 @@ def test_a_port_in_use_is_named(home):
         ("muster.db", b"nonsense" * 1000, 10, "supervision.part-refuses"),
     ],
 )
-def test_a_damaged_home_is_told_apart_and_left_alone(home, file, content, code, told):
+def test_a_damaged_home_is_told_apart_and_left_alone(
+    home: Path, file: str, content: bytes, code: int, told: str
+) -> None:
     """The message names the file; its bytes are untouched; nothing runs."""
     (home / file).write_bytes(content)
     for more in home.glob("muster.db-*"):
@@ -72,14 +76,14 @@ def test_a_damaged_home_is_told_apart_and_left_alone(home, file, content, code, 
     assert running(home / "run") == []
 
 
-def test_init_on_a_home_changes_nothing(home):
+def test_init_on_a_home_changes_nothing(home: Path) -> None:
     """The second `init` exits non-zero, and every file is as it was."""
     before = {path: path.read_bytes() for path in home.rglob("*") if path.is_file()}
     assert muster("init", str(home)).returncode == 4
     assert {path: path.read_bytes() for path in home.rglob("*") if path.is_file()} == before
 
 
-def test_up_without_a_home_makes_one_and_shows_its_token_once(tmp_path):
+def test_up_without_a_home_makes_one_and_shows_its_token_once(tmp_path: Path) -> None:
     """`./.muster`, an admin, a token that works; a second start does not show it again."""
     command = [*MUSTER, "up", "--port", "0", "--scoring-port", "0", "--json"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
@@ -104,7 +108,7 @@ def test_up_without_a_home_makes_one_and_shows_its_token_once(tmp_path):
         assert process.returncode == 0
 
 
-def test_one_home_runs_once_and_ps_logs_and_down_tell_the_truth(factory: RunningFactory):
+def test_one_home_runs_once_and_ps_logs_and_down_tell_the_truth(factory: RunningFactory) -> None:
     """A second `up` is refused; `ps` lists every kind; `down` ends all of it; then `down` says that nothing runs."""
     home = str(factory.home)
     again = muster("up", "--home", home, "--port", "0", "--scoring-port", "0", "--json")
@@ -120,10 +124,10 @@ def test_one_home_runs_once_and_ps_logs_and_down_tell_the_truth(factory: Running
     assert problem(muster("down", "--home", home, "--json")) == "supervision.not-up"
 
 
-def test_a_solo_factory_says_so_and_lets_one_person_pass_their_own_work(tmp_path, bundles):
+def test_a_solo_factory_says_so_and_lets_one_person_pass_their_own_work(
+    tmp_path: Path, bundles: Callable[..., Path]
+) -> None:
     """Every answer of the CLI and the API says solo; the audit events do, too."""
-    import models
-
     solo = RunningFactory(tmp_path / "home", solo=True)
     try:
         version = solo.admin.register(bundles("adds-1", models.Adds(1))).version

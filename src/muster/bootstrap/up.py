@@ -6,7 +6,8 @@ from pathlib import Path
 
 import httpx
 
-from muster.bootstrap.home import Home, HomeUnusable, make_socket_folder
+from muster.bootstrap.errors import HomeUnusable
+from muster.bootstrap.home import Home, make_socket_folder
 from muster.supervision.supervisor import Part, Supervisor, listen
 
 #: Less than this on the home's disk, in bytes, and starting is not worth while.

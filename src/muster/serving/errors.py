@@ -1,6 +1,15 @@
 """What a caller of the scoring side can be told."""
 
-from muster.vocabulary.errors import Invalid, NotAllowed, NotFound, NotIdentified, Overloaded, TimedOut, Unavailable
+from muster.vocabulary.errors import (
+    Invalid,
+    NotAllowed,
+    NotFound,
+    NotIdentified,
+    Overloaded,
+    Refused,
+    TimedOut,
+    Unavailable,
+)
 
 
 class EndpointUnknown(NotFound):
@@ -99,3 +108,10 @@ class RecordNotWritten(Unavailable):
 
     code = "serving.record-not-written"
     advice = "Make room on the disk that holds the archive's spool; see `muster logs`."
+
+
+class GoldenMismatch(Refused):
+    """A host did not answer its golden rows as the author validated them."""
+
+    code = "serving.golden-mismatch"
+    advice = "The machine differs from the one the version was certified on, or the version is not what it was; it gets no traffic."

@@ -26,8 +26,8 @@ def checked_name(name: str, *, of: str) -> str:
     Raises:
         NameMalformed: it breaks the rule.
     """
-    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
-        raise NameMalformed(f"{name!r} is not a name for a {of}", name=str(name), of=of)
+    if _NAME.fullmatch(name) is None:
+        raise NameMalformed(f"{name!r} is not a name for a {of}", name=name, of=of)
     return name
 
 

@@ -88,7 +88,7 @@ def test_the_story_by_hand(control: Control, as_: As, bundle: Path, bundles: Sma
     assert ben.json("ban", "story:3", "--reason", "leaks")["state"] == "banned"
 
     events = olga.json("audit", "list", "--subject", "story:1")["events"]
-    assert [event["action"] for event in events][0] == "version.registered"
+    assert events[0]["action"] == "version.registered"
     verdict = olga.json("audit", "verify")
     assert (verdict["valid"], verdict["problem"]) == (True, None)
     assert verdict["events"] > 0

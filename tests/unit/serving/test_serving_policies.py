@@ -8,10 +8,11 @@ from muster.serving.policies.first import First
 from muster.vocabulary.states import Reason
 
 DEADLINE_S = 0.1
+Race = tuple[First, list[int], list[float], dict[int, tuple[float, Outcome]]]
 
 
 @st.composite
-def races(draw: st.DrawFn) -> tuple[First, list[int], list[float], dict[int, tuple[float, Outcome]]]:
+def races(draw: st.DrawFn) -> Race:
     """A policy over some variants, and when each of them answers or fails (or never)."""
     variants = draw(st.integers(1, 5))
     order = draw(st.permutations(range(variants)))[: draw(st.integers(1, variants))]
@@ -40,7 +41,7 @@ def play(policy: First, events: dict[int, tuple[float, Outcome]]) -> tuple[float
 
 
 @given(races())
-def test_there_is_one_decision_at_the_deadline_at_the_latest(race):
+def test_there_is_one_decision_at_the_deadline_at_the_latest(race: Race) -> None:
     """Whatever the variants do, the policy decides by its deadline, and never for a variant that has not answered."""
     policy, order, _, events = race
     at, decision = play(policy, events)
@@ -58,7 +59,7 @@ def test_there_is_one_decision_at_the_deadline_at_the_latest(race):
 
 
 @given(races())
-def test_an_earlier_variant_wins_while_its_patience_lasts(race):
+def test_an_earlier_variant_wins_while_its_patience_lasts(race: Race) -> None:
     """No variant is chosen while one before it in the order, within its patience, may still answer."""
     policy, order, patience, events = race
     at, decision = play(policy, events)
@@ -72,7 +73,7 @@ def test_an_earlier_variant_wins_while_its_patience_lasts(race):
 
 
 @given(races())
-def test_the_reason_says_what_became_of_the_champion(race):
+def test_the_reason_says_what_became_of_the_champion(race: Race) -> None:
     """`champion` only for the first of the order; `fallback_late` when one before it was too late, `fallback_error` when all failed."""
     policy, order, _, events = race
     at, decision = play(policy, events)
@@ -87,7 +88,7 @@ def test_the_reason_says_what_became_of_the_champion(race):
 
 
 @given(races(), st.lists(st.sampled_from(list(Outcome)), min_size=5, max_size=5), st.floats(0, 0.2))
-def test_the_same_inputs_give_the_same_decision(race, outcomes, elapsed_s):
+def test_the_same_inputs_give_the_same_decision(race: Race, outcomes: list[Outcome], elapsed_s: float) -> None:
     """A policy is pure."""
     policy = race[0]
     first, second = policy.choose(outcomes, elapsed_s), policy.choose(outcomes, elapsed_s)
@@ -95,7 +96,7 @@ def test_the_same_inputs_give_the_same_decision(race, outcomes, elapsed_s):
     assert isinstance(first, Decision | WaitUntil)
 
 
-def test_the_next_variant_answers_at_once_when_the_champion_fails():
+def test_the_next_variant_answers_at_once_when_the_champion_fails() -> None:
     """A failure ends the patience with that variant."""
     said = First([0, 1], [0.06, 0.1], 0.1).choose([Outcome.FAILED, Outcome.ANSWERED], 0.001)
     assert said == Decision(1, Reason.FALLBACK_ERROR)

@@ -21,14 +21,14 @@ def names(kind: type[msgspec.Struct], prefix: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("name", names(Settings))
-def test_every_setting_is_documented_with_its_variable(name):
+def test_every_setting_is_documented_with_its_variable(name: str) -> None:
     """The page names each setting and its variable."""
     page = PAGE.read_text()
     assert f"`{name}`" in page
     assert f"`MUSTER_{name.replace('.', '_').upper()}`" in page
 
 
-def test_a_variable_wins_over_the_file(tmp_path):
+def test_a_variable_wins_over_the_file(tmp_path: Path) -> None:
     """MUSTER_… is stronger than settings.toml."""
     file = tmp_path / "settings.toml"
     file.write_text('database = "sqlite:///a.db"\n[serving]\nfronts = 2\nhost_memory_mib = 100\n')
@@ -49,7 +49,7 @@ def test_a_variable_wins_over_the_file(tmp_path):
         ("", {"MUSTER_COLOUR": "red"}, "MUSTER_COLOUR"),
     ],
 )
-def test_a_wrong_setting_is_named(tmp_path, text, variables, named):
+def test_a_wrong_setting_is_named(tmp_path: Path, text: str, variables: dict[str, str], named: str) -> None:
     """Whatever is wrong stands in the message."""
     file = tmp_path / "settings.toml"
     file.write_text(text)

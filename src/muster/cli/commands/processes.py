@@ -12,7 +12,8 @@ import click
 import msgspec
 
 from muster.bootstrap.creation import create_home
-from muster.bootstrap.home import Home, HomeMissing, open_home
+from muster.bootstrap.errors import HomeMissing
+from muster.bootstrap.home import Home, open_home
 from muster.bootstrap.up import Addresses, bring_up
 from muster.cli.output import Output, answering, show_table
 from muster.supervision import state

@@ -18,7 +18,8 @@ import structlog
 
 from muster.runtimes.channel import Channel
 from muster.runtimes.parent import Limits, Parent
-from muster.serving.workers.readiness import GoldenMismatch, PreparedBundle, Preparer, prove
+from muster.serving.errors import GoldenMismatch
+from muster.serving.workers.readiness import PreparedBundle, Preparer, prove
 from muster.serving.workers.roster import (
     FromFront,
     HostStanding,

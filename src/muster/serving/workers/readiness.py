@@ -13,19 +13,12 @@ from muster.packaging.golden import Golden, compare, read_golden
 from muster.packaging.sealed import materialise
 from muster.runtimes.channel import Answer, Channel, Hello
 from muster.runtimes.order import LoadOrder, order_of
+from muster.serving.errors import GoldenMismatch
 from muster.serving.workers.roster import WantedHost
 from muster.vocabulary.digests import Digest, checked_digest
-from muster.vocabulary.errors import Refused
 
 _WARM_UP_ROUNDS = 20
 _GOLDEN_WITHIN_S = 60.0
-
-
-class GoldenMismatch(Refused):
-    """A host did not answer its golden rows as the author validated them."""
-
-    code = "serving.golden-mismatch"
-    advice = "The machine differs from the one the version was certified on, or the version is not what it was; it gets no traffic."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
