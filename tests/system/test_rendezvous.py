@@ -1,6 +1,9 @@
 """An endpoint as its callers meet it: who answers, when, and what is on record."""
 
 import asyncio
+import subprocess
+import sys
+import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -222,3 +225,35 @@ def test_a_request_that_kills_hosts_is_quarantined_and_its_neighbours_are_answer
 def _after(seconds: float) -> Callable[[], bool]:
     end = time.monotonic() + seconds
     return lambda: time.monotonic() > end
+
+
+def test_a_client_that_is_not_ours_gets_its_answers(factory: RunningFactory, endpoint: str) -> None:
+    """tritonclient, unmodified, over JSON: metadata, readiness, inference, errors."""
+    script = textwrap.dedent(f"""
+        import sys
+        import numpy as np
+        import tritonclient.http as triton
+
+        headers = {{"authorization": "Bearer {factory.tokens["shop"]}"}}
+        client = triton.InferenceServerClient("{factory.scoring.removeprefix("http://")}")
+        assert client.is_server_live() and client.is_server_ready()
+        assert client.get_server_metadata()["name"] == "muster"
+        assert client.is_model_ready("{endpoint}", headers=headers)
+        assert client.get_model_metadata("{endpoint}", headers=headers)["inputs"][0]["name"] == "x"
+        given = triton.InferInput("x", [2], "FP64")
+        given.set_data_from_numpy(np.array([1.5, -2.0]), binary_data=False)
+        wanted = triton.InferRequestedOutput("score", binary_data=False)
+        answer = client.infer("{endpoint}", [given], outputs=[wanted], request_id="mine", headers=headers)
+        assert answer.as_numpy("score").tolist() == [2.5, -1.0]
+        assert answer.get_response()["id"] == "mine"
+        for outputs, binary in (([triton.InferRequestedOutput("other", binary_data=False)], False), ([wanted], True)):
+            given.set_data_from_numpy(np.array([1.5, -2.0]), binary_data=binary)
+            try:
+                client.infer("{endpoint}", [given], outputs=outputs, headers=headers)
+            except triton.InferenceServerException as error:
+                assert error.status() == "400", error
+            else:
+                sys.exit("no error")
+    """)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr

@@ -35,14 +35,14 @@ def create_app(services: Services) -> Litestar:
         services: what it calls.
     """
     following, threads = Following(services.board), WaitingThreads()
-    dependencies = {
+    dependencies: dict[str, Provide] = {
         "services": Provide(lambda: services, sync_to_thread=False),
         "following": Provide(lambda: following, sync_to_thread=False),
         "threads": Provide(lambda: threads, sync_to_thread=False),
         "call": Provide(call_of),
     }
     app = Litestar(
-        [*routers(), _openapi(dependencies)],
+        [*routers(), _served_openapi],
         dependencies=dependencies,
         middleware=[Identification(services.access)],
         exception_handlers=_exception_handlers(solo=services.solo),
@@ -66,16 +66,16 @@ def routers() -> list[Router]:
     ]
 
 
-def _openapi(dependencies: dict[str, Provide]) -> Any:
-    @cache
-    def document() -> bytes:
-        return msgspec.json.encode(openapi_document(routers(), dependencies))
+@cache
+def openapi() -> dict[str, Any]:
+    """The OpenAPI document of the API; it is the same for every factory."""
+    names = ("services", "following", "threads", "call")  # only that they are no parameters of a request counts here
+    return openapi_document(routers(), {name: Provide(lambda: None, sync_to_thread=False) for name in names})
 
-    @get(f"{PREFIX}/openapi.json", sync_to_thread=True, opt={OPEN: True})
-    def openapi() -> Response[bytes]:
-        return Response(document(), media_type="application/json")
 
-    return openapi
+@get(f"{PREFIX}/openapi.json", sync_to_thread=True, opt={OPEN: True})
+def _served_openapi() -> Response[bytes]:
+    return Response(msgspec.json.encode(openapi()), media_type="application/json")
 
 
 def _exception_handlers(*, solo: bool) -> ExceptionHandlersMap:

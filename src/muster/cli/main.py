@@ -74,6 +74,7 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "audit": Entry("audit", "List the audit events, or verify their chain."),
     },
 }
+_COMPLETION = "_MUSTER_COMPLETE"
 _ENTRIES = {name: entry for section in COMMANDS.values() for name, entry in section.items()}
 
 
@@ -136,11 +137,11 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return exits.INTERRUPTED
-    except (BrokenPipeError, SystemExit) as end:
-        if isinstance(end, SystemExit) and not isinstance(end.__context__, BrokenPipeError):
+    except (BrokenPipeError, SystemExit):
+        if _COMPLETION in os.environ:  # the shell asked what could be typed next
             raise
-        # Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # click ends the program itself only when nobody reads on. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return exits.BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 - the outermost door: whatever happens has an exit code
         return _told(error, as_json=as_json)

@@ -8,7 +8,7 @@ scored["churn_probability"], scored.request_id, scored.reasons
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import httpx
 import msgspec
@@ -17,7 +17,7 @@ from muster.client.durations import Duration, milliseconds_of
 from muster.client.errors import AnswerNotUnderstood, RowsNotUnderstood, error_of_inference, shortened
 from muster.client.login import DEFAULT_SCORING_URL, find_login
 from muster.client.rows import rows_of
-from muster.client.transport import Transport
+from muster.client.transport import Transport, is_loopback
 from muster.vocabulary.errors import MusterError
 from muster.vocabulary.names import checked_name
 from muster.wire import control
@@ -91,13 +91,24 @@ def scorer(
 
 
 def _asked_of_control(url: str, transport: httpx.BaseTransport | None) -> str:
+    """Where the factory at an address takes requests; port 8601 beside it while control cannot be asked."""
     asking = Transport(url, None, timeout_s=5.0, transport=transport)
     try:
-        return asking.get("/api/v1/health", control.Health).scoring_url or DEFAULT_SCORING_URL
+        told = asking.get("/api/v1/health", control.Health).scoring_url
     except MusterError:
-        return DEFAULT_SCORING_URL  # scoring works while control is down
+        told = None  # scoring works while control is down
     finally:
         asking.close()
+    return beside(url, told or DEFAULT_SCORING_URL)
+
+
+def beside(control_url: str, told: str) -> str:
+    """The scoring side's address as it is reached from here: a factory elsewhere knows itself as 127.0.0.1."""
+    if is_loopback(control_url) or not is_loopback(told):
+        return told
+    there, here = urlsplit(told), urlsplit(control_url).hostname or ""
+    host = f"[{here}]" if ":" in here else here
+    return urlunsplit((there.scheme, f"{host}:{there.port}", "", "", ""))
 
 
 class Scorer:

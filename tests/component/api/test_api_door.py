@@ -131,7 +131,9 @@ def test_idempotency_keys_have_a_form(control: Control, key: str) -> None:
     """A key that could not be kept is refused, not cut."""
     with control.http("ben") as http:
         answer = http.post(
-            f"{MODELS}/adds/versions/1/retire", json={"reason": "x"}, headers={b"Idempotency-Key": key.encode("latin-1")}
+            f"{MODELS}/adds/versions/1/retire",
+            json={"reason": "x"},
+            headers={b"Idempotency-Key": key.encode("latin-1")},
         )
     problem(answer, 400)
 

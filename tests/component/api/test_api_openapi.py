@@ -7,6 +7,7 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
+from litestar.routes import HTTPRoute
 from openapi_spec_validator import validate
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -46,11 +47,10 @@ def test_the_document_is_valid(document: dict[str, Any]) -> None:
 
 def test_every_address_is_described(document: dict[str, Any]) -> None:
     """Every route is in the document, with a description, a tag, a security rule and its problems."""
-    count = sum(len(route.route_handlers) for router in routers() for route in router.routes)
+    routes = [route for router in routers() for route in router.routes if isinstance(route, HTTPRoute)]
+    methods = sum(len(route.methods - {"OPTIONS"}) for route in routes)
     found = operations(document)
-    assert len(found) == count - len(
-        [1 for router in routers() for route in router.routes]
-    )  # OPTIONS of each is the framework's
+    assert len(found) == methods
     assert len({operation["operationId"] for operation in found}) == len(found)
     for operation in found:
         assert operation["description"], operation["operationId"]
@@ -73,7 +73,7 @@ def test_no_request_whatsoever_makes_control_fail(
     """Requests that the document allows, and ones that it does not, are answered as it says, and never with a fault."""
     schema = schemathesis.openapi.from_dict(document)
     for result in schema.get_all_operations():
-        operation = result.ok()
+        operation: Any = result.ok()  # type: ignore[union-attr]
         if operation.definition.raw["operationId"] not in _LEFT_OUT:
             _try(operation, control, mode)
 

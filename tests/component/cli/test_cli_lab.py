@@ -75,26 +75,26 @@ def test_score_answers_with_request_ids(shell: Shell) -> None:
     (shell.folder / "empty.json").write_text("[]")
     (shell.folder / "bad.json").write_text('[{"x": "two"}]')
     with running_scoring_side() as (url, requests):
-        there = {"MUSTER_SCORING_URL": url, "MUSTER_TOKEN": "mst_shop"}
-        found = shell.json("score", "sum", "rows.json", "--deadline", "50ms", **there)
+        there = shell.where(MUSTER_SCORING_URL=url, MUSTER_TOKEN="mst_shop")
+        found = there.json("score", "sum", "rows.json", "--deadline", "50ms")
         assert (found["endpoint"], found["request_id"], found["release"]) == ("sum", REQUEST_ID, 3)
         assert [answer["score"] for answer in found["answers"]] == [2, 3]
         assert {answer["request_id"] for answer in found["answers"]} == {REQUEST_ID}
         assert requests[-1][1]["deadline_ms"] == 50.0
 
-        split = shell.json("score", "sum", "rows.csv", "--rows-per-request", 1, **there)
+        split = there.json("score", "sum", "rows.csv", "--rows-per-request", 1)
         assert [one["rows"] for one in split["requests"]] == [1, 1]
         assert [request[1]["rows"] for request in requests[-2:]] == [
             [{"x": 1.0, "code": "01234"}], [{"x": 2.0, "code": ""}],
         ]  # fmt: skip
-        assert "champion" in shell.type("score", "sum", "rows.json", **there).stdout
+        assert "champion" in there.type("score", "sum", "rows.json").stdout
 
-        assert "field 'x', row 0" in shell.problem("score", "sum", "bad.json", code=2, **there)["detail"]
-        assert shell.problem("score", "none", "rows.json", code=3, **there)["family"] == "not-found"
-        assert shell.problem("score", "sum", "empty.json", code=2, **there)["code"] == "client.rows-not-understood"
-        wrong = there | {"MUSTER_TOKEN": "mst_wrong"}
-        assert shell.problem("score", "sum", "rows.json", code=6, **wrong)["family"] == "not-identified"
-        assert shell.problem("score", "sum", "nowhere.json", code=3, **there)["code"] == "cli.file-missing"
+        assert "field 'x', row 0" in there.problem("score", "sum", "bad.json", code=2)["detail"]
+        assert there.problem("score", "none", "rows.json", code=3)["family"] == "not-found"
+        assert there.problem("score", "sum", "empty.json", code=2)["code"] == "client.rows-not-understood"
+        wrong = there.where(MUSTER_TOKEN="mst_wrong")
+        assert wrong.problem("score", "sum", "rows.json", code=6)["family"] == "not-identified"
+        assert there.problem("score", "sum", "nowhere.json", code=3)["code"] == "cli.file-missing"
 
 
 def test_init_makes_a_home_once(shell: Shell) -> None:

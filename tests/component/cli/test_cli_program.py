@@ -92,7 +92,7 @@ def test_every_family_of_errors_has_an_exit_code_of_its_own() -> None:
      ["release", "propose", "churn", "--champion", "churn:1", "--deadline", "soon", "--reason", "x"],
      ["release", "propose", "churn", "--champion", "churn:1", "--default", "[1]", "--reason", "x"],
      ["user", "add", "ana", "--role", "king"], ["requests", "churn", "--last", "0"], ["user"]],
-    ids=lambda arguments: " ".join(arguments),
+    ids=" ".join,
 )  # fmt: skip
 def test_wrong_usage_is_told_without_a_factory(shell: Shell, arguments: list[str]) -> None:
     """A command that is not used as it is meant ends with 2: a problem for programs, a sentence for people."""
@@ -110,9 +110,9 @@ def test_a_version_that_cannot_be_is_malformed(shell: Shell, name: str) -> None:
 
 def test_no_factory_is_told_to_people_and_programs(shell: Shell) -> None:
     """Where nothing listens, exit code 10 and what to do."""
-    problem = shell.problem("models", code=10, MUSTER_URL="http://127.0.0.1:9")
+    problem = shell.where(MUSTER_URL="http://127.0.0.1:9").problem("models", code=10)
     assert (problem["code"], problem["family"]) == ("client.unreachable", "unavailable")
-    told = shell.type("models", code=10, MUSTER_URL="http://127.0.0.1:9")
+    told = shell.where(MUSTER_URL="http://127.0.0.1:9").type("models", code=10)
     assert told.stdout == ""
     assert "muster up" in told.stderr
 
@@ -141,6 +141,6 @@ def test_the_program_starts_fast(shell: Shell) -> None:
 def test_python_dash_m_is_the_same_program(shell: Shell) -> None:
     """The document of a failure is JSON whatever way the program was started."""
     assert (
-        json.loads(shell.type("show", "a:1", "--json", code=10, MUSTER_URL="http://127.0.0.1:9").stderr)["status"]
+        json.loads(shell.where(MUSTER_URL="http://127.0.0.1:9").type("show", "a:1", "--json", code=10).stderr)["status"]
         == 503
     )

@@ -159,7 +159,7 @@ def test_people_and_tokens(control: Control, as_: As, shell: Shell) -> None:
     assert [token["token_id"] for token in listed["tokens"]] == [added["token_id"]]
     plain = admin.type("token", "new", "mia").stdout.strip()
     assert plain.startswith("mst_")
-    assert shell.type("login", control.url, stdin=plain + "\n")
+    shell.type("login", control.url, stdin=plain + "\n")
     assert admin.json("user", "remove", "mia")["user"] == "mia"
     assert shell.problem("models", code=6)["family"] == "not-identified"
     assert shell.json("logout") == {"forgotten": True}

@@ -7,7 +7,9 @@ import pytest
 
 import muster
 from muster.client.errors import RowsNotUnderstood
+from muster.client.scoring import beside
 from muster.vocabulary.errors import Invalid, NotFound, NotIdentified
+from running_control import Control
 from scoring_side import REQUEST_ID, running_scoring_side
 
 
@@ -37,7 +39,7 @@ def test_errors_of_the_scoring_side_are_families() -> None:
         assert scorer.metadata("sum").inputs[0].name == "x"
 
 
-def test_control_says_where_to_score(control, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_says_where_to_score(control: Control, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without an address, the scoring side is where the factory says; MUSTER_SCORING_URL wins."""
     monkeypatch.setenv("MUSTER_URL", control.url)
     with muster.scorer(token="mst_shop") as scorer:
@@ -45,3 +47,17 @@ def test_control_says_where_to_score(control, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("MUSTER_SCORING_URL", "http://127.0.0.1:1")
     with muster.scorer(token="mst_shop") as scorer:
         assert scorer.url == "http://127.0.0.1:1"
+
+
+@pytest.mark.parametrize(
+    ("control_url", "told", "reached"),
+    [
+        ("http://127.0.0.1:8600", "http://127.0.0.1:8601", "http://127.0.0.1:8601"),
+        ("http://factory.example:8600", "http://127.0.0.1:9000", "http://factory.example:9000"),
+        ("http://factory.example:8600", "http://scoring.example", "http://scoring.example"),
+        ("http://[fd00::1]:8600", "http://127.0.0.1:8601", "http://[fd00::1]:8601"),
+    ],
+)
+def test_a_factory_elsewhere_is_reached_by_its_own_name(control_url: str, told: str, reached: str) -> None:
+    """What a factory on another machine calls 127.0.0.1 is that machine."""
+    assert beside(control_url, told) == reached

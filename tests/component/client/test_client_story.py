@@ -10,7 +10,7 @@ from muster.storage.transaction import Database
 from muster.vocabulary.errors import Conflict, NotAllowed, NotFound, NotIdentified, Refused
 from muster.vocabulary.states import ReleaseState, Role, VersionState
 from muster.wire import control as documents
-from running_control import FollowingFront, running_control
+from running_control import Control, FollowingFront, running_control
 from small_bundles import SmallBundles
 
 
@@ -64,7 +64,7 @@ def test_a_model_goes_from_a_folder_to_live_and_back(database: Database, tmp_pat
             ben.retire("adds:1", "it is served")
 
 
-def test_errors_are_those_of_the_factory(control, bundles: SmallBundles) -> None:
+def test_errors_are_those_of_the_factory(control: Control, bundles: SmallBundles) -> None:
     """The client raises the family that the problem names, with its code, advice and facts."""
     with control.as_("ana") as ana:
         with pytest.raises(NotFound) as missing:
@@ -83,7 +83,7 @@ def test_errors_are_those_of_the_factory(control, bundles: SmallBundles) -> None
         nobody.models()
 
 
-def test_a_version_with_untrue_golden_answers_is_not_certified(control, bundles: SmallBundles) -> None:
+def test_a_version_with_untrue_golden_answers_is_not_certified(control: Control, bundles: SmallBundles) -> None:
     """The verdict is no, names the check, and the version stays registered."""
     with control.working(), control.as_("ana") as ana:
         version = ana.register(bundles.new(spoilt=True))

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -68,7 +69,7 @@ def up(output: Output, *, home: Path, host: str, port: int, scoring_port: int, g
         if opened.factory.solo:
             document["solo"] = True
         output.document(document, lambda console: console.print(_greeting(opened, addresses), highlight=False))
-        click.get_text_stream("stdout").flush()
+        sys.stdout.flush()
 
     return bring_up(opened, Addresses(host=host, port=port, scoring_port=scoring_port, grpc_port=grpc_port), on_ready)
 

@@ -46,6 +46,7 @@ STATUS_OF_FAMILY: dict[type[errors.MusterError], int] = {
     errors.Damaged: 500,
 }
 _STATUS_OF_LEAF: dict[type[errors.MusterError], int] = {BodyTooLarge: 413, MethodUnknown: 405}
+_BINARY_HEADER = b"inference-header-content-length"
 _DEADLINE_HEADER = b"muster-deadline-ms"
 _JSON = (b"content-type", b"application/json")
 _EXTENSIONS = ("muster_records", "schedule_policy")
@@ -144,6 +145,10 @@ class FrontApp:
         plan, version = self._named(entry, model, number)
         self._tokens.admit(entry, plan.endpoint, plan.document.limits.requests_per_s)
         body = await _body(scope, receive, plan.document.limits.body_bytes)
+        if _header(scope, _BINARY_HEADER) is not None:
+            raise RequestMalformed(
+                "tensors come as JSON here: this server does not announce the extension binary_tensor_data"
+            )
         request = v2.read_request(body)
         v2.check_outputs(request, plan)
         table = v2.rows_of(request, plan)

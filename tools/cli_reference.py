@@ -1,0 +1,153 @@
+"""Writes docs/reference/cli.md: every command with its options, from the commands themselves.
+
+.venv/bin/python tools/cli_reference.py
+"""
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from muster.cli.exits import MEANINGS
+from muster.cli.main import COMMANDS, cli
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "cli.md"
+
+#: What `--json` prints: a document of the REST API, or the fields in words.
+DOCUMENTS = {
+    "demo": "`{passed, problem, home, steps: [{number, title, passed, figures}]}`",
+    "init": "`{home, admin, token}`, and `solo` in a factory for one person",
+    "up": "`{home, control, scoring}` once the factory answers, and `admin_token` if the home was made just now",
+    "ps": "a list of `{pid, kind, of}`; kinds are `supervisor`, `control`, `executor`, `keeper`, `front`, `parent`, `host`",
+    "logs": "a list of the logs' lines as objects, each with its `process`",
+    "down": "`{stopped}`",
+    "login": "Identity",
+    "logout": "`{forgotten}`",
+    "whoami": "Identity",
+    "user add": "NewUser",
+    "user list": "Users",
+    "user role": "Granted",
+    "user remove": "Revoked",
+    "token new": "NewUser",
+    "token revoke": "Revoked",
+    "check": "`{path, sound, findings: [{level, path, problem, remedy}]}`",
+    "try": "`{model, environment, compute_ms, answers: [{…}]}`, one answer per row",
+    "pack": "`{path, digest, bytes, ignored}`",
+    "register": "Version",
+    "models": "Models",
+    "show": "Version, or Model for a name without a number",
+    "diff": "VersionDiff",
+    "certify": "Certification",
+    "accept": "Version",
+    "retire": "Version",
+    "ban": "Version",
+    "release propose": "Release",
+    "release approve": "Release",
+    "release reject": "Release",
+    "release withdraw": "Release",
+    "release show": "Release",
+    "releases": "Releases",
+    "endpoints": "Endpoints",
+    "withdraw": "Release",
+    "rollback": "RolledBack",
+    "score": "`{endpoint, requests: [{request_id, release, rows}], answers: [{…, variant, role, reason, request_id}]}`, and "
+    "`request_id` and `release` at the top where one request was enough",
+    "requests": "Requests",
+    "request": "Request",
+    "replay": "Replay",
+    "audit list": "AuditEvents",
+    "audit verify": "AuditVerdict",
+}
+
+_HEAD = """\
+# Command line
+
+Generated from the code by `tools/cli_reference.py`; `make docs` writes it again.
+
+Every command takes `--json`: then stdout holds one JSON document and nothing else. On failure stdout is empty, one
+[problem document](errors.md) is on stderr, and the exit code says the family of the error. Documents that are named, like Version, are
+those of the [REST API](rest.md#documents). In a factory for one person every document that is an object holds `"solo": true`.
+
+Which factory is meant, and who asks, is found in this order, the first that is there:
+
+| | |
+|---|---|
+| the address | `--url` · `MUSTER_URL` · `muster login` · the factory that runs in the home · `http://127.0.0.1:8600` |
+| the token | `MUSTER_TOKEN` · `muster login`, if it was for this address · the admin's token in the home, if the factory runs there |
+| the home | `--home` of the commands that start and stop processes · `MUSTER_HOME` · `./.muster` |
+| the project | `--project` · `MUSTER_PROJECT` · `default` |
+| the scoring side | `--scoring-url` of `score` · `MUSTER_SCORING_URL` · what the factory says · port 8601 beside it |
+
+`--url` and `--project` stand before the command: `muster --project risk models`. The login is kept in
+`~/.config/muster/login.json` (or under `XDG_CONFIG_HOME`), which only its owner can read.
+
+Durations have a unit: `100ms`, `2s`, `1m30s`. Versions are written `churn:3`, moments `2027-01-01T00:00:00Z`. Files of rows are `.json` (a
+list of objects, or `{"rows": […]}`), `.jsonl`, `.csv` (read as the contract's types say) or `.parquet`.
+
+## Exit codes
+
+| code | meaning |
+|---|---|
+"""
+
+
+def text() -> str:
+    """The page."""
+    parts = [_HEAD, *(f"| {code} | {meaning} |\n" for code, meaning in sorted(MEANINGS.items()))]
+    context = click.Context(cli, info_name="muster")
+    for section, entries in COMMANDS.items():
+        parts.append(f"\n## {section}\n")
+        for name in entries:
+            command = cli.get_command(context, name)
+            assert command is not None, name
+            parts.extend(_entry(words, one) for words, one in _leaves(command, name))
+    return "".join(parts)
+
+
+def leaf_names() -> set[str]:
+    """Every command, in the words that call it."""
+    context = click.Context(cli, info_name="muster")
+    commands = {name: cli.get_command(context, name) for name in cli.list_commands(context)}
+    return {words for name, command in commands.items() if command for words, _ in _leaves(command, name)}
+
+
+def _leaves(command: click.Command, words: str) -> Iterator[tuple[str, click.Command]]:
+    if not isinstance(command, click.Group):
+        yield words, command
+        return
+    context = click.Context(command, info_name=words)
+    for name in command.list_commands(context):
+        inner = command.get_command(context, name)
+        assert inner is not None
+        yield from _leaves(inner, f"{words} {name}")
+
+
+def _entry(words: str, command: click.Command) -> str:
+    context = click.Context(command, info_name=f"muster {words}")
+    arguments = [one.make_metavar(context) for one in command.params if isinstance(one, click.Argument)]
+    usage = " ".join(["muster", words, *arguments])
+    lines = [f"\n### muster {words}\n\n", f"    {usage} [OPTIONS]\n\n", inspect.cleandoc(command.help or ""), "\n"]
+    options = [one for one in command.params if isinstance(one, click.Option) and one.name != "as_json"]
+    if options:
+        lines.append("\n| option | |\n|---|---|\n")
+        lines.extend(_option(one, context) for one in options)
+    lines.append(f"\n`--json`: {DOCUMENTS[words]}\n")
+    return "".join(lines)
+
+
+def _option(option: click.Option, context: click.Context) -> str:
+    record = option.get_help_record(context)
+    assert record is not None
+    names, meaning = (part.replace("|", "\\|") for part in record)
+    required = " (required)" if option.required and "required" not in meaning else ""
+    return f"| `{names}` | {' '.join(meaning.split())}{required} |\n"
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(text(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
