@@ -26,7 +26,7 @@ Generated from the code by `tools/errors_reference.py`; `make docs` writes it ag
 Every error has a *code* that never changes and belongs to a *family* that says what to do about it. The control API answers
 with a problem document (RFC 9457) that names both, the command line ends with the family's exit code, and the Python client raises the
 family's exception from `muster.vocabulary.errors` with `code`, `advice` and `facts`. The scoring side answers
-`{"error": "…"}`, as the Open Inference Protocol asks, with the same status.
+`{"error": "…"}`, as the Open Inference Protocol asks.
 
 ```json
 {

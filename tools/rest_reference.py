@@ -5,9 +5,10 @@
 
 import ast
 import inspect
-import re
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
@@ -15,6 +16,7 @@ from muster.api.app import openapi
 from muster.wire import contracts, control, plans
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "rest.md"
+_WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", NoneType: "null", Any: "anything"}
 _METHODS = ("get", "post", "put", "patch", "delete")
 _MODULES = (control, plans, contracts)
 
@@ -68,7 +70,7 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     for one in operation.get("parameters", []):
         if one["in"] == "query":
             default = one["schema"].get("default")
-            told = f", default {default}" if default is not None else ", required" if one.get("required") else ""
+            told = f" Default: {default}." if default is not None else " Required." if one.get("required") else ""
             lines.append(f"\n- `?{one['name']}=` {one.get('description', '')}{told}")
     if lines[-1].startswith("\n-"):
         lines.append("\n")
@@ -123,13 +125,24 @@ def _plain(field: msgspec.structs.FieldInfo) -> str:
     return f"`{msgspec.json.encode(value).decode()}`"
 
 
-def _type(annotation: Any) -> str:
-    told = (
-        annotation.__name__ if isinstance(annotation, type) and not hasattr(annotation, "__args__") else str(annotation)
-    )
-    told = re.sub(r"typing\.Annotated\[([\w.]+|typing\.Literal\[[^\]]*\]), (?:[^\[\]]|\[[^\]]*\])*?\)\]", r"\1", told)
-    told = re.sub(r"\b(?:muster\.[a-z_.]+\.|typing\.|msgspec\.)", "", told).replace("<class '", "").replace("'>", "")
-    return f"`{told}`".replace("|", "or")
+def _type(annotation: Any) -> str:  # noqa: PLR0911 - one case for each kind of type
+    """What a value is in JSON, in words."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(arguments[0])
+    if origin is Literal:
+        return " or ".join(f"`{msgspec.json.encode(value).decode()}`" for value in arguments)
+    if origin in {Union, UnionType}:
+        return " or ".join(dict.fromkeys(_type(one) for one in arguments))
+    if origin in {tuple, list}:
+        return f"list of {_type(arguments[0])}"
+    if origin is dict:
+        return "object" if arguments[1] is Any else f"object of {_type(arguments[1])}"
+    if isinstance(annotation, type) and issubclass(annotation, msgspec.Struct):
+        return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return " or ".join(f'`"{member}"`' for member in annotation)
+    return _WORDS[annotation]
 
 
 def _meanings(kind: type[msgspec.Struct]) -> dict[str, str]:

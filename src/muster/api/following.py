@@ -51,6 +51,11 @@ class Following:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether the application is about to stop: nobody should be kept waiting any more."""
+        return self._closing
+
     def close(self) -> None:
         """Answer everybody who waits, now and from now on at once: the application is about to stop."""
         self._closing = True

@@ -7,7 +7,7 @@ class UsageWrong(Invalid):
     """The command was not used as it is meant: an unknown option, a missing or a superfluous argument."""
 
     code = "cli.usage"
-    advice = "`muster COMMAND --help` shows how it is meant."
+    advice = "`--help` after the command shows how it is meant."
 
 
 class FileMissing(NotFound):

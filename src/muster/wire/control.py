@@ -86,8 +86,11 @@ class ProposalOrder(Order, frozen=True, kw_only=True):
     """A release as somebody wants it."""
 
     champion: VersionText
+    """The version whose answer is given, like `churn:3`."""
     challengers: tuple[VersionText, ...] = ()
+    """Versions that answer every request, too, but are given out only if `order` names them."""
     canaries: tuple[VersionText, ...] = ()
+    """Constant earlier versions: a baseline, and stand-ins for the champion."""
     order: tuple[VersionText, ...] | None = None
     """Which version's answer is preferred, first to last; null: the champion, then the canaries."""
     deadline_ms: Milliseconds | None = None
@@ -97,6 +100,7 @@ class ProposalOrder(Order, frozen=True, kw_only=True):
     default: dict[str, Any] | None = None
     """One value per output, given when no version answers in time; null: such requests get an error."""
     archive_level: Literal["sync", "group", "async"] = "group"
+    """When a decision record is on disk: before the reply, within 50 ms, or at leisure."""
     limits: RequestLimits | None = None
     """What one request may ask at most; null: the defaults."""
     reason: ReasonText

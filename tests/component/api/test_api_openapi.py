@@ -1,6 +1,7 @@
 """The OpenAPI document is valid, complete and true."""
 
 import contextlib
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +18,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from muster.api.app import routers
-from running_control import Control
+from muster.api.app import openapi, routers
+from muster.storage.transaction import Database
+from running_control import Control, running_control
 
 CHECKED = [not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance]
 #: Those that wait, and the one that takes a zip, which no generator makes.
@@ -67,15 +69,14 @@ def test_orders_take_an_idempotency_key_and_questions_do_not(document: dict[str,
 
 
 @pytest.mark.parametrize("mode", list(GenerationMode))
-def test_no_request_whatsoever_makes_control_fail(
-    control: Control, document: dict[str, Any], mode: GenerationMode
-) -> None:
+def test_no_request_whatsoever_makes_control_fail(database: Database, tmp_path: Path, mode: GenerationMode) -> None:
     """Requests that the document allows, and ones that it does not, are answered as it says, and never with a fault."""
-    schema = schemathesis.openapi.from_dict(document)
-    for result in schema.get_all_operations():
-        operation: Any = result.ok()  # type: ignore[union-attr]
-        if operation.definition.raw["operationId"] not in _LEFT_OUT:
-            _try(operation, control, mode)
+    schema = schemathesis.openapi.from_dict(openapi())
+    with running_control(database, tmp_path) as control:
+        for result in schema.get_all_operations():
+            operation: Any = result.ok()  # type: ignore[union-attr]
+            if operation.definition.raw["operationId"] not in _LEFT_OUT:
+                _try(operation, control, mode)
 
 
 def _try(operation: Any, control: Control, mode: GenerationMode) -> None:

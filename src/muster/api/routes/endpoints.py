@@ -1,17 +1,25 @@
 """Endpoints and their releases."""
 
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated
 
 from litestar import get, post
 from litestar.params import JSONBody, QueryParameter
 
 from muster.api import convert
+from muster.api.following import Following
 from muster.api.parameters import EndpointName, ReleaseNumber
-from muster.api.services import Caller, Given, Threads
+from muster.api.services import Caller, Given, Threads, Waiting
+from muster.api.threads import in_thread
+from muster.release.records import Release
+from muster.vocabulary.states import ReleaseState
 from muster.wire import control
 
 TAG = "releases"
 _LONGEST_WAIT_S = 60.0
+_ONE_LOOK_S = 1.0
 
 
 @get("/endpoints", sync_to_thread=True, operation_id="listEndpoints", tags=[TAG])
@@ -51,6 +59,7 @@ async def get_release(
     services: Given,
     call: Caller,
     threads: Threads,
+    following: Waiting,
     endpoint: EndpointName,
     number: ReleaseNumber,
     wait: Annotated[
@@ -58,7 +67,8 @@ async def get_release(
     ] = 0.0,
 ) -> control.Release:
     """One release, with its serving plan; with `wait`, as soon as it is live or failed."""
-    return convert.release(await threads.run(services.releases.awaited, call, endpoint, number, wait))
+    look = partial(threads.run, services.releases.awaited, call, endpoint, number)
+    return convert.release(await _settled(look, following, wait))
 
 
 @post(
@@ -71,6 +81,7 @@ async def approve(
     services: Given,
     call: Caller,
     threads: Threads,
+    following: Waiting,
     endpoint: EndpointName,
     number: ReleaseNumber,
     data: JSONBody[control.ApprovalOrder],
@@ -80,10 +91,9 @@ async def approve(
     With `wait_s` the answer comes when every connected front serves it, when one of them cannot (then it is `failed`), or
     after so long.
     """
-    approved = await threads.run(
-        services.releases.approve, call, endpoint, number, data.reason, wait_s=min(data.wait_s, _LONGEST_WAIT_S)
-    )
-    return convert.release(approved)
+    await in_thread(services.releases.approve, call, endpoint, number, data.reason)
+    look = partial(threads.run, services.releases.awaited, call, endpoint, number)
+    return convert.release(await _settled(look, following, min(data.wait_s, _LONGEST_WAIT_S)))
 
 
 @post(
@@ -123,6 +133,19 @@ async def roll_back(
     return control.RolledBack(
         endpoint=done.endpoint, from_release=done.from_, to=done.to, effective_ms=done.effective_ms, fronts=done.fronts
     )
+
+
+async def _settled(look: Callable[[float], Awaitable[Release]], following: Following, wait_s: float) -> Release:
+    """The release once it is not `approved`, or after so long; looked at again and again, so that control can stop."""
+    deadline = time.monotonic() + wait_s
+    found = await look(0.0)
+    while (
+        found.state is ReleaseState.APPROVED
+        and (left_s := deadline - time.monotonic()) > 0
+        and not following.is_closing
+    ):
+        found = await look(min(left_s, _ONE_LOOK_S))
+    return found
 
 
 HANDLERS = (
