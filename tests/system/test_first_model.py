@@ -40,7 +40,8 @@ class Typed:
         """Exit code and output of a command."""
         assert self.shell.stdin is not None
         assert self.shell.stdout is not None
-        self.shell.stdin.write(f'{command}\necho "=== $?"\n')
+        # What a command prints need not end with a new line.
+        self.shell.stdin.write(f"{command}\nprintf '\\n=== %s\\n' $?\n")
         self.shell.stdin.flush()
         said = ""
         for line in self.shell.stdout:

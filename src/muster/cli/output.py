@@ -40,7 +40,7 @@ class Output:
             click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
             return
         human(_console())
-        if getattr(document, "solo", False):
+        if document.get("solo") if isinstance(document, dict) else getattr(document, "solo", False):
             self.note(SOLO_NOTE)
 
     def note(self, text: str) -> None:

@@ -15,7 +15,7 @@ from muster.demo.screen import Step
 from muster.wire import control
 
 #: Requests per second at most: each is answered by three models on, say, two processors, which the demo needs as well.
-RATE = 120.0
+RATE = 100.0
 #: How many decision records are read to compare the variants.
 COMPARED = 200
 ROWS_AT_ONCE = 50

@@ -62,7 +62,7 @@ class Step:
         self._print(table)
 
     def _print(self, what: RenderableType) -> None:
-        self.console.print(Padding(what, (0, 0, 0, _INDENT)), highlight=False)
+        self.console.print(Padding(what, (0, 0, 0, _INDENT), expand=False), highlight=False)
 
     @contextmanager
     def progress(self, what: str, total: float | None = None) -> Iterator[Advance]:

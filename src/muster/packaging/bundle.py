@@ -164,7 +164,8 @@ def _extract(source: Path, content: Path, max_bytes: int) -> Manifest:
     try:
         verify_folder(content, manifest)
     except MusterError as error:
-        raise ZipRefused(f"{source.name} does not hold what its manifest names: {error.message}") from error
+        told = error.message.removeprefix(f"{content}: ")  # where it was unpacked means nothing to whoever sent it
+        raise ZipRefused(f"{source.name} does not hold what its manifest names: {told}") from error
     return manifest
 
 

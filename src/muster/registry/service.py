@@ -310,7 +310,9 @@ class Registry:
                 remedies.append("Put the file into the bundle.")
         if said:
             raise BundleRefused(
-                f"the bundle has {len(said)} findings: {'; '.join(said[:3])}", findings=said, remedies=remedies
+                f"the bundle has {len(said)} finding{'s' if len(said) > 1 else ''}: {'; '.join(said[:3])}",
+                findings=said,
+                remedies=remedies,
             )
 
     def _lock_digest(self, manifest: Manifest, described: Bundle) -> Digest:

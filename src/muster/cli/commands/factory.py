@@ -9,7 +9,7 @@ import click
 
 from muster.bootstrap.creation import create_home
 from muster.cli.options import factory
-from muster.cli.output import SOLO_NOTE, Output, answering, show_facts
+from muster.cli.output import Output, answering, show_facts
 from muster.client.control import connect
 from muster.client.login import DEFAULT_URL, SavedLogin, forget_login, save_login
 from muster.client.transport import checked_token, checked_url
@@ -38,8 +38,6 @@ def init(out: Output, home: Path, solo: bool) -> None:  # noqa: FBT001 - click's
         ("next", f"muster up --home {made.home}"),
     )
     out.document(document, lambda console: show_facts(console, facts))
-    if solo:
-        out.note(SOLO_NOTE)
 
 
 @click.command()

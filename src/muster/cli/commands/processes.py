@@ -119,7 +119,8 @@ def logs(output: Output, *, home: Path, process: str | None, last: int, follow: 
 @answering
 def down(output: Output, *, home: Path) -> None:
     """Stop the factory: answer what is under way, write what is open, end every process."""
-    folder = open_home(home).state
+    opened = open_home(home)
+    folder = opened.state
     supervisor = next((entry.pid for entry in state.running(folder) if entry.kind == "supervisor"), None)
     if supervisor is None:
         raise NotUp(f"no factory runs on {home}", home=str(home))
@@ -130,7 +131,8 @@ def down(output: Output, *, home: Path) -> None:
             if time.monotonic() > until:
                 raise StillRunning(f"the factory on {home} has not ended within {_END_WITHIN_S:.0f} s", home=str(home))
             time.sleep(0.05)
-    output.document({"stopped": True}, lambda console: console.print("The factory has stopped."))
+    document = {"stopped": True, **({"solo": True} if opened.factory.solo else {})}
+    output.document(document, lambda console: console.print("The factory has stopped."))
 
 
 def _greeting(home: Home, addresses: Addresses) -> str:

@@ -295,7 +295,7 @@ async def _body(scope: Scope, receive: Receive, limit: int) -> bytes:
 
 def _refusal(error: errors.MusterError) -> Reply:
     status = _STATUS_OF_LEAF.get(type(error)) or STATUS_OF_FAMILY.get(errors.family_of(error), 500)
-    headers: list[tuple[bytes, bytes]] = []
+    headers: list[tuple[bytes, bytes]] = [(b"muster-error-code", error.code.encode())]
     if status in {429, 503}:
         headers.append((b"retry-after", str(error.facts.get("retry_after_s", 1)).encode()))
     if status == 401:
