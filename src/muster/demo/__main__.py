@@ -80,7 +80,8 @@ def _print_document(output: Output, screen: Screen, home: Path, seconds: float, 
 
 def main(arguments: list[str] | None = None) -> int:
     """Play the story; the exit code says whether all of it was so."""
-    signal.signal(signal.SIGTERM, _interrupt)  # the factory is ended in order then, too
+    for number in (signal.SIGTERM, signal.SIGHUP):  # the factory is ended in order then, too
+        signal.signal(number, _interrupt)
     given = sys.argv[1:] if arguments is None else arguments
     try:
         code = demo.main(given, prog_name="muster demo", standalone_mode=False)

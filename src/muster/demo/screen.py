@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.padding import Padding
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from muster.demo.errors import ClaimDoesNotHold
@@ -73,10 +73,12 @@ class Step:
             return
         columns = (
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=30),
-            TextColumn("[dim]{task.fields[news]}"),
             TimeElapsedColumn(),
+            TextColumn(
+                "{task.fields[news]}", "dim", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")
+            ),
         )
         with Progress(*columns, console=self.console, transient=True) as bar:
             task = bar.add_task(what, total=total, news="")
@@ -84,7 +86,7 @@ class Step:
             def advance(*, done: float | None = None, news: str | None = None) -> None:
                 bar.update(task, completed=done)
                 if news is not None:
-                    bar.update(task, news=news[:70])
+                    bar.update(task, news=news)
 
             yield advance
 

@@ -87,6 +87,11 @@ class Lane:
         """Requests that wait for the host."""
         return len(self._queue) + len(self._again)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request waits for the host or is with it."""
+        return not (self._queue or self._again or self._in_flight)
+
     def computing_for_s(self) -> float:
         """How long the host has had its present batch, seconds; 0 when it has none."""
         return monotonic() - self._in_flight_since if self._in_flight else 0.0
@@ -109,11 +114,12 @@ class Lane:
     def connect(self, link: HostLink) -> None:
         """A host is there; begin with what waits."""
         if self._link is not None:
-            self._link.close()
+            before = self._link
+            self.lost(before)  # its batch goes to the new host
+            before.close()
         self._link = link
         self.standing = link.standing
-        if not self._in_flight:
-            self._send_next()
+        self._send_next()
 
     def stands(self, standing: HostStanding) -> None:
         """The keeper says how the host is."""

@@ -32,7 +32,6 @@ from muster.serving.workers.link import HostLink
 from muster.serving.workers.roster import HostStanding, WantedHost
 from muster.vocabulary.clock import wall_ns
 from muster.vocabulary.request_ids import RequestIds
-from muster.wire.contracts import Contract
 from muster.wire.plans import EndpointPlans
 
 MAX_OPEN_REQUESTS = 20_000
@@ -138,6 +137,9 @@ class Endpoints:
         self._first_batch = first_batch_number(recorder.segment)
         self._served: dict[str, _Served] = {}
         self._lanes: dict[str, Lane] = {}
+        self._wanted: dict[str, tuple[Plan, int]] = {}
+        self._is_leaving = False
+        """A lane that no plan names is still at work."""
         self._connecting: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         keeper.on_standings = self._standings
@@ -286,7 +288,10 @@ class Endpoints:
         self._advance()
 
     def _want(self) -> None:
-        """Tell the keeper which hosts the plans need, make lanes for new ones, close those of old ones."""
+        """Tell the keeper which hosts the plans need, make lanes for new ones, close those of old ones.
+
+        A lane that no plan names any more is kept until the requests that met its plan are through.
+        """
         wanted: dict[str, tuple[Plan, int]] = {}
         for served in self._served.values():
             for plan in served.plans():
@@ -297,20 +302,17 @@ class Endpoints:
                 variant = plan.variants[index]
                 inputs = tuple(plan.contract.inputs[at] for at in variant.columns)
                 self._lanes[key] = Lane(variant, inputs, plan.contract.outputs, self._rendezvous, self._first_batch)
-        for key in [key for key in self._lanes if key not in wanted]:
-            self._lanes.pop(key).close()
+        unnamed = [key for key in self._lanes if key not in wanted]
+        for key in unnamed:
+            if self._lanes[key].is_idle:
+                self._lanes.pop(key).close()
+            else:
+                wanted[key] = self._wanted[key]
+        self._is_leaving = any(key in self._lanes for key in unnamed)
+        self._wanted = wanted
+        variants = {key: plan.variants[index] for key, (plan, index) in wanted.items()}
         self._keeper.want(
-            tuple(
-                WantedHost(
-                    key,
-                    plan.variants[index].version,
-                    plan.variants[index].planned.manifest,
-                    Contract(
-                        tuple(plan.contract.inputs[at] for at in plan.variants[index].columns), plan.contract.outputs
-                    ),
-                )
-                for key, (plan, index) in wanted.items()
-            )
+            tuple(WantedHost(key, variant.version, variant.planned.manifest) for key, variant in variants.items())
         )
 
     def _advance(self) -> None:
@@ -411,6 +413,8 @@ class Endpoints:
                 lane.tidy()
                 if lane.computing_for_s() > _HUNG_AFTER_S and lane.standing.host:
                     self._keeper.hung(lane.standing.host)
+            if self._is_leaving:
+                self._want()
 
     async def close(self) -> None:
         """Stop; requests that are under way have been answered before."""

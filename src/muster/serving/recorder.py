@@ -84,7 +84,7 @@ class Recorder:
         problem: RecordNotWritten | None = None
         try:
             self._writer.write([encode(event) for event in events])
-        except MusterError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, no reply may wait for ever
             problem = RecordNotWritten(f"the decision could not be recorded: {error}")
             self.lost += len(events)
             if not self._failing:

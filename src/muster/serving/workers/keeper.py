@@ -199,7 +199,7 @@ class Keeper:
                 log.error("host.golden_failed", key=key, message=error.message)
                 self._stands(kept, HostStanding(key, "golden_failed", message=error.message, restarts=restarts))
                 pause_s = _REFUSED_PAUSE_S
-            except (MusterError, OSError) as error:
+            except Exception as error:  # noqa: BLE001 - whatever it was, the host is tried again
                 log.error("host.not_started", key=key, error=repr(error))
                 self._stands(kept, HostStanding(key, "load_failed", message=_first_lines(error), restarts=restarts))
                 pause_s = _REFUSED_PAUSE_S
@@ -222,7 +222,14 @@ class Keeper:
         await asyncio.to_thread(parent.load, kept.wanted.manifest, prepared.order)
         host = f"h{secrets.token_hex(8)}"
         socket = self._sockets / f"{host}.sock"
-        pid = await asyncio.to_thread(parent.fork, kept.wanted.manifest, host, socket, limits=self._limits)
+        forking = asyncio.ensure_future(
+            asyncio.to_thread(parent.fork, kept.wanted.manifest, host, socket, limits=self._limits)
+        )
+        try:
+            pid = await asyncio.shield(forking)
+        except asyncio.CancelledError:  # the fork cannot be called back: end what it made
+            await asyncio.to_thread(_end, psutil.Process(await forking), socket)
+            raise
         process = psutil.Process(pid)
         try:
             hello = await asyncio.to_thread(prove, socket, prepared)

@@ -1,5 +1,6 @@
 """What has to be true before a host meets a request: sealed bytes, the exact environment, the golden answers, a warm model."""
 
+import contextlib
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from muster.packaging.bundle import read_bundle
 from muster.packaging.columns import Column, Table
 from muster.packaging.documents import WHEELS_NAME, Bundle, load_order
 from muster.packaging.environments import Environment, Environments
+from muster.packaging.errors import EnvironmentDamaged, EnvironmentMissing
 from muster.packaging.golden import Golden, compare, read_golden
 from muster.packaging.sealed import materialise
 from muster.runtimes.channel import Answer, Channel, Hello
@@ -58,8 +60,10 @@ class Preparer:
         digest = checked_digest(wanted.manifest)
         known = self._prepared.get(digest)
         if known is not None:
-            self._environments.verify(known.environment.id)
-            return known
+            # A damaged environment is built anew below.
+            with contextlib.suppress(EnvironmentDamaged, EnvironmentMissing):
+                self._environments.verify(known.environment.id)
+                return known
         with self._guard:
             folder = materialise(digest, self._blobs, self._bundles)
             bundle = read_bundle(folder)

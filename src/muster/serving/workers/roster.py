@@ -8,8 +8,6 @@ from typing import Literal
 
 import msgspec
 
-from muster.wire.contracts import Contract
-
 
 class WantedHost(msgspec.Struct, frozen=True):
     """A host that a front wants to run."""
@@ -18,7 +16,6 @@ class WantedHost(msgspec.Struct, frozen=True):
     """`endpoint/model:number`; one host process per key."""
     version: str
     manifest: str
-    contract: Contract | None = None
 
 
 class Wanted(msgspec.Struct, frozen=True, tag_field="type", tag="wanted"):
