@@ -4,6 +4,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
@@ -13,6 +14,7 @@ import click
 from rich.console import Console
 
 from muster.cli import exits
+from muster.cli.errors import InternalFault
 from muster.cli.output import Output, answering, report
 from muster.demo.errors import ClaimDoesNotHold, DemoNeedsMore
 from muster.demo.screen import Screen
@@ -88,9 +90,16 @@ def main(arguments: list[str] | None = None) -> int:
     except MusterError as error:
         report(error, as_json="--json" in given)
         return exits.exit_code_of(error)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return exits.INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the outermost door, as that of the command line
+        traceback.print_exc()
+        report(InternalFault(f"{type(error).__name__}: {error}"), as_json=False)
+        return exits.INTERNAL
     return code if isinstance(code, int) else exits.DONE
 
 

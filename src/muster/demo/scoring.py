@@ -107,7 +107,7 @@ def _compare_with_lab(step: Step, answers: Sequence[Answer], lab: Lab, models: M
     left = [int(lab.customers.new_left[answer.customer]) for answer in answers]
     auc = float(roc_auc_score(left, [answer.probability for answer in answers]))
     step.say(f"AUC of what production answered, against what these customers really did: {auc:.4f}")
-    step.measured(largest_difference_to_lab=largest, auc_in_production=round(auc, 4))
+    step.measured(largest_difference_to_lab=float(largest), auc_in_production=round(auc, 4))
 
 
 def _ask_as_python_does(step: Step, aim: Aim, lab: Lab, models: Mapping[str, Any]) -> None:
