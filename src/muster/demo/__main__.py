@@ -97,8 +97,9 @@ def main(arguments: list[str] | None = None) -> int:
         click.echo("interrupted", err=True)
         return exits.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the outermost door, as that of the command line
-        traceback.print_exc()
-        report(InternalFault(f"{type(error).__name__}: {error}"), as_json=False)
+        if "--json" not in given:
+            traceback.print_exc()
+        report(InternalFault(f"{type(error).__name__}: {error}"), as_json="--json" in given)
         return exits.INTERNAL
     return code if isinstance(code, int) else exits.DONE
 

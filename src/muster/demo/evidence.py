@@ -44,7 +44,7 @@ def show_and_replay(step: Step, people: People, records: Sequence[control.Reques
             record.request_id, progress=lambda session: advance(news=session.progress[-1] if session.progress else "")
         )
     step.claim(
-        f"replayed on the sealed bundles, with the {together - 1} others of its batch: "
+        f"replayed on the sealed bundles, in batches as they were then (the largest of {together} rows): "
         + ("identical to the last bit" if replay.identical else f"differs: {list(replay.differences)[:3]}"),
         holds=replay.identical and not replay.differences,
     )

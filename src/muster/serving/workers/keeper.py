@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +38,9 @@ _FRONT_GRACE_S = 15.0
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 10.0
 _REFUSED_PAUSE_S = 15.0
-_SETTLED_AFTER_S = 30.0
+#: So many ends within this time, in seconds, are answered at once; beyond them the pauses grow.
+_ENDS_AT_ONCE = 10
+_ENDS_COUNT_FOR_S = 60.0
 _MEMORY_EVERY_S = 0.5
 _STOP_WITHIN_S = 5.0
 _HOST_NICENESS = 5
@@ -190,9 +193,8 @@ class Keeper:
     async def _keep(self, kept: _Kept) -> None:
         key = kept.wanted.key
         restarts = 0
-        pause_s = 0.0
+        ends: deque[float] = deque()
         while True:
-            began = time.monotonic()
             try:
                 await self._live_once(kept, restarts)
             except GoldenMismatch as error:
@@ -204,15 +206,11 @@ class Keeper:
                 self._stands(kept, HostStanding(key, "load_failed", message=_first_lines(error), restarts=restarts))
                 pause_s = _REFUSED_PAUSE_S
             else:
-                if time.monotonic() - began > _SETTLED_AFTER_S:
-                    pause_s = 0.0
-                self._stands(
-                    kept, HostStanding(key, "down", message="it ended and is started again", restarts=restarts)
-                )
+                pause_s = _pause_after(ends)
+                message = f"it ended and is started again in {pause_s:g} s"
+                self._stands(kept, HostStanding(key, "down", message=message, restarts=restarts))
             restarts += 1
-            if pause_s:
-                await asyncio.sleep(pause_s)
-            pause_s = min(max(_FIRST_PAUSE_S, pause_s * 2), _LONGEST_PAUSE_S)
+            await asyncio.sleep(pause_s)
 
     async def _live_once(self, kept: _Kept, restarts: int) -> None:
         """Bring a host up, tell the fronts, return when it has ended."""
@@ -332,6 +330,16 @@ def _end(process: psutil.Process, socket: Path) -> None:
             with contextlib.suppress(MusterError), Channel(socket, _STOP_WITHIN_S) as channel:
                 channel.stop()
             process.kill()
+
+
+def _pause_after(ends: deque[float]) -> float:
+    """Seconds to wait after one more end: none at first, so that a kill costs nothing; longer for a host that keeps ending."""
+    now = time.monotonic()
+    ends.append(now)
+    while now - ends[0] > _ENDS_COUNT_FOR_S:
+        ends.popleft()
+    over = len(ends) - _ENDS_AT_ONCE
+    return 0.0 if over <= 0 else min(_FIRST_PAUSE_S * 2.0 ** min(over, 16), _LONGEST_PAUSE_S)
 
 
 def _first_lines(error: BaseException, most: int = 1500) -> str:
