@@ -1,14 +1,19 @@
 """An endpoint as its callers meet it: who answers, when, and what is on record."""
 
 import asyncio
+import os
+import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import httpx
 import models
 import pytest
@@ -257,3 +262,48 @@ def test_a_client_that_is_not_ours_gets_its_answers(factory: RunningFactory, end
     """)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_somebody_edits_on_the_disk_is_never_served(factory: RunningFactory, adds: list[str]) -> None:
+    """A bundle or an environment that was tampered with is mended from the store before a host starts from it."""
+    factory.release("guarded", adds[1], deadline="5s")
+    assert factory.score("guarded", {"x": 10.0})["score"] == [12.0]
+    bundle = next(folder for folder in (factory.home / "bundles").iterdir() if _adds(folder) == 2.0)
+    model = bundle / "model" / "model.cloudpickle"
+    model.chmod(0o644)
+    model.write_bytes(cloudpickle.dumps(models.Adds(989)))
+    module = next((factory.home / "environments").glob("*/lib/python3*/site-packages/cloudpickle/__init__.py"), None)
+    module = module or next((factory.home / "environments").rglob("site-packages/cloudpickle/__init__.py"))
+    module.chmod(0o644)
+    module.write_bytes(module.read_bytes() + b"\n# edited\n")
+    for kind in ("parent", "host"):
+        for pid in factory.processes(kind):
+            os.kill(pid, signal.SIGKILL)
+    answer = wait_for(lambda: factory.score("guarded", {"x": 10.0}), within_s=60)
+    assert answer["score"] == [12.0]
+    assert b"# edited" not in module.read_bytes()
+
+
+def _adds(bundle: Path) -> float:
+    with (bundle / "model" / "model.cloudpickle").open("rb") as stream:
+        return float(cloudpickle.load(stream).step)
+
+
+def test_requests_that_meet_a_swap_half_way_are_answered(
+    factory: RunningFactory, adds: list[str], bundles: Callable[..., Path]
+) -> None:
+    """A body that takes longer than two releases, and a computation that does, both get their answers."""
+    slow = factory.accepted(bundles("slow-answer", models.SlowForSome(10, limit=50.0, sleep_s=3.0)))
+    factory.release("swapped", slow, deadline="20s", patience="19s")
+    body = b'{"rows":[{"x":1.0}]}'
+    place = (factory.scoring.rsplit("/", 1)[1].split(":")[0], factory.scoring_port)
+    with socket.create_connection(place) as caller, ThreadPoolExecutor(1) as beside:
+        head = f"POST /score/swapped HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {factory.tokens['shop']}\r\n"
+        caller.sendall(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body[:5])
+        computing = beside.submit(factory.score, "swapped", {"x": 60.0})
+        time.sleep(0.3)
+        factory.release("swapped", adds[0], deadline="20s")
+        factory.release("swapped", adds[1], deadline="20s")
+        caller.sendall(body[5:])
+        assert b" 200 " in caller.recv(4096)
+        assert computing.result(30)["score"] == [70.0]

@@ -4,12 +4,15 @@ import argparse
 import asyncio
 import contextlib
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 from muster.bootstrap.home import Home, make_socket_folder
 from muster.bootstrap.stores import blobs_of, environments_of
 from muster.serving.workers.keeper import Keeper
 from muster.serving.workers.readiness import Preparer
 from muster.supervision.state import ProcessEntry, ProcessList, write_list
+
+_THREADS = 64
 
 
 def run(home: Home, _given: argparse.Namespace) -> None:
@@ -37,6 +40,8 @@ async def _keep(home: Home) -> None:
     )
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
+    # Loading may take minutes; one that hangs must not keep the others from being started again.
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="keeper"))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     await keeper.run(ended)

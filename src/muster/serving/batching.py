@@ -5,8 +5,11 @@ request cannot take others down twice; a request that was alone in its batch whe
 quarantined: the same input is not sent to this version again for ten minutes.
 """
 
+import time
 from collections import deque
+from collections.abc import Iterator
 from hashlib import sha256
+from itertools import count
 from time import monotonic
 
 import structlog
@@ -27,6 +30,9 @@ MAX_QUEUED = 4096
 #: How long requests wait for a host that is gone before its absence counts as a failure.
 _PATIENCE_WITH_ABSENT_HOST_S = 0.25
 _QUARANTINE_S = 600.0
+#: A host that has one batch for longer than this, and longer than its requests' deadlines, hangs.
+_HUNG_AFTER_S = 30.0
+_COUNTING_SINCE_S = 1_700_000_000
 log = structlog.get_logger()
 
 
@@ -50,7 +56,7 @@ class Lane:
         inputs: the fields the version takes, in its order.
         outputs: the fields it answers with.
         rendezvous: told of every answer.
-        first_batch: numbers of batches begin here; unique for this front's runs.
+        batches: numbers for batches; unique per host for ever.
     """
 
     def __init__(
@@ -59,7 +65,7 @@ class Lane:
         inputs: tuple[Field, ...],
         outputs: tuple[Field, ...],
         rendezvous: Rendezvous,
-        first_batch: int,
+        batches: Iterator[int],
     ) -> None:
         self.key = variant.key
         self.standing = HostStanding(variant.key, "starting")
@@ -74,7 +80,8 @@ class Lane:
         self._again: deque[_Parcel] = deque()
         self._in_flight: list[_Parcel] = []
         self._in_flight_since = 0.0
-        self._sequence = first_batch
+        self._batches = batches
+        self._sequence = -1
         self._quarantine: dict[bytes, float] = {}
 
     @property
@@ -92,13 +99,30 @@ class Lane:
         """Whether no request waits for the host or is with it."""
         return not (self._queue or self._again or self._in_flight)
 
-    def computing_for_s(self) -> float:
-        """How long the host has had its present batch, seconds; 0 when it has none."""
-        return monotonic() - self._in_flight_since if self._in_flight else 0.0
+    @property
+    def is_hung(self) -> bool:
+        """Whether the host has had its present batch for far too long."""
+        if not self._in_flight:
+            return False
+        longest = max(_HUNG_AFTER_S, *(2 * parcel.mailbox.deadline_s for parcel in self._in_flight))
+        return monotonic() - self._in_flight_since > longest
+
+    def is_connected_to(self, host: str) -> bool:
+        """Whether the lane's link is to that host process."""
+        return self._link is not None and self._link.standing.host == host
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether there is no host, and none is expected soon."""
+        if self._link is not None:
+            return False
+        if self.standing.state in {"golden_failed", "load_failed"}:
+            return True
+        return monotonic() - self._absent_since > _PATIENCE_WITH_ABSENT_HOST_S
 
     def submit(self, mailbox: Mailbox, index: int) -> None:
         """Send a request to the host, now or with the next batch."""
-        if self._link is None and self._is_given_up():
+        if self.is_given_up:
             self._fail(
                 _Parcel(mailbox, index), f"no host of {self._version} runs: {self.standing.message or 'it is down'}"
             )
@@ -124,7 +148,7 @@ class Lane:
     def stands(self, standing: HostStanding) -> None:
         """The keeper says how the host is."""
         self.standing = standing
-        if self._link is None and self._is_given_up():
+        if self.is_given_up:
             self._give_up()
 
     def close(self) -> None:
@@ -138,7 +162,7 @@ class Lane:
 
     def tidy(self) -> None:
         """Give up waiting for a host that has been gone for too long; called now and then."""
-        if self._link is None and self._is_given_up():
+        if self.is_given_up:
             self._give_up()
         now = monotonic()
         self._quarantine = {digest: until for digest, until in self._quarantine.items() if until > now}
@@ -155,13 +179,13 @@ class Lane:
             if len(statuses) != len(parcels) or len(columns) != len(self._outputs):
                 raise frames.FrameError("the answer is for another batch")  # noqa: TRY301
         except frames.FrameError as error:
-            self._send_next(after=sequence)
+            self._send_next()
             for parcel in parcels:
                 self._fail(parcel, f"the host's answer cannot be read: {error}")
             return
         arrived = monotonic()
         batch_rows = sum(parcel.mailbox.rows for parcel in parcels)
-        self._send_next(after=sequence)
+        self._send_next()
         taken = 0
         offsets = [0] * len(columns)
         standing = link.standing
@@ -208,7 +232,7 @@ class Lane:
             return
         parcels, self._in_flight = self._in_flight, []
         message = bytes(payload[:2000]).decode("utf-8", "replace")
-        self._send_next(after=sequence)
+        self._send_next()
         for parcel in parcels:
             self._fail(parcel, f"the host refused the batch: {message}")
 
@@ -232,14 +256,14 @@ class Lane:
 
     # Batches.
 
-    def _send_next(self, after: int | None = None) -> None:
+    def _send_next(self) -> None:
         link = self._link
         if link is None:
             return
         parcels = self._next_parcels()
         if not parcels:
             return
-        self._sequence = sequence = (self._sequence if after is None else after) + 1
+        self._sequence = sequence = next(self._batches)
         self._in_flight = parcels
         self._in_flight_since = monotonic()
         columns = self._columns_of(parcels)
@@ -365,11 +389,6 @@ class Lane:
         for parcel in waiting:
             self._fail(parcel, why or f"no host of {self._version} runs: {self.standing.message or 'it is down'}")
 
-    def _is_given_up(self) -> bool:
-        if self.standing.state in {"golden_failed", "load_failed"}:
-            return True
-        return monotonic() - self._absent_since > _PATIENCE_WITH_ABSENT_HOST_S
-
     def _is_quarantined(self, mailbox: Mailbox) -> bool:
         return self._quarantine.get(_input_digest(mailbox), 0.0) > monotonic()
 
@@ -396,6 +415,11 @@ def _row_bytes(field: Field) -> int | None:
     return None if item is None else item * _elements(field)
 
 
-def first_batch_number(segment: int) -> int:
-    """Where a front's batch numbers begin: above those of its earlier runs, within 2^53."""
-    return segment << 28
+def batch_numbers(front: int) -> Iterator[int]:
+    """Numbers for the batches that one front sends to one host: no other front's, and no earlier run's.
+
+    The last 12 bits are the front; the rest counts from where the clock stands, 2,048 a second, which no run overtakes on
+    average. All stay below 2^53 until 2057.
+    """
+    begin = (int(time.time()) - _COUNTING_SINCE_S) * 2048
+    return count((begin << 12) | front, 1 << 12)

@@ -5,7 +5,7 @@ keep the plan they met, so no answer is ever a mixture of two releases.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from time import monotonic
 from typing import Literal
@@ -13,7 +13,7 @@ from typing import Literal
 import structlog
 
 from muster.packaging.columns import Column, Table
-from muster.serving.batching import Lane, first_batch_number
+from muster.serving.batching import Lane, batch_numbers
 from muster.serving.decisions import Decision
 from muster.serving.errors import (
     EndpointNotReady,
@@ -35,9 +35,7 @@ from muster.vocabulary.request_ids import RequestIds
 from muster.wire.plans import EndpointPlans
 
 MAX_OPEN_REQUESTS = 20_000
-_HUNG_AFTER_S = 30.0
 _TIDY_EVERY_S = 0.1
-_HELLO_WITHIN_S = 5.0
 
 #: (endpoint, release, state, message): tells control what became of a plan.
 Reporter = Callable[[str, int, Literal["loaded", "golden_failed", "load_failed", "serving"], str], None]
@@ -134,7 +132,8 @@ class Endpoints:
         self._offline_s = offline_s
         self._loop = asyncio.get_running_loop()
         self._ids = RequestIds(front)
-        self._first_batch = first_batch_number(recorder.segment)
+        self._front = front
+        self._batches: dict[str, Iterator[int]] = {}
         self._served: dict[str, _Served] = {}
         self._lanes: dict[str, Lane] = {}
         self._wanted: dict[str, tuple[Plan, int]] = {}
@@ -173,6 +172,14 @@ class Endpoints:
             self._lanes[plan.variants[index].key].is_up and plan.variants[index].version not in banned
             for index in plan.order
         )
+
+    def _may_answer(self, plan: Plan) -> bool:
+        """Whether the champion or a fallback runs, or ended just now and is being started again."""
+        banned = self._served[plan.endpoint].banned
+        lanes = [
+            self._lanes[plan.variants[index].key] for index in plan.order if plan.variants[index].version not in banned
+        ]
+        return any(lane.is_up or not lane.is_given_up for lane in lanes)
 
     def is_up(self, plan: Plan, variant: int) -> bool:
         """Whether one variant's host is up."""
@@ -234,7 +241,8 @@ class Endpoints:
         decision = await mailbox.wait()
         if decision.variant < 0 and (plan.default_columns is None or version is not None):
             raise NoAnswerInTime(
-                f"no variant of endpoint {plan.endpoint!r} answered within {granted * 1000:g} ms, and there is no default answer",
+                f"no variant of endpoint {plan.endpoint!r} has answered after {mailbox.elapsed_ns / 1e6:.0f} of "
+                f"{granted * 1000:g} ms, and there is no default answer",
                 endpoint=plan.endpoint,
                 release=plan.release,
                 request_id=mailbox.request_id.hex(),
@@ -254,7 +262,7 @@ class Endpoints:
                 raise VersionUnreachable(
                     f"{plan.variants[version].version} does not run now", version=plan.variants[version].version
                 )
-        elif plan.default_columns is None and not self.can_answer(plan):
+        elif plan.default_columns is None and not self._may_answer(plan):
             raise EndpointNotReady(f"no variant of endpoint {plan.endpoint!r} runs now", endpoint=plan.endpoint)
 
     # What control says.
@@ -301,7 +309,8 @@ class Endpoints:
             if key not in self._lanes:
                 variant = plan.variants[index]
                 inputs = tuple(plan.contract.inputs[at] for at in variant.columns)
-                self._lanes[key] = Lane(variant, inputs, plan.contract.outputs, self._rendezvous, self._first_batch)
+                numbers = self._batches.setdefault(key, batch_numbers(self._front))
+                self._lanes[key] = Lane(variant, inputs, plan.contract.outputs, self._rendezvous, numbers)
         unnamed = [key for key in self._lanes if key not in wanted]
         for key in unnamed:
             if self._lanes[key].is_idle:
@@ -376,32 +385,35 @@ class Endpoints:
             lane = self._lanes.get(standing.key)
             if lane is None:
                 continue
-            if standing.state == "up":
-                if not (lane.is_up and lane.standing.host == standing.host) and standing.host not in self._connecting:
-                    self._connect(lane, standing)
-            else:
-                lane.stands(standing)
+            lane.stands(standing)
+            self._connect_if_due(lane)
         self._advance()
 
-    def _connect(self, lane: Lane, standing: HostStanding) -> None:
+    def _connect_if_due(self, lane: Lane) -> None:
+        standing = lane.standing
+        if standing.state != "up" or lane.is_connected_to(standing.host) or standing.host in self._connecting:
+            return
         self._connecting.add(standing.host)
         task = self._loop.create_task(self._open(lane, standing), name=f"link.{standing.key}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _open(self, lane: Lane, standing: HostStanding) -> None:
+        """Connect a lane to its host; a host that computes says hello when it is through."""
         greeted = self._loop.create_future()
 
         def ready(link: HostLink) -> None:
-            lane.connect(link)
             greeted.set_result(None)
+            if self._lanes.get(lane.key) is not lane:  # its plan has gone meanwhile
+                link.close()
+                return
+            lane.connect(link)
             self._advance()
 
         try:
-            async with asyncio.timeout(_HELLO_WITHIN_S):
-                await HostLink.open(standing, lane, ready)
-                await greeted
-        except (OSError, TimeoutError) as error:  # it died meanwhile: the keeper will say so
+            link = await HostLink.open(standing, lane, ready)
+            await asyncio.wait({greeted, link.closed}, return_when=asyncio.FIRST_COMPLETED)
+        except OSError as error:  # it has died, or its backlog is full: tried again as long as the keeper says it is up
             log.info("host.unreachable", key=standing.key, host=standing.host, error=repr(error))
         finally:
             self._connecting.discard(standing.host)
@@ -411,7 +423,8 @@ class Endpoints:
             await asyncio.sleep(_TIDY_EVERY_S)
             for lane in self._lanes.values():
                 lane.tidy()
-                if lane.computing_for_s() > _HUNG_AFTER_S and lane.standing.host:
+                self._connect_if_due(lane)
+                if lane.is_hung:
                     self._keeper.hung(lane.standing.host)
             if self._is_leaving:
                 self._want()

@@ -28,7 +28,7 @@ class Variant:
 
     planned: PlannedVariant
     key: str
-    """Names its host on this machine: `endpoint/model:number`."""
+    """Names its host on this machine: `endpoint/model:number@manifest`."""
     columns: tuple[int, ...]
     """Where its inputs are among the endpoint's, in its own order."""
 
@@ -65,7 +65,7 @@ class Plan:
         self.variants = tuple(
             Variant(
                 planned=variant,
-                key=f"{document.endpoint}/{variant.version}",
+                key=f"{document.endpoint}/{variant.version}@{variant.manifest[7:19]}",
                 columns=tuple(places[name] for name in variant.inputs),
             )
             for variant in document.variants

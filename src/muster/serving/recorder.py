@@ -13,7 +13,6 @@ import structlog
 
 from muster.archive.segments import SegmentWriter, encode
 from muster.serving.errors import RecordNotWritten
-from muster.vocabulary.errors import MusterError
 from muster.wire.records import AnsweredLate, Decided
 
 _FSYNC_EVERY_S = 0.05
@@ -39,6 +38,7 @@ class Recorder:
         self._dirty = False
         self._sync_now = asyncio.Event()
         self._failing = False
+        self._rotate_failing = False
         self.lost = 0
         """Records that could not be written; their replies were errors, except at level `async`."""
         self._syncing = self._loop.create_task(self._sync_for_ever(), name="recorder.sync")
@@ -110,8 +110,12 @@ class Recorder:
                 await self._sync()
             try:
                 await self._loop.run_in_executor(None, self._writer.rotate_if_due)
-            except MusterError as error:
-                log.error("archive.rotate_failed", error=str(error))
+            except Exception as error:  # noqa: BLE001 - this task must outlive whatever the disk does
+                if not self._rotate_failing:
+                    log.error("archive.rotate_failed", error=str(error))
+                self._rotate_failing = True
+            else:
+                self._rotate_failing = False
 
     async def _sync(self) -> None:
         self._dirty = False
@@ -119,7 +123,7 @@ class Recorder:
         problem: RecordNotWritten | None = None
         try:
             await self._loop.run_in_executor(None, self._writer.sync)
-        except MusterError as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, no reply may wait for ever
             problem = RecordNotWritten(f"the decision could not be made safe: {error}")
             log.error("archive.sync_failed", error=str(error))
         for told in waiting:

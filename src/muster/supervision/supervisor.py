@@ -123,7 +123,8 @@ class Supervisor:
         PartKeepsEnding: one of them does not stay up from the start; all others have been ended.
         """
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._end)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup muster up` means to stay
+                signal.signal(number, self._end)
         self._kept = [_Kept(part) for part in parts]
         ready = False
         ask_again_at = 0.0
@@ -156,7 +157,11 @@ class Supervisor:
                 self._note_end(kept, now, gives_up=gives_up)
                 changed = True
             if now >= kept.start_at:
-                self._start(kept)
+                try:
+                    self._start(kept)
+                except OSError:  # no process or file to be had now; the other parts go on
+                    kept.start_at = now + _LONGEST_PAUSE_S
+                    continue
                 changed = True
         if changed:
             self._write_list()

@@ -126,6 +126,7 @@ class FrontApp:
     async def _score(self, scope: Scope, receive: Receive, endpoint: str, arrived_at: float) -> Reply:
         entry, plan = self._admitted(scope, endpoint)
         body = await _body(scope, receive, plan.document.limits.body_bytes)
+        plan = self._endpoints.find(endpoint)  # a slow body may have outlived the plan
         request = records.read_request(body)
         table = records.rows_of(request, plan)
         asked_s = None if request.deadline_ms is None else request.deadline_ms / 1000
@@ -149,6 +150,7 @@ class FrontApp:
             raise RequestMalformed(
                 "tensors come as JSON here: this server does not announce the extension binary_tensor_data"
             )
+        plan, version = self._named(entry, model, number)  # a slow body may have outlived the plan
         request = v2.read_request(body)
         v2.check_outputs(request, plan)
         table = v2.rows_of(request, plan)

@@ -49,6 +49,7 @@ class Follower:
         self._client = httpx.AsyncClient(
             base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=httpx.Timeout(_WAIT_S + 10, connect=5)
         )
+        self._has_cache = False
         self._tasks: list[asyncio.Task[None]] = []
         self._endpoints: Endpoints | None = None
         self._tokens: Tokens | None = None
@@ -97,6 +98,8 @@ class Follower:
                 if reached:
                     log.warning("control.lost", error=repr(error))
                 reached = False
+                if self._has_cache:  # control is away: what was last heard is good enough to begin with
+                    self._informed()
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 1.5, _AGAIN_AT_MOST_S)
                 continue
@@ -180,7 +183,7 @@ class Follower:
             self._held[publication.subject] = publication
             self._apply(publication)
         self._number = cached.number
-        self._informed()
+        self._has_cache = True
 
     def _write_cache(self, number: int) -> None:
         content = msgspec.json.encode(Publications(number, tuple(self._held.values())))

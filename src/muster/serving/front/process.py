@@ -4,6 +4,7 @@ import asyncio
 import signal
 import socket
 from pathlib import Path
+from types import FrameType
 
 import structlog
 import uvicorn
@@ -12,6 +13,7 @@ from muster.archive.segments import SegmentWriter
 from muster.serving.endpoint import Endpoints
 from muster.serving.front.app import FrontApp
 from muster.serving.front.follow import Follower
+from muster.serving.front.guard import GuardedProtocol
 from muster.serving.front.tokens import Tokens
 from muster.serving.recorder import Recorder
 from muster.serving.rendezvous import Rendezvous
@@ -20,6 +22,18 @@ from muster.serving.workers.keeper_link import KeeperLink
 _KEEP_ALIVE_S = 75
 _DRAIN_S = 10
 log = structlog.get_logger()
+
+
+class _DrainingServer(uvicorn.Server):
+    """uvicorn that lets readiness say no from the moment it is told to stop."""
+
+    def __init__(self, app: FrontApp, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._app = app
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._app.is_draining = True
+        super().handle_exit(sig, frame)
 
 
 async def run_front(
@@ -63,11 +77,12 @@ async def run_front(
         app.is_informed = True
 
     follower.start(endpoints, tokens, informed)
-    server = uvicorn.Server(
+    server = _DrainingServer(
+        app,
         uvicorn.Config(
             app,
             lifespan="off",
-            http="httptools",
+            http=GuardedProtocol,
             ws="none",
             loop="none",
             access_log=False,
@@ -76,7 +91,7 @@ async def run_front(
             date_header=False,
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=_DRAIN_S,
-        )
+        ),
     )
     # uvicorn raises the signal that ended it once more when it is done; without a handler of ours that would end the
     # process before the last records are safe.
@@ -86,7 +101,6 @@ async def run_front(
     try:
         await server.serve(sockets=[listener])
     finally:
-        app.is_draining = True
         await follower.close()
         await endpoints.close()
         await link.close()

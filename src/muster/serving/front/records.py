@@ -21,7 +21,7 @@ def read_request(body: bytes) -> ScoreRequest:
     """
     try:
         request = _read.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestMalformed(
             f'the body is not of the form {{"rows": [{{…}}, …], "deadline_ms": 50}}: {error}'
         ) from error

@@ -33,7 +33,7 @@ class Tokens:
             raise TokenUnknown("the header `Authorization: Bearer TOKEN` is missing")
         entry = self._entries.get(sha256(authorization[7:].strip()).hexdigest())
         if entry is None:
-            raise TokenUnknown("the token is unknown or revoked")
+            raise TokenUnknown("the token is unknown or revoked, or its role may not score (docs/reference/roles.md)")
         if entry.expires_ns and entry.expires_ns < time.time_ns():
             raise TokenUnknown("the token has expired")
         return entry

@@ -18,6 +18,7 @@ from muster.wire.inference import InferRequest, ModelMetadata, TensorMetadata
 
 _read = msgspec.json.Decoder(InferRequest)
 _write = msgspec.json.Encoder()
+_LONGEST_TIMEOUT_US = 2**63
 
 
 def read_request(body: bytes) -> InferRequest:
@@ -28,7 +29,7 @@ def read_request(body: bytes) -> InferRequest:
     """
     try:
         request = _read.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RequestMalformed(f"the body is not a V2 inference request: {error}") from error
     if request.parameters is not None:
         timeout_s(request.parameters)
@@ -44,7 +45,7 @@ def timeout_s(parameters: dict[str, Any] | None) -> float | None:
     timeout = (parameters or {}).get("timeout")
     if timeout is None:
         return None
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or timeout < 0:
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 <= timeout <= _LONGEST_TIMEOUT_US:
         raise RequestMalformed(f"parameters.timeout is {timeout!r}; it is a number of microseconds above 0")
     return timeout / 1e6 if timeout else None  # V2: 0 means no timeout
 

@@ -317,7 +317,7 @@ class Keeper:
 
     def _host_entries(self) -> Iterable[tuple[int, str, str]]:
         return [
-            (kept.standing.pid, "host", kept.standing.key)
+            (kept.standing.pid, "host", kept.standing.key.partition("@")[0])
             for kept in self._kept.values()
             if kept.standing.state == "up"
         ]

@@ -39,6 +39,8 @@ class HostLink(asyncio.Protocol):
         self._needed = frames.HEAD_BYTES
         self._on_ready: Callable[[HostLink], None] | None = None
         self._gone = False
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Done when the connection has ended, whoever ended it."""
 
     @classmethod
     async def open(cls, standing: HostStanding, owner: LinkOwner, on_ready: Callable[["HostLink"], None]) -> "HostLink":
@@ -71,6 +73,8 @@ class HostLink(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Asyncio: the socket is closed."""
+        if not self.closed.done():
+            self.closed.set_result(None)
         if not self._gone:
             self._gone = True
             self._owner.lost(self)

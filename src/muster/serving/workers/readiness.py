@@ -60,7 +60,8 @@ class Preparer:
         digest = checked_digest(wanted.manifest)
         known = self._prepared.get(digest)
         if known is not None:
-            # A damaged environment is built anew below.
+            # Every start anew: whoever edits the bundle or the environment on the disk gets nothing served by it.
+            materialise(digest, self._blobs, self._bundles)
             with contextlib.suppress(EnvironmentDamaged, EnvironmentMissing):
                 self._environments.verify(known.environment.id)
                 return known

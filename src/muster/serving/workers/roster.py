@@ -13,7 +13,7 @@ class WantedHost(msgspec.Struct, frozen=True):
     """A host that a front wants to run."""
 
     key: str
-    """`endpoint/model:number`; one host process per key."""
+    """`endpoint/model:number@manifest`; one host process per key."""
     version: str
     manifest: str
 
