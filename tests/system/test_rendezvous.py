@@ -4,12 +4,14 @@ import asyncio
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import pytest
 from load import run_load
 from running_factory import ROWS, RunningFactory, wait_for
 
+from muster.vocabulary.errors import Damaged
 from muster.wire.control import Request
 
 
@@ -307,3 +310,21 @@ def test_requests_that_meet_a_swap_half_way_are_answered(
         caller.sendall(body[5:])
         assert b" 200 " in caller.recv(4096)
         assert computing.result(30)["score"] == [70.0]
+
+
+def test_a_row_of_the_registry_that_somebody_edited_is_found(factory: RunningFactory, adds: list[str]) -> None:
+    """The digest in the database has to be the one that the audit chain saw registered."""
+    ana = factory.as_("ana")
+    digest = ana.version(adds[2]).digest
+
+    def edit(to: str) -> None:
+        with closing(sqlite3.connect(factory.home / "muster.db")) as database, database:
+            database.execute("UPDATE versions SET digest = ? WHERE model = 'adds' AND number = 3", (to,))
+
+    edit("sha256:" + "0" * 64)
+    try:
+        with pytest.raises(Damaged, match="adds:3"):
+            ana.propose("edited", champion=adds[2], reason="for a test")
+    finally:
+        edit(digest)
+    assert ana.version(adds[2]).digest == digest

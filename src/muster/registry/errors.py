@@ -1,6 +1,6 @@
 """What can go wrong with models and versions."""
 
-from muster.vocabulary.errors import Conflict, Invalid, NotFound, Refused
+from muster.vocabulary.errors import Conflict, Damaged, Invalid, NotFound, Refused
 
 
 class ModelNotFound(NotFound):
@@ -43,6 +43,13 @@ class VersionStateUnfit(Conflict):
 
     code = "registry.version-state-unfit"
     advice = "docs/reference/states.md shows which deed is possible in which state."
+
+
+class VersionAltered(Damaged):
+    """A row of the registry was changed by other means than Muster: its digest is not the one in the audit chain."""
+
+    code = "registry.version-altered"
+    advice = "Run `muster audit verify`, find out who wrote to the database, and restore it from a copy."
 
 
 class VersionInUse(Conflict):

@@ -1,5 +1,6 @@
 """Models and versions: register, look at, compare, retire, ban."""
 
+import json
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
@@ -24,6 +25,7 @@ from muster.registry.errors import (
     FileNotFound,
     ModelNameOther,
     ModelNotFound,
+    VersionAltered,
     VersionInUse,
     VersionNotFound,
     VersionStateUnfit,
@@ -258,14 +260,19 @@ class Registry:
         tx.lock(_STATES_LOCK)
 
     def version_in(self, tx: Transaction, project: str, name: VersionName) -> Version:
-        """One version, as this transaction sees it.
+        """One version, as this transaction sees it; its digest is the one that the audit chain saw registered.
 
         Raises:
             VersionNotFound: there is none.
+            VersionAltered: somebody changed the row by other means than Muster.
         """
         found = store.version(tx, project, name)
         if found is None:
             raise VersionNotFound(f"there is no version {name}", version=str(name))
+        if found.digest not in self._registered_digests(tx, project, name):
+            raise VersionAltered(
+                f"{name} has the digest {found.digest} now, which is not the one that was registered", version=str(name)
+            )
         return found
 
     def banned_among(self, tx: Transaction, project: str, names: Collection[VersionName]) -> set[VersionName]:
@@ -350,6 +357,14 @@ class Registry:
         store.add_version(tx, added)
         self._record(tx, call, "version.registered", added, "", {"digest": added.digest})
         return added
+
+    def _registered_digests(self, tx: Transaction, project: str, name: VersionName) -> set[str]:
+        """What the chain says was registered under a name: one digest, or none for a row that nobody registered."""
+        return {
+            str(json.loads(entry.details)["digest"])
+            for entry in self._journal.entries(tx, subject=str(name))
+            if entry.action == "version.registered" and entry.project == project
+        }
 
     def _earlier(self, tx: Transaction, call: Call) -> Entry | None:
         return self._journal.earlier(tx, call.actor.name, call.idempotency_key, call.request_digest)

@@ -18,6 +18,7 @@ import psutil
 import structlog
 
 from muster.runtimes.channel import Channel
+from muster.runtimes.errors import OrderBroken
 from muster.runtimes.parent import Limits, Parent
 from muster.serving.errors import GoldenMismatch
 from muster.serving.workers.readiness import PreparedBundle, Preparer, prove
@@ -178,6 +179,7 @@ class Keeper:
         if kept.task is not None:
             kept.task.cancel()
             await asyncio.gather(kept.task, return_exceptions=True)
+        await self._forget_model(kept.wanted.manifest)
         await self._drop_idle_parents()
         self._say_all()
 
@@ -221,7 +223,7 @@ class Keeper:
         host = f"h{secrets.token_hex(8)}"
         socket = self._sockets / f"{host}.sock"
         forking = asyncio.ensure_future(
-            asyncio.to_thread(parent.fork, kept.wanted.manifest, host, socket, limits=self._limits)
+            asyncio.to_thread(self._fork, parent, kept.wanted.manifest, prepared, host, socket)
         )
         try:
             pid = await asyncio.shield(forking)
@@ -251,6 +253,13 @@ class Keeper:
             with contextlib.suppress(FileNotFoundError):
                 socket.unlink()
 
+    def _fork(self, parent: Parent, manifest: str, prepared: PreparedBundle, host: str, socket: Path) -> int:
+        try:
+            return parent.fork(manifest, host, socket, limits=self._limits)
+        except OrderBroken:  # another host of the bundle was stopped just now, and took the loaded model with it
+            parent.load(manifest, prepared.order)
+            return parent.fork(manifest, host, socket, limits=self._limits)
+
     async def _parent_for(self, prepared: PreparedBundle) -> Parent:
         environment = prepared.environment
         async with self._parents_lock:
@@ -262,6 +271,13 @@ class Keeper:
                 self._parents[environment.id] = parent
                 log.info("parent.started", environment=environment.id, pid=parent.pid)
             return parent
+
+    async def _forget_model(self, manifest: str) -> None:
+        """Free what the parents have loaded of a bundle that no host runs any more."""
+        if any(kept.wanted.manifest == manifest for kept in self._kept.values()):
+            return
+        for parent in self._parents.values():
+            await asyncio.to_thread(parent.forget, manifest)
 
     async def _drop_idle_parents(self) -> None:
         async with self._parents_lock:
