@@ -132,8 +132,8 @@ def _show_in_time(step: Step, people: People, answers: Sequence[Answer], live: c
     longest = max((one.elapsed_ms for one in recorded), default=0.0)
     seen = percentile([answer for answer in answers if answer.release == live.release], 1.0)
     step.claim(
-        f"every request was answered within its {live.deadline_ms:g} ms: {len(recorded)} records, the longest took "
-        f"{longest:.0f} ms ({seen:.0f} ms for the caller)",
+        f"every request was answered by its deadline of {live.deadline_ms:g} ms (a busy machine may be {_NOTICED_MS:g} ms "
+        f"late): {len(recorded)} records, the longest took {longest:.0f} ms ({seen:.0f} ms for the caller)",
         holds=len(recorded) > 0 and longest <= live.deadline_ms + _NOTICED_MS,
     )
     step.measured(deadline_ms=live.deadline_ms, longest_ms=round(longest, 2), longest_for_caller_ms=round(seen, 2))
