@@ -322,6 +322,7 @@ def test_a_damaged_file_hides_only_itself(factory: Factory) -> None:
 @settings(max_examples=25, deadline=None)
 def test_the_members_of_a_batch_are_found(order: list[int], between: list[str]) -> None:
     """Requests that one host computed together are found together, in the order of their rows."""
+    begun_ns = wall_ns()  # a batch is looked for among what was written within ten minutes of it
     with tempfile.TemporaryDirectory() as name:
         made = factory_at(Path(name))
         for _ in range(5):
@@ -336,7 +337,7 @@ def test_the_members_of_a_batch_are_found(order: list[int], between: list[str]) 
             here = decided(
                 asked[member],
                 rows=rows[member],
-                at_ns=START_NS + member,
+                at_ns=begun_ns + member,
                 answers=(mine if event != "late" else replace(mine, status="pending", outputs=None),),
             )
             made.writer.write([encode(here), encode(decided(made.ids.next(made.writer.segment)))])
@@ -349,7 +350,7 @@ def test_the_members_of_a_batch_are_found(order: list[int], between: list[str]) 
                                 format=1,
                                 request_id=here.request_id,
                                 endpoint="churn",
-                                at_ns=START_NS + 10**9,
+                                at_ns=begun_ns + 10**9,
                                 answer=mine,
                             )
                         )
