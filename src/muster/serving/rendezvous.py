@@ -193,9 +193,11 @@ class Rendezvous:
         self._timer = None
         due = self._due
         now = monotonic()
-        while due and (due[0][0] <= now or due[0][2].decided):
-            mailbox = heapq.heappop(due)[2]
-            if not mailbox.decided:
-                self._consult(mailbox)
-        if due:
-            self._set_timer(due[0][0])
+        try:
+            while due and (due[0][0] <= now or due[0][2].decided):
+                mailbox = heapq.heappop(due)[2]
+                if not mailbox.decided:
+                    self._consult(mailbox)
+        finally:  # whatever one request did, the deadlines of all others hold
+            if due:
+                self._set_timer(due[0][0])

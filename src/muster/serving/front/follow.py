@@ -94,7 +94,9 @@ class Follower:
         while True:
             try:
                 news = await self._poll(0 if not reached else _WAIT_S)
-            except (httpx.HTTPError, msgspec.MsgspecError) as error:
+                self._contact = time.monotonic()
+                self._take(news)
+            except Exception as error:  # noqa: BLE001 - whatever control says, a front goes on asking
                 if reached:
                     log.warning("control.lost", error=repr(error))
                 reached = False
@@ -103,13 +105,11 @@ class Follower:
                 await asyncio.sleep(pause_s)
                 pause_s = min(pause_s * 1.5, _AGAIN_AT_MOST_S)
                 continue
-            self._contact = time.monotonic()
             if not reached:
                 log.info("control.reached", number=news.number)
                 pause_s = _AGAIN_AFTER_S
-            self._take(news)
-            if not reached and self._endpoints is not None:
-                self._endpoints.report_again()
+                if self._endpoints is not None:
+                    self._endpoints.report_again()
             reached = True
 
     async def _poll(self, wait_s: float) -> Publications:
