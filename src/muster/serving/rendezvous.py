@@ -6,17 +6,18 @@ policy is content; answers that come later are recorded as late.
 
 import asyncio
 import heapq
+from collections.abc import Mapping
 from itertools import count
 from time import monotonic
 
-from muster.packaging.columns import Table
-from muster.serving.decisions import Decision, Outcome
+from muster.packaging.columns import Column, Table
+from muster.serving.decisions import Decision, Outcome, Policy
 from muster.serving.errors import RecordNotWritten
 from muster.serving.plan import Plan
-from muster.serving.policies.first import First
 from muster.serving.recorder import Recorder
 from muster.vocabulary.clock import wall_ns
 from muster.vocabulary.states import Reason
+from muster.vocabulary.tensors import Datatype
 from muster.wire.records import RECORD_FORMAT, AnsweredLate, Decided, StoredColumn, VariantAnswer
 
 
@@ -25,14 +26,14 @@ class Mailbox:
 
     __slots__ = (
         "_future", "answers", "arrived_at", "body_sha256", "client_id", "columns", "consumer", "deadline_s", "decided",
-        "decision", "elapsed_ns", "forced", "outcomes", "plan", "policy", "received_ns", "request_id", "rows", "table",
+        "decision", "elapsed_ns", "forced", "outcomes", "plan", "policy", "received_ns", "request_id", "rows", "step", "table",
     )  # fmt: skip
 
     def __init__(
         self,
         *,
         plan: Plan,
-        policy: First,
+        policy: Policy,
         table: Table,
         request_id: bytes,
         client_id: str | None,
@@ -56,6 +57,7 @@ class Mailbox:
         self.received_ns = received_ns
         self.deadline_s = deadline_s
         self.forced = forced
+        self.step = 0
         self.outcomes = [Outcome.PENDING] * len(plan.variants)
         self.answers: list[VariantAnswer] = [
             VariantAnswer(variant.version, variant.planned.role, "pending") for variant in plan.variants
@@ -64,6 +66,17 @@ class Mailbox:
         self.decision: Decision | None = None
         self.elapsed_ns = 0
         self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def outputs(self, variant: int) -> Mapping[str, Column]:
+        """The columns of a variant that has answered, by output."""
+        return {
+            column.name: Column(Datatype(column.datatype), column.shape, column.data, column.nulls)
+            for column in self.answers[variant].outputs or ()
+        }
+
+    def input(self, name: str) -> Column:
+        """One column of the request."""
+        return self.table.columns[name]
 
     async def wait(self) -> Decision:
         """The decision, once it is recorded.
@@ -128,7 +141,7 @@ class Rendezvous:
 
     def _consult(self, mailbox: Mailbox) -> None:
         elapsed_s = monotonic() - mailbox.arrived_at
-        said = mailbox.policy.choose(mailbox.outcomes, elapsed_s)
+        said = mailbox.policy.choose(mailbox, elapsed_s)
         if isinstance(said, Decision):
             self._decide(mailbox, said, elapsed_s)
         else:

@@ -40,6 +40,54 @@ class FirstPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
     patience_ms: tuple[float, ...]
 
 
+class VotePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="name", tag="vote"):
+    """Answer each row with the value of `output` that most versions of `order` gave; a tie goes to the earlier in the order.
+
+    The vote is taken when all have answered or failed, when those still missing cannot change it, or after `wait_ms` from
+    arrival over whoever is in then. With nobody in, the first answer until the deadline will do.
+    """
+
+    order: tuple[str, ...]
+    output: str
+    wait_ms: float
+
+
+class WeightedPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="name", tag="weighted"):
+    """Answer with the weighted mean of `outputs` over the versions of `order` that are in after `wait_ms`, or all.
+
+    `weights` has one number above 0 per entry of `order`; those of the versions that are in are scaled to sum 1, and the
+    answer reports them. Outputs that are not averaged come from the version with the greatest weight among those in.
+    """
+
+    order: tuple[str, ...]
+    weights: tuple[float, ...]
+    outputs: tuple[str, ...]
+    wait_ms: float
+
+
+class SplitStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One step of a ramp: which share of the units each version of the order answers; the shares sum to 1."""
+
+    shares: tuple[float, ...]
+
+
+class SplitPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="name", tag="split"):
+    """Each unit (a value of the input `field`) is answered by the version that a hash of it and `salt` assigns it to.
+
+    The assignment is the same on every front and every day; from one step to the next a unit moves only where a share grows.
+    A version that fails or misses its patience is replaced along `order`, as with `first`.
+    """
+
+    order: tuple[str, ...]
+    patience_ms: tuple[float, ...]
+    field: str
+    salt: str
+    steps: tuple[SplitStep, ...]
+
+
+PlannedPolicy = FirstPolicy | VotePolicy | WeightedPolicy | SplitPolicy
+
+
 class RequestLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What one request may ask at most."""
 
@@ -59,11 +107,13 @@ class ServingPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     contract: Contract
     contract_digest: str
     variants: tuple[PlannedVariant, ...]
-    policy: FirstPolicy
+    policy: PlannedPolicy
     deadline_ms: float
     default: dict[str, Any] | None = None
     """One value per output, given when nothing else can be; None: the caller gets 504."""
     archive_level: Literal["sync", "group", "async"] = "group"
+    archive_full: Literal["refuse", "drop"] = "refuse"
+    """When a record cannot be written: refuse the request (503), or answer it and count the record as dropped."""
     limits: RequestLimits = RequestLimits()
     max_offline_s: int = 86_400
     """How long a front may go on serving this plan without having reached control."""
@@ -85,6 +135,8 @@ class EndpointPlans(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
     """The plan served before: its hosts stay warm for a roll back."""
     banned: tuple[str, ...] = ()
     """Versions that must not be asked any more, although a plan names them."""
+    step: int = 0
+    """Which step of the ramp of `serving` is current, where its policy is a split."""
 
 
 class AccessEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,7 +150,7 @@ class AccessEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     endpoints: tuple[str, ...]
     """Endpoints it may call; `*` means all."""
     rights: tuple[str, ...] = ()
-    """Further rights: `live-test` reaches versions directly."""
+    """Further rights: `override` names the variant that shall answer, or a deadline beyond the release's."""
     expires_ns: int = 0
     """Nanoseconds since 1970; 0: never."""
 

@@ -89,6 +89,14 @@ class Decided(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="decid
     default: bytes | None = None
     """The default answer that was given, as JSON; None when a variant's answer was given or nothing was."""
     front: str = ""
+    weights: tuple[float, ...] = ()
+    """The weight that each of `answers` had in a combined answer (`chosen` is then -2); empty otherwise."""
+    combined: tuple[StoredColumn, ...] = ()
+    """The outputs of a combined answer."""
+    step: int = 0
+    """The step of the release's ramp."""
+    overrides: tuple[str, ...] = ()
+    """What the caller overrode by right: `variant`, `deadline`."""
 
 
 class AnsweredLate(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="answered_late"):

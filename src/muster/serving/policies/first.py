@@ -6,7 +6,7 @@ next will do as well, and so on. When all have failed, or none has answered by t
 
 from collections.abc import Sequence
 
-from muster.serving.decisions import Decision, Outcome, WaitUntil
+from muster.serving.decisions import Decision, Outcome, Seen, WaitUntil
 from muster.vocabulary.states import Reason
 
 
@@ -24,13 +24,14 @@ class First:
         self._patience_s = tuple(min(patience, deadline_s) for patience in patience_s)
         self._deadline_s = deadline_s
 
-    def choose(self, outcomes: Sequence[Outcome], elapsed_s: float) -> Decision | WaitUntil:
+    def choose(self, seen: Seen, elapsed_s: float) -> Decision | WaitUntil:
         """What to do now.
 
         Args:
-            outcomes: one per variant of the plan.
+            seen: the request and what came back for it.
             elapsed_s: seconds since the request arrived.
         """
+        outcomes = seen.outcomes
         skipped = Reason.CHAMPION
         for place, index in enumerate(self._order):
             outcome = outcomes[index]
@@ -38,7 +39,7 @@ class First:
                 return Decision(index, skipped)
             if outcome is Outcome.FAILED:
                 skipped = skipped if skipped is Reason.FALLBACK_LATE else Reason.FALLBACK_ERROR
-            elif elapsed_s < self._patience_s[place]:
+            elif outcome is Outcome.PENDING and elapsed_s < self._patience_s[place]:
                 return WaitUntil(self._patience_s[place])
             else:
                 skipped = Reason.FALLBACK_LATE
