@@ -81,8 +81,10 @@ test-deps:  ## PostgreSQL's programs, installed by apt where they are missing
 examples: $(VENV)/.dev  ## run every example
 	@for example in $(wildcard examples/*.py); do echo "== $$example"; $(RUN) $$example; done
 
-bench: $(VENV)/.dev  ## run every benchmark
-	@for benchmark in $(wildcard benchmarks/*.py); do echo "== $$benchmark"; $(RUN) $$benchmark; done
+# Only the first of them takes options; the servers it compares with are installed from requirements/bench*.lock into .bench/.
+bench: $(VENV)/.dev  ## Muster beside FastAPI, MLServer and an echo server (15 minutes; ARGS=--quick: 6), then what else is timed
+	$(RUN) benchmarks/serving.py $(ARGS)
+	@for benchmark in $(filter-out benchmarks/serving.py,$(wildcard benchmarks/*.py)); do echo "== $$benchmark"; $(RUN) $$benchmark; done
 
 ##@ Keep
 
@@ -95,6 +97,7 @@ docs-check: $(VENV)/.dev  ## every page against the code
 
 lock: $(VENV)/.tools  ## choose the newest fitting versions of everything and write requirements/*.lock
 	$(RUN) tools/lock.py
+	$(RUN) tools/bench_locks.py
 
 dist: $(VENV)/.tools  ## build the source archive and the wheel into dist/
 	$(RUN) -m uv build --quiet --no-build-isolation --python $(RUN) --out-dir dist .

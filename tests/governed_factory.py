@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from known_figures import add_certificate
 from made_bundles import made_zip
 from muster.access.actor import Actor, Call
 from muster.access.roles import AccessRole
@@ -69,6 +70,7 @@ class GovernedFactory:
         self.releases = Releases(
             board=self.board,
             registry=self.registry,
+            certification=self.certification,
             solo=self.solo,
             monotonic=self.seconds,
             **parts,  # type: ignore[arg-type]
@@ -89,11 +91,12 @@ class GovernedFactory:
         """A new version."""
         return self.registry.register(self.call(by), self.zip(**said))
 
-    def accepted(self, by: str = "ana", **said: object) -> Version:
-        """A new version that has come as far as to be accepted."""
+    def accepted(self, by: str = "ana", p999_ms: float | None = 1.0, **said: object) -> Version:
+        """A new version that has come as far as to be accepted, and was found to answer one row within so long."""
         version = self.register(by, **said)
         with self.database.write() as tx:
             self.registry.move(tx, version, VersionState.CERTIFIED)
+            add_certificate(tx, version, self.clock, p999_ms)
         return self.approvals.accept(self.call("petra"), version.name, "good")
 
     def propose(self, *versions: Version, endpoint: str = "churn", by: str = "ana", **said: object) -> Release:

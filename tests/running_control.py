@@ -15,6 +15,7 @@ import httpx
 import msgspec
 import pytest
 
+from known_figures import add_certificate
 from muster.access.actor import Call
 from muster.access.service import Access
 from muster.api.app import create_app
@@ -34,6 +35,7 @@ from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
 from muster.release.service import Releases
+from muster.release.simulation import Simulations
 from muster.sessions.records import CERTIFICATION, REPLAY
 from muster.sessions.service import Sessions
 from muster.storage.transaction import Database
@@ -84,6 +86,8 @@ class Control:
             for state in states:
                 held = services.registry.version_in(tx, "default", VersionName.parse(version))
                 services.registry.move(tx, held, state)
+                if state is VersionState.CERTIFIED:
+                    add_certificate(tx, held, SystemClock())
 
     def accepted(self, bundle: Path) -> str:
         """Register a bundle as ana and have it accepted; the version."""
@@ -173,6 +177,7 @@ def _services(database: Database, home: Path, *, solo: bool, upload_bytes: int) 
     environments = Environments(home / "environments", home / "uv-cache")
     registry = Registry(database=database, journal=journal, blobs=blobs, clock=clock, scratch=home / "uploads")
     sessions = Sessions(database=database, clock=clock)
+    certification = Certification(database=database, journal=journal, registry=registry, sessions=sessions, clock=clock)
     reader = Reader(home / "archive")
     requests = Requests(reader, access, registry.owns)
     examination = Examination(blobs=blobs, environments=environments, bundles=home / "bundles", logs=home / "logs")
@@ -182,11 +187,17 @@ def _services(database: Database, home: Path, *, solo: bool, upload_bytes: int) 
         access=access,
         registry=registry,
         sessions=sessions,
-        certification=Certification(
-            database=database, journal=journal, registry=registry, sessions=sessions, clock=clock
-        ),
+        certification=certification,
         approvals=Approvals(database=database, journal=journal, registry=registry),
-        releases=Releases(database=database, journal=journal, board=board, registry=registry, clock=clock, solo=solo),
+        releases=Releases(
+            database=database,
+            journal=journal,
+            board=board,
+            registry=registry,
+            certification=certification,
+            clock=clock,
+            solo=solo,
+        ),
         requests=requests,
         replays=Replays(
             database=database,
@@ -200,6 +211,7 @@ def _services(database: Database, home: Path, *, solo: bool, upload_bytes: int) 
             environments=environments,
             logs=home / "logs",
         ),
+        simulations=Simulations(database, reader),
         journal=journal,
         board=board,
         database=database,

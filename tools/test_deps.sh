@@ -1,10 +1,15 @@
 #!/usr/bin/env bash
-# Finds the programs of PostgreSQL that the tests start a server of their own from, and installs them by apt where they are
-# missing and where it may. It starts no server and leaves an existing installation alone.
+# Finds the programs that the tests need and no Python package brings: PostgreSQL's, of which the tests start a server of their
+# own, and Prometheus' promtool, which checks metrics and alerts. What is missing comes by apt, where that may be used. It starts
+# no server and leaves existing installations alone.
 set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# promtool is taken out of its package and put here, so that no machine gets a monitoring server that it did not ask for.
+readonly PROMTOOL=.venv/bin/promtool
 
 # The places in which tests/conftest.py looks as well.
-found() {
+postgresql_found() {
   local folder
   for folder in ${PATH//:/ } /usr/lib/postgresql/*/bin; do
     if [ -x "$folder/initdb" ] && [ -x "$folder/postgres" ]; then return 0; fi
@@ -14,21 +19,58 @@ found() {
   initdb=$(command -v initdb) && [ -x "$(dirname "$(readlink -f "$initdb")")/postgres" ]
 }
 
-missing() {
+# The places in which tests/promtool_program.py looks as well.
+promtool_found() {
+  command -v promtool >/dev/null || [ -x "$PROMTOOL" ]
+}
+
+postgresql_missing() {
   echo "The tests need PostgreSQL's programs (initdb, postgres), and they are not here: $1" >&2
   echo "Install them (Debian and Ubuntu: apt install postgresql; Fedora: dnf install postgresql-server; macOS: brew install postgresql), then try again." >&2
   exit 1
 }
 
-if found; then exit 0; fi
-command -v apt-get >/dev/null || missing "this system has no apt-get to install them with."
-as_root=()
-if [ "$(id -u)" -ne 0 ]; then
-  command -v sudo >/dev/null && sudo -n true 2>/dev/null || missing "neither root nor a sudo without password is at hand to install them."
-  as_root=(sudo -n)
-fi
-echo "Installing PostgreSQL's programs by apt; the tests start a server of their own from them."
-"${as_root[@]}" apt-get update -qq || missing "apt-get update failed."
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null ||
-  missing "apt-get install postgresql failed."
-found || missing "apt-get install postgresql did not bring them."
+promtool_missing() {
+  echo "The tests need Prometheus' promtool, and it is not here: $1" >&2
+  echo "Put it on the PATH (Debian and Ubuntu: apt install prometheus; Fedora: dnf install golang-github-prometheus; macOS: brew install prometheus), then try again." >&2
+  exit 1
+}
+
+may_be_root() {
+  [ "$(id -u)" -eq 0 ] || { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }
+}
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo -n "$@"; fi
+}
+
+install_postgresql() {
+  command -v apt-get >/dev/null || postgresql_missing "this system has no apt-get to install them with."
+  may_be_root || postgresql_missing "neither root nor a sudo without password is at hand to install them."
+  echo "Installing PostgreSQL's programs by apt; the tests start a server of their own from them."
+  as_root apt-get update -qq || postgresql_missing "apt-get update failed."
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >/dev/null ||
+    postgresql_missing "apt-get install postgresql failed."
+  postgresql_found || postgresql_missing "apt-get install postgresql did not bring them."
+}
+
+fetch_promtool() {
+  command -v apt-get >/dev/null || promtool_missing "this system has no apt-get to fetch it with."
+  echo "Fetching promtool out of the package prometheus, into $PROMTOOL; nothing is installed."
+  local folder
+  folder=$(mktemp -d)
+  # shellcheck disable=SC2064 # the folder as it is called now
+  trap "rm -rf '$folder'" EXIT
+  if ! (cd "$folder" && apt-get download -qq prometheus >/dev/null 2>&1); then
+    may_be_root || promtool_missing "apt-get download prometheus failed, and there are no rights to update the list of packages."
+    as_root apt-get update -qq || promtool_missing "apt-get update failed."
+    (cd "$folder" && apt-get download -qq prometheus >/dev/null 2>&1) || promtool_missing "apt-get download prometheus failed."
+  fi
+  dpkg-deb --extract "$folder"/prometheus_*.deb "$folder/package" || promtool_missing "the package cannot be unpacked."
+  mkdir -p "$(dirname "$PROMTOOL")"
+  install -m 0755 "$folder/package/usr/bin/promtool" "$PROMTOOL" || promtool_missing "the package does not hold it."
+  "$PROMTOOL" --version >/dev/null 2>&1 || { rm -f "$PROMTOOL"; promtool_missing "what the package holds does not run here."; }
+}
+
+postgresql_found || install_postgresql
+promtool_found || fetch_promtool

@@ -41,6 +41,10 @@ class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     fronts: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     """Front processes on the scoring port, 1 to 64."""
+    grpc: bool = True
+    """Whether fronts serve gRPC too; without it each is some 20 MiB smaller."""
+    grpc_message_mib: Annotated[int, msgspec.Meta(ge=1, le=2047)] = 128
+    """Largest gRPC message that is read, MiB; below it, each release has its own limit."""
     host_memory_mib: Annotated[int, msgspec.Meta(ge=0)] = 8192
     """Resident memory above which a host is ended and started again, MiB; 0: no limit."""
 
@@ -63,6 +67,28 @@ class CertificationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     """One-row latency at the 99th percentile that a version may have on its host, milliseconds."""
 
 
+class MetricsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where processes show what they count."""
+
+    host: str = "127.0.0.1"
+    """Address that the ports below belong to."""
+    port: Annotated[int, msgspec.Meta(ge=0, le=65000)] = 0
+    """Control's own port for metrics; executor, keeper and supervisor have the next ones, front K has it plus 10 plus K. 0: none."""
+    token: str = ""
+    """What whoever reads metrics over TCP has to send as a bearer token; empty: this machine's callers need none."""
+
+
+class TracesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Traces of requests."""
+
+    endpoint: str = ""
+    """OpenTelemetry collector that takes OTLP over HTTP, `http://HOST:4318`; empty: no traces."""
+    sample: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
+    """Share of the requests that come without a trace of their own and are traced, 0 to 1."""
+    per_s: Positive = 100
+    """Most requests that one front traces in a second."""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -74,6 +100,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     serving: ServingSettings = ServingSettings()
     archive: ArchiveSettings = ArchiveSettings()
     certification: CertificationSettings = CertificationSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    traces: TracesSettings = TracesSettings()
 
 
 def read_settings(file: Path, environment: Mapping[str, str] | None = None) -> Settings:

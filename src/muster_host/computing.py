@@ -11,7 +11,8 @@ from typing import Sequence
 from muster_host.fields import TableBroken
 from muster_host.frames import Errors, Views
 from muster_host.loading import Model
-from muster_host.outputs import Column, OutputBroken, join
+from muster_host.outputs import Column, join
+from muster_host.promises import OutputBroken
 
 _LONGEST_MESSAGE = 2000
 _TRACEBACKS_PER_MINUTE = 6
@@ -44,6 +45,8 @@ class Computer:
         self._model = model
         self._traceback_minute = 0
         self._tracebacks = 0
+        #: The model has met a MemoryError; whoever acts upon it takes the mark away.
+        self.ran_out_of_memory = False
         self.batches = 0
         self.rows = 0
         self.requests = 0
@@ -120,6 +123,8 @@ class Computer:
         return part
 
     def _explained(self, error: BaseException) -> dict[str, str]:
+        if isinstance(error, MemoryError):
+            self.ran_out_of_memory = True
         if isinstance(error, OutputBroken):
             return {"code": "output-broken", "message": str(error)[:_LONGEST_MESSAGE]}
         self._log(error)

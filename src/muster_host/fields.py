@@ -40,7 +40,10 @@ class Field:
         document: the field as the contract writes it.
     """
 
-    __slots__ = ("datatype", "elements", "item_bytes", "name", "nullable", "row_bytes", "shape")
+    __slots__ = (
+        "categories", "datatype", "elements", "has_limits", "is_float", "item_bytes", "maximum", "minimum", "name", "nullable",
+        "row_bytes", "shape",
+    )  # fmt: skip
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.name: str = document["name"]
@@ -58,6 +61,14 @@ class Field:
         self.item_bytes = ITEM_BYTES.get(self.datatype, 0)
         #: Bytes of one row, 0 for BYTES.
         self.row_bytes = self.item_bytes * self.elements
+        self.is_float = self.datatype in FLOATS
+        declared = document.get("declared") or {}
+        #: What the author declares; the limits of inputs are held before a request reaches a host.
+        self.minimum: float | None = declared.get("minimum")
+        self.maximum: float | None = declared.get("maximum")
+        categories = declared.get("categories")
+        self.categories: frozenset[Any] | None = None if categories is None else frozenset(categories)
+        self.has_limits = not (self.minimum is None and self.maximum is None and categories is None)
 
     def check(self, rows: int, data: memoryview, nulls: memoryview | None) -> None:
         """Raise `TableBroken` unless the column holds `rows` values of this field."""

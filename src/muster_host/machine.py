@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import sys
@@ -49,6 +50,26 @@ def rss_bytes() -> int:
             return int(line.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError, IndexError):
         return 0
+
+
+def data_bytes() -> int:
+    """Private memory of this process as `RLIMIT_DATA` counts it; 0 where the system does not tell."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as line:
+            return int(line.read().split()[5]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def share_fairly(niceness: int) -> None:
+    """Yield to whoever watches this process, however many threads it comes to run.
+
+    Where the kernel shares the processors among sessions (autogroups), niceness counts only within one; so the
+    session as a whole, this process's own, is made as nice.
+    """
+    os.nice(niceness)
+    with contextlib.suppress(OSError), open("/proc/self/autogroup", "w", encoding="ascii") as group:
+        group.write(str(niceness))
 
 
 def why_fork_is_unsafe() -> str | None:

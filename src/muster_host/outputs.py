@@ -1,6 +1,7 @@
 """What a model gives back becomes the columns of the contract, or a clear statement of what is wrong with it.
 
-Names, number of rows, shape and datatype must be the contract's; a value may change its type only where nothing is lost.
+Names, number of rows, shape and datatype must be the contract's; a value may change its type only where nothing is lost, and
+keeps what the output promises (`promises`).
 """
 
 from __future__ import annotations
@@ -11,15 +12,12 @@ import sys
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from muster_host.fields import FLOATS, INTEGER_RANGES, NUMPY_NAMES, STRUCT_CODES, Field, text_bytes
+from muster_host.promises import OutputBroken, keep_array, keep_values
 
 #: Data and nulls of one output.
 Column = Tuple[bytes, Optional[bytes]]
 #: (what the model gave back, number of rows) -> the columns of the contract's outputs
 Reader = Callable[[Any, int], List[Column]]
-
-
-class OutputBroken(Exception):
-    """What the model gave back is not what its contract says."""
 
 
 def reader_of(fields: Sequence[Field]) -> Reader:
@@ -76,10 +74,13 @@ def _column(field: Field, value: Any, rows: int) -> Column:
             value = _array_or_list(numpy, value)
         if isinstance(value, numpy.ndarray):
             _check_shape(field, value.shape, rows)
-            if value.dtype.str == NUMPY_NAMES.get(field.datatype):
-                return value.tobytes(), None
+            if value.dtype.str != NUMPY_NAMES.get(field.datatype) and value.dtype.kind in "biuf":
+                value = _cast(numpy, field, value)
             if value.dtype.kind in "biuf":
-                return _cast(numpy, field, value).tobytes(), None
+                if field.is_float or field.has_limits:
+                    value, nulls = keep_array(numpy, field, value)
+                    return value.tobytes(), nulls
+                return value.tobytes(), None
             value = value.tolist()
     return _column_of_values(field, _listed(field, value), rows)
 
@@ -184,6 +185,8 @@ def _column_of_values(field: Field, values: list[Any], rows: int) -> Column:
             _flatten(field, value, field.shape, row, flat)
         else:
             flat.append(_element(field, _unwrapped(value), row))
+    if field.is_float or field.has_limits:
+        keep_values(field, flat, nulls)
     marks = bytes(nulls) if any(nulls) else None
     if not field.item_bytes:
         return text_bytes(flat), marks

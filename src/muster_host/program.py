@@ -198,19 +198,26 @@ class Program:
             self._send(frames.FORKED, {"host": host, "pid": os.getpid()}, sequence)
             self._serve(listener, path, key, host, limits)
         _flush()
+        leads, leads_end = os.pipe()
         try:
             pid = os.fork()
         except OSError:
+            for descriptor in (leads, leads_end):
+                os.close(descriptor)
             listener.close()
             remove(path)
             raise
         if pid == 0:
             self._control.close()
+            os.setsid()  # processes that the model starts end with it, and share its part of the processors
+            for descriptor in (leads, leads_end):
+                os.close(descriptor)
             self._serve(listener, path, key, host, limits)
         listener.close()
         self._children[pid] = _Child(host, path)
-        with contextlib.suppress(OSError):  # the child does the same; whoever comes first
-            os.setpgid(pid, pid)
+        os.close(leads_end)
+        os.read(leads, 1)  # ends when the child leads its own process group, by which it can be ended
+        os.close(leads)
         self._send(frames.FORKED, {"host": host, "pid": pid}, sequence)
 
     def _serve(self, listener: socket.socket, path: str, key: str, host: str, limits: Mapping[str, Any]) -> None:
@@ -221,8 +228,9 @@ class Program:
             model = self._models[key]
             model.enter()
             hello = dict(self._about, host=host, pid=os.getpid(), key=key)
-            Host(listener=listener, path=path, computer=Computer(model), hello=hello, limits=Limits(limits)).serve()
-            status = 0
+            status = Host(
+                listener=listener, path=path, computer=Computer(model), hello=hello, limits=Limits(limits)
+            ).serve()
         except BaseException:
             traceback.print_exc()
         finally:
@@ -235,11 +243,9 @@ class Program:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         with contextlib.suppress(Exception):  # `kill -USR1` writes to the log where the model is at present
             faulthandler.register(signal.SIGUSR1, all_threads=True)
-        if os.getpgrp() != os.getpid():
-            os.setpgid(0, 0)  # processes that the model starts end with it
         lifeline.end_with(self._pipe)
         if limits.get("nice"):
-            os.nice(int(limits["nice"]))
+            machine.share_fairly(int(limits["nice"]))
         memory = limits.get("memory_bytes")
         if memory:
             resource.setrlimit(resource.RLIMIT_DATA, (int(memory), int(memory)))

@@ -7,6 +7,7 @@ a peer that does not read, closes in the middle of a frame or sends garbage cost
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import select
 import socket
@@ -28,18 +29,22 @@ _JOIN_BELOW = 1 << 16
 _BUFFERS_PER_CALL = 512
 _DRAIN_S = 5.0
 _ROUND = ("predict", "health", "stop")
+#: Exit status of a host whose model holds on to so much memory that it cannot go on.
+OUT_OF_MEMORY = 71
 
 
 class Limits:
     """What a host keeps to.
 
     Args:
-        document: `frame_bytes`: largest payload taken; `stuck_s`: how long a peer may leave its answers unread.
+        document: `frame_bytes`: largest payload taken; `stuck_s`: how long a peer may leave its answers unread;
+            `memory_bytes`: private memory that the process may have.
     """
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self.frame_bytes = int(document.get("frame_bytes") or 1 << 28)
         self.stuck_s = float(document.get("stuck_s") or 30.0)
+        self.memory_bytes = int(document.get("memory_bytes") or 0)
 
 
 class _Connection:
@@ -85,14 +90,26 @@ class Host:
         self._stuck: list[_Connection] = []
         self._stopped_by: list[tuple[_Connection, int]] = []
         self._began = time.monotonic()
+        self._is_worn_out = False
+        data_bytes = machine.data_bytes()
+        #: Who holds more than this after a MemoryError, holds on to half of all it may ever take.
+        self._leak_bytes = data_bytes + max(0, limits.memory_bytes - data_bytes) // 2
 
-    def serve(self) -> None:
-        """Answer until STOP comes; then finish what has arrived, and return."""
+    def serve(self) -> int:
+        """Answer until STOP comes, then finish what has arrived; or until no memory is left to answer with.
+
+        Returns:
+            The process's exit status.
+        """
         self._listener.setblocking(False)
         self._poll.register(self._listener.fileno(), select.POLLIN)
         while not self._stopped_by:
             self._turn(self._patience_ms())
+            if self._is_worn_out:
+                self._send_all_unsent()  # what waits unread is for the next host
+                return OUT_OF_MEMORY
         self._drain()
+        return 0
 
     # One turn.
 
@@ -286,6 +303,16 @@ class Host:
                 computed.alone,
             ),
         )
+        if self._computer.ran_out_of_memory:
+            self._computer.ran_out_of_memory = False
+            self._look_at_memory()
+
+    def _look_at_memory(self) -> None:
+        """A request that asked for too much is over, and its memory free again; a model that leaks never gets it back."""
+        gc.collect()
+        if self._limits.memory_bytes and machine.data_bytes() > self._leak_bytes:
+            self._say("the model holds on to its memory until none is left; the host ends, to be started again")
+            self._is_worn_out = True
 
     def _health(self) -> dict[str, Any]:
         computer = self._computer
@@ -366,10 +393,15 @@ class Host:
             self._serve_one(connection)
         for asker, sequence in self._stopped_by:
             self._send(asker, [frames.json_frame(frames.STOPPED, self._health(), sequence)])
+        self._send_all_unsent()
+
+    def _send_all_unsent(self) -> None:
         until = time.monotonic() + _DRAIN_S
         while self._stuck and time.monotonic() < until:
             for descriptor, _ in self._poll.poll(100):
-                connection = self._connections[descriptor]
+                connection = self._connections.get(descriptor)
+                if connection is None:
+                    continue
                 if connection.unsent:
                     self._send_unsent(connection)
                 else:

@@ -59,7 +59,8 @@ class RunningFactory:
         with log.open("ab") as errors:
             self.process = subprocess.Popen(
                 [*MUSTER, "up", "--home", str(self.home), "--port", str(getattr(self, "port", 0)),
-                 "--scoring-port", str(getattr(self, "scoring_port", 0)), "--json", *options],
+                 "--scoring-port", str(getattr(self, "scoring_port", 0)),
+                 "--grpc-port", str(getattr(self, "grpc_port", 0)), "--json", *options],
                 stdout=subprocess.PIPE, stderr=errors, env=self.environment,
             )  # fmt: skip
         assert self.process.stdout is not None
@@ -71,6 +72,9 @@ class RunningFactory:
         assert lines, log.read_text()
         said = json.loads(b"".join(lines))
         self.control, self.scoring = said["control"], said["scoring"]
+        self.grpc = said.get("grpc", "")
+        if self.grpc:
+            self.grpc_port = int(self.grpc.rsplit(":", 1)[1])
         self.port, self.scoring_port = (int(url.rsplit(":", 1)[1]) for url in (self.control, self.scoring))
 
     def stop(self) -> None:

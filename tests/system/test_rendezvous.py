@@ -22,6 +22,7 @@ import pytest
 from load import run_load
 from running_factory import ROWS, RunningFactory, wait_for
 
+from muster.archive.reader import Reader
 from muster.vocabulary.errors import Damaged
 from muster.wire.control import Request
 
@@ -132,15 +133,39 @@ def test_without_a_good_token_nothing_is_told(factory: RunningFactory, endpoint:
     assert time.monotonic() - revoked_at < 1.0
 
 
-def test_a_version_is_reached_directly_and_recorded_as_forced(factory: RunningFactory, endpoint: str) -> None:
-    """`/v2/models/plus/versions/2` is the challenger, which otherwise never answers."""
+def test_a_version_is_reached_directly_by_right_and_recorded_as_forced(
+    factory: RunningFactory, endpoint: str, adds: list[str]
+) -> None:
+    """`/v2/models/plus/versions/2` is the challenger, which otherwise never answers; a header names it as well."""
     request = {"inputs": [{"name": "x", "shape": [1], "datatype": "FP64", "data": [1.0]}]}
-    for path in ("plus/versions/2", "adds/versions/2"):
-        answer = httpx.post(f"{factory.scoring}/v2/models/{path}/infer", json=request, headers=bearer(factory)).json()
+    operator = {"authorization": f"Bearer {factory.tokens['olga']}"}
+    for path, header in (("plus/versions/2", {}), ("adds/versions/2", {}), ("plus", {"muster-variant": adds[1]})):
+        address = f"{factory.scoring}/v2/models/{path}/infer"
+        refused = httpx.post(address, json=request, headers=bearer(factory) | header)
+        assert refused.status_code == 403
+        assert set(refused.json()) == {"error"}
+        answer = httpx.post(address, json=request, headers=operator | header).json()
         assert answer["outputs"][0]["data"] == [3.0]
         assert answer["parameters"]["reason"] == "forced"
     record = factory.as_("olga").request(answer["parameters"]["request_id"])
     assert record.reason == "forced"
+    found = Reader(factory.home / "archive").find(answer["parameters"]["request_id"])
+    assert found is not None
+    assert found.decided.overrides == ("variant",)
+
+
+def test_a_longer_deadline_is_a_right_too(factory: RunningFactory, endpoint: str) -> None:
+    """Without it the release's deadline holds, and nothing is said; with it the longer one does, on record."""
+    granted = {}
+    for name in ("shop", "olga"):
+        headers = {"authorization": f"Bearer {factory.tokens[name]}", "muster-deadline-ms": "60000"}
+        answer = httpx.post(f"{factory.scoring}/score/{endpoint}", json={"rows": ROWS[:1]}, headers=headers).json()
+        found = Reader(factory.home / "archive").find(answer["request_id"])
+        assert found is not None
+        granted[name] = (found.decided.deadline_ns, found.decided.overrides)
+    assert granted["shop"][0] < 60_000_000_000
+    assert granted["shop"][1] == ()
+    assert granted["olga"] == (60_000_000_000, ("deadline",))
 
 
 def test_every_request_meets_every_variant_and_is_on_record(
@@ -254,14 +279,13 @@ def test_a_client_that_is_not_ours_gets_its_answers(factory: RunningFactory, end
         answer = client.infer("{endpoint}", [given], outputs=[wanted], request_id="mine", headers=headers)
         assert answer.as_numpy("score").tolist() == [2.5, -1.0]
         assert answer.get_response()["id"] == "mine"
-        for outputs, binary in (([triton.InferRequestedOutput("other", binary_data=False)], False), ([wanted], True)):
-            given.set_data_from_numpy(np.array([1.5, -2.0]), binary_data=binary)
-            try:
-                client.infer("{endpoint}", [given], outputs=outputs, headers=headers)
-            except triton.InferenceServerException as error:
-                assert error.status() == "400", error
-            else:
-                sys.exit("no error")
+        try:
+            other = triton.InferRequestedOutput("other", binary_data=False)
+            client.infer("{endpoint}", [given], outputs=[other], headers=headers)
+        except triton.InferenceServerException as error:
+            assert error.status() == "400", error
+        else:
+            sys.exit("no error")
     """)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

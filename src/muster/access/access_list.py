@@ -8,6 +8,8 @@ from muster.access.tokens import Token
 from muster.access.users import Grant
 from muster.wire.plans import AccessEntry, AccessList
 
+#: Rights that fronts ask for, beside the one to score.
+_TOLD = (Right.LIVE_TEST, Right.OVERRIDE)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -22,13 +24,17 @@ def access_list(grants: Sequence[Grant], tokens: Sequence[Token], now: datetime)
     return AccessList(format=1, entries=tuple(entries))
 
 
+def _includes(grant: Grant, right: Right) -> bool:
+    return right in RIGHTS[grant.role] or right in grant.may
+
+
 def _entry(token: Token, grants: Sequence[Grant]) -> AccessEntry:
     return AccessEntry(
         token_id=token.token_id,
         sha256=token.sha256,
         name=token.user,
         endpoints=tuple(sorted({endpoint for grant in grants for endpoint in grant.endpoints})),
-        rights=(str(Right.LIVE_TEST),) if any(Right.LIVE_TEST in RIGHTS[grant.role] for grant in grants) else (),
+        rights=tuple(str(right) for right in _TOLD if any(_includes(grant, right) for grant in grants)),
         expires_ns=_nanoseconds(token.expires_at) if token.expires_at else 0,
     )
 

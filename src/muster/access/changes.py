@@ -6,7 +6,7 @@ from datetime import datetime
 from muster.access import store
 from muster.access.access_list import access_list
 from muster.access.errors import ExpiryPast, LastAdmin, TokenNotFound, UserElsewhere, UserNotFound
-from muster.access.roles import AccessRole
+from muster.access.roles import AccessRole, Right
 from muster.access.tokens import Token, new_token_id, new_token_text, token_hash
 from muster.access.users import Grant, TokenHolder
 from muster.storage.transaction import Transaction
@@ -33,15 +33,18 @@ class Changes:
         endpoints: tuple[str, ...] = EVERY_ENDPOINT,
         project: str = DEFAULT_PROJECT,
         expires: datetime | None = None,
+        may: tuple[Right, ...] = (),
     ) -> TokenHolder:
         """Add a user with a role and a token; the name must be free."""
         store.add_user(self._tx, name, self._now)
-        self.add_grant(name, role, endpoints, project)
+        self.add_grant(name, role, endpoints, project, may)
         return self.new_token(name, role, expires)
 
-    def add_grant(self, name: str, role: AccessRole, endpoints: tuple[str, ...], project: str) -> Grant:
+    def add_grant(
+        self, name: str, role: AccessRole, endpoints: tuple[str, ...], project: str, may: tuple[Right, ...] = ()
+    ) -> Grant:
         """Give a user a role in a project in which the user has none."""
-        grant = Grant(user=name, project=project, role=role, endpoints=endpoints, granted_at=self._now)
+        grant = Grant(user=name, project=project, role=role, endpoints=endpoints, granted_at=self._now, may=may)
         store.add_grant(self._tx, grant)
         return grant
 

@@ -85,6 +85,13 @@ class RoleUnknown(Invalid):
     advice = "Roles are viewer, scientist, approver, operator, admin, consumer and front."
 
 
+class RightNotGrantable(Invalid):
+    """A user can be given `override` beyond the role and nothing else, and only with a role that scores."""
+
+    code = "access.right-not-grantable"
+    advice = "Every other right belongs to a role; docs/reference/roles.md says which role has which."
+
+
 class ExpiryPast(Invalid):
     """A token was to expire at a moment that is already past."""
 

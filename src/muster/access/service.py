@@ -16,7 +16,7 @@ from muster.access.errors import (
     UserExists,
     UserNotFound,
 )
-from muster.access.roles import AccessRole, Right, checked_role
+from muster.access.roles import AccessRole, Right, checked_rights, checked_role
 from muster.access.tokens import looks_like_token, token_hash
 from muster.access.users import FirstUsers, Grant, NewUser, Revoked, TokenHolder, User
 from muster.audit.entries import Deed
@@ -127,6 +127,7 @@ class Access:
         role: AccessRole | str,
         endpoints: Sequence[str] = EVERY_ENDPOINT,
         expires: datetime | None = None,
+        may: Sequence[str] = (),
     ) -> NewUser:
         """Add a user to the project of the call, with a token; a user of another project keeps the tokens had there.
 
@@ -134,10 +135,11 @@ class Access:
 
         Raises:
             UserExists: the name is taken, or was.
+            RightNotGrantable: a right of `may` is not given beyond this role.
         """
         call.require(Right.MANAGE_USERS)
         user, granted = checked_name(name, of="user"), checked_role(role)
-        allowed = _checked_endpoints(endpoints)
+        allowed, given = _checked_endpoints(endpoints), checked_rights(granted, may)
         with self._database.write() as tx:
             if self._repeated(tx, call):
                 return self._further_token(tx, call, user, expires, keyed=False)
@@ -147,11 +149,15 @@ class Access:
             made: NewUser
             if store.name_is_taken(tx, user):
                 # No token: with one, an admin of this project could act as that user in another.
-                changes.add_grant(user, granted, allowed, call.project)
+                changes.add_grant(user, granted, allowed, call.project, given)
                 made = NewUser(name=user, role=granted, token=None, token_id=None)
             else:
-                made = changes.new_user(user, granted, endpoints=allowed, project=call.project, expires=expires)
-            details = {"role": str(granted), "endpoints": list(allowed), "token_id": made.token_id, **_until(expires)}
+                made = changes.new_user(
+                    user, granted, endpoints=allowed, project=call.project, expires=expires, may=given
+                )
+            details = {
+                "role": str(granted), "endpoints": list(allowed), "token_id": made.token_id, **_until(expires), **_beyond(given),
+            }  # fmt: skip
             self._finish(tx, changes, _deed(call, "user.added", user, details))
         return made
 
@@ -170,21 +176,29 @@ class Access:
                 endpoints=grant.endpoints,
                 created_at=created[grant.user],
                 tokens=tuple(token for token in live if token.user == grant.user),
+                may=grant.may,
             )
             for grant in grants
         )
 
     def change_role(
-        self, call: Call, name: str, role: AccessRole | str, endpoints: Sequence[str] = EVERY_ENDPOINT
+        self,
+        call: Call,
+        name: str,
+        role: AccessRole | str,
+        endpoints: Sequence[str] = EVERY_ENDPOINT,
+        may: Sequence[str] = (),
     ) -> Grant:
-        """Give a user of the project another role.
+        """Give a user of the project another role; rights that were given beyond the one before end, unless named again.
 
         Raises:
             UserNotFound: there is no such user in the project.
             LastAdmin: it would leave the project without an admin.
+            RightNotGrantable: a right of `may` is not given beyond this role.
         """
         call.require(Right.MANAGE_USERS)
         granted, allowed = checked_role(role), _checked_endpoints(endpoints)
+        given = checked_rights(granted, may)
         with self._database.write() as tx:
             repeated = self._repeated(tx, call)
             changes = Changes(tx, self._clock)
@@ -192,9 +206,11 @@ class Access:
             if repeated:
                 return before
             store.remove_grant(tx, name, call.project)
-            grant = changes.add_grant(name, granted, allowed, call.project)
+            grant = changes.add_grant(name, granted, allowed, call.project, given)
             changes.keep_an_admin(call.project)
-            details = {"role": str(granted), "before": str(before.role), "endpoints": list(allowed)}
+            details = {
+                "role": str(granted), "before": str(before.role), "endpoints": list(allowed), **_beyond(given),
+            }  # fmt: skip
             self._finish(tx, changes, _deed(call, "user.role-changed", name, details))
         return grant
 
@@ -283,6 +299,10 @@ def _factory_deed(action: str, user: str, details: Mapping[str, object]) -> Deed
 
 def _until(expires: datetime | None) -> Mapping[str, object]:
     return {} if expires is None else {"expires": rfc3339(expires)}
+
+
+def _beyond(may: Sequence[Right]) -> Mapping[str, object]:
+    return {"may": [str(right) for right in may]} if may else {}
 
 
 def _checked_endpoints(endpoints: Sequence[str]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from muster.access.roles import AccessRole
+from muster.access.roles import AccessRole, Right
 from muster.access.tables import grants, tokens, users
 from muster.access.tokens import Token
 from muster.access.users import Grant
@@ -65,6 +65,7 @@ def add_grant(tx: Transaction, grant: Grant) -> None:
             role=str(grant.role),
             endpoints=json.dumps(grant.endpoints),
             granted_at=rfc3339(grant.granted_at),
+            may=json.dumps(grant.may),
         )
     )
 
@@ -113,13 +114,14 @@ def revoke(tx: Transaction, token_ids: Collection[str], at: datetime) -> None:
     tx.execute(sa.update(tokens).where(tokens.c.token_id.in_(token_ids)).values(revoked_at=rfc3339(at)))
 
 
-def _grant(row: sa.Row[tuple[str, str, str, str, str]]) -> Grant:
+def _grant(row: sa.Row[tuple[str, str, str, str, str, str]]) -> Grant:
     return Grant(
         user=row.user_name,
         project=row.project,
         role=AccessRole(row.role),
         endpoints=tuple(json.loads(row.endpoints)),
         granted_at=from_rfc3339(row.granted_at),
+        may=tuple(Right(name) for name in json.loads(row.may)),
     )
 
 

@@ -20,6 +20,7 @@ grants = sa.Table(
     sa.Column("role", sa.String(16), nullable=False),
     sa.Column("endpoints", sa.Text, nullable=False),  # JSON list of names; `*` means all
     time_column("granted_at"),
+    sa.Column("may", sa.Text, nullable=False, server_default="[]"),  # JSON list of rights beyond those of the role
 )
 
 tokens = sa.Table(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from muster.access.roles import AccessRole
+from muster.access.roles import AccessRole, Right
 from muster.access.tokens import Token
 
 
@@ -17,6 +17,8 @@ class Grant:
     endpoints: tuple[str, ...]
     """Endpoints the user may score at, if the role may score; `*` means all."""
     granted_at: datetime
+    may: tuple[Right, ...] = ()
+    """Rights beyond those of the role."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,8 @@ class User:
     endpoints: tuple[str, ...]
     created_at: datetime
     tokens: tuple[Token, ...]
+    may: tuple[Right, ...] = ()
+    """Rights beyond those of the role."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

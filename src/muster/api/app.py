@@ -4,18 +4,23 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from litestar import Litestar, Response, Router, get
+from litestar import Litestar, Request, Response, Router, get
 from litestar.di import Provide
 from litestar.types import ExceptionHandlersMap
 
+from muster.access.errors import TokenMissing
 from muster.api.answers import response_class, say_solo
 from muster.api.documented import openapi_document
 from muster.api.following import Following
 from muster.api.identity import OPEN, Identification, OrderRequest, call_of
+from muster.api.metrics import Counting
 from muster.api.problems import ProblemAnswers
 from muster.api.routes import audit, endpoints, factory, fronts, models, people, requests, sessions
-from muster.api.services import Services
+from muster.api.services import Given, Services
 from muster.api.threads import WaitingThreads
+from muster.telemetry.exposition import CONTENT_TYPE
+from muster.telemetry.metrics_door import PATH as METRICS_PATH
+from muster.telemetry.metrics_door import may_read
 from muster.vocabulary.errors import MusterError
 
 PREFIX = "/api/v1"
@@ -42,9 +47,9 @@ def create_app(services: Services) -> Litestar:
         "call": Provide(call_of),
     }
     app = Litestar(
-        [*routers(), _served_openapi],
+        [*routers(), _served_openapi, _metrics],
         dependencies=dependencies,
-        middleware=[Identification(services.access)],
+        middleware=[Counting(services.counts), Identification(services.access)],
         exception_handlers=_exception_handlers(solo=services.solo),
         request_class=OrderRequest,
         response_class=response_class(solo=services.solo),
@@ -76,6 +81,16 @@ def openapi() -> dict[str, Any]:
 @get(f"{PREFIX}/openapi.json", sync_to_thread=True, opt={OPEN: True})
 def _served_openapi() -> Response[bytes]:
     return Response(msgspec.json.encode(openapi()), media_type="application/json")
+
+
+@get(METRICS_PATH, sync_to_thread=False, opt={OPEN: True}, include_in_schema=False)
+def _metrics(services: Given, request: Request[Any, Any, Any]) -> Response[bytes]:
+    """The process's metrics, for whoever may see them."""
+    authorization = request.headers.get("authorization", "").encode("latin-1", "replace")
+    peer = request.client.host if request.client is not None else None
+    if not may_read(services.metrics_token, peer, authorization):
+        raise TokenMissing("metrics are for callers of this machine, or with the token of the setting metrics.token")
+    return Response(services.counts.render(), media_type=CONTENT_TYPE)
 
 
 def _exception_handlers(*, solo: bool) -> ExceptionHandlersMap:

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from muster.access import users
+from muster.api.errors import RequestMalformed
 from muster.archive.records import Record
 from muster.audit.entries import Entry
 from muster.audit.verify import Verdict
@@ -15,12 +16,13 @@ from muster.packaging.manifest import Manifest
 from muster.registry import records as registry_records
 from muster.registry.differences import Diff, Difference
 from muster.release import records as release_records
+from muster.serving.decisions import COMBINED
 from muster.sessions.records import Session as SessionRecord
 from muster.vocabulary.clock import rfc3339, rfc3339_of_ns
 from muster.vocabulary.names import VersionName
 from muster.vocabulary.tensors import Datatype
 from muster.wire import control
-from muster.wire.plans import RequestLimits
+from muster.wire.plans import FirstPolicy, RequestLimits, SplitPolicy
 from muster.wire.records import StoredColumn, VariantAnswer
 
 _MS = 1_000_000  # nanoseconds
@@ -33,6 +35,7 @@ def user(user: users.User) -> control.User:
         role=user.role,
         endpoints=user.endpoints,
         created_at=rfc3339(user.created_at),
+        may=tuple(str(right) for right in user.may),
         tokens=tuple(
             control.Token(
                 token_id=token.token_id,
@@ -89,11 +92,86 @@ def proposal(order: control.ProposalOrder) -> release_records.Proposal:
         canaries=tuple(VersionName.parse(version) for version in order.canaries),
         order=None if order.order is None else tuple(VersionName.parse(version) for version in order.order),
         deadline=None if order.deadline_ms is None else timedelta(milliseconds=order.deadline_ms),
-        patience=None if order.patience_ms is None else timedelta(milliseconds=order.patience_ms),
+        policy=_wanted(order.policy),
+        patience=timedelta(milliseconds=order.patience_ms) if isinstance(order.patience_ms, float | int) else None,
+        patience_of={
+            VersionName.parse(version): timedelta(milliseconds=patience)
+            for version, patience in (order.patience_ms.items() if isinstance(order.patience_ms, dict) else ())
+        },
         default=order.default,
         archive_level=order.archive_level,
+        archive_full=order.archive_full,
         limits=order.limits or RequestLimits(),
     )
+
+
+def window(order: control.SimulationOrder) -> release_records.Window:
+    """Which past requests are meant."""
+    last = {} if order.last is None else {"last": order.last}
+    return release_records.Window(from_=moment_of(order.from_), to=moment_of(order.to), **last)
+
+
+def simulation(found: release_records.Simulation) -> control.Simulation:
+    """What the policy of a release would have done."""
+    return control.Simulation(
+        endpoint=found.endpoint,
+        release=found.release,
+        step=found.step,
+        records=found.records,
+        used=found.used,
+        skipped=dict(found.skipped),
+        first_at=None if found.first_ns is None else rfc3339_of_ns(found.first_ns),
+        last_at=None if found.last_ns is None else rfc3339_of_ns(found.last_ns),
+        never_seen=found.never_seen,
+        absent=dict(found.absent),
+        champion_share=found.champion_share,
+        fallback_share=found.fallback_share,
+        default_share=found.default_share,
+        on_time_share=found.on_time_share,
+        reasons=dict(found.reasons),
+        answered_by=dict(found.answered_by),
+        p50_ms=found.p50_ms,
+        p99_ms=found.p99_ms,
+        rows_compared=found.rows_compared,
+        agreement=found.agreement,
+        mean_absolute_difference=dict(found.mean_absolute_difference),
+    )
+
+
+def moment_of(text: str | None) -> datetime | None:
+    """The moment that a document names.
+
+    Raises:
+        RequestMalformed: there is no such moment.
+    """
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except ValueError as error:
+        raise RequestMalformed(f"{text!r} is not a moment: {error}", value=text) from error
+
+
+def _wanted(
+    order: control.FirstOrder | control.VoteOrder | control.WeightedOrder | control.SplitOrder,
+) -> release_records.WantedPolicy:
+    match order:
+        case control.FirstOrder():
+            return release_records.WantedFirst()
+        case control.VoteOrder(output=output, wait_ms=wait_ms):
+            return release_records.WantedVote(output=output, wait=_duration(wait_ms))
+        case control.WeightedOrder(weights=weights, outputs=outputs, argmax=argmax, wait_ms=wait_ms):
+            return release_records.WantedWeighted(
+                weights=_by_version(weights), outputs=outputs, argmax=argmax, wait=_duration(wait_ms)
+            )
+        case control.SplitOrder(field=field, steps=steps, salt=salt):
+            return release_records.WantedSplit(field=field, steps=tuple(_by_version(step) for step in steps), salt=salt)
+
+
+def _by_version(figures: dict[str, float]) -> dict[VersionName, float]:
+    return {VersionName.parse(version): figure for version, figure in figures.items()}
+
+
+def _duration(milliseconds: float | None) -> timedelta | None:
+    return None if milliseconds is None else timedelta(milliseconds=milliseconds)
 
 
 def release(found: release_records.Release, *, with_plan: bool = True) -> control.Release:
@@ -108,7 +186,10 @@ def release(found: release_records.Release, *, with_plan: bool = True) -> contro
         variants=tuple(control.Variant(version=variant.version, role=variant.role) for variant in plan.variants),
         order=plan.policy.order,
         deadline_ms=plan.deadline_ms,
-        patience_ms=plan.policy.patience_ms,
+        patience_ms=plan.policy.patience_ms if isinstance(plan.policy, FirstPolicy | SplitPolicy) else (),
+        policy=plan.policy,
+        step=found.step if isinstance(plan.policy, SplitPolicy) else None,
+        archive_full=plan.archive_full,
         default=plan.default,
         proposed_by=found.proposed_by,
         proposed_at=rfc3339(found.proposed_at),
@@ -120,6 +201,7 @@ def release(found: release_records.Release, *, with_plan: bool = True) -> contro
         failure=found.failure,
         plan_digest=found.plan_digest,
         plan=plan if with_plan else None,
+        warnings=found.warnings,
     )
 
 
@@ -237,7 +319,12 @@ def _certificate(found: Certificate) -> control.Certificate:
         at=rfc3339(found.at),
         checks=tuple(
             control.Check(
-                name=check.name, passed=check.passed, figure=check.figure, limit=check.limit, detail=check.detail
+                name=check.name,
+                passed=check.passed,
+                figure=check.figure,
+                limit=check.limit,
+                detail=check.detail,
+                figures=dict(check.figures),
             )
             for check in found.checks
         ),
@@ -326,6 +413,12 @@ def request(record: Record) -> control.Request:
         forced=decided.forced,
         default=None if decided.default is None else msgspec.json.decode(decided.default),
         front=decided.front,
+        weights={
+            answer.version: weight for answer, weight in zip(decided.answers, decided.weights, strict=False) if weight
+        },
+        combined=_columns(decided.combined) if decided.combined else None,
+        step=decided.step,
+        overrides=decided.overrides,
     )
 
 
@@ -352,6 +445,8 @@ def _answer(answer: VariantAnswer, *, late: bool) -> control.RequestAnswer:
 
 def _chosen(record: Record) -> tuple[str, ...]:
     """Per row the version whose answer was given, or what was given in its place."""
+    if COMBINED in record.decided.chosen:
+        return ("combined",) * max(1, record.decided.rows)
     otherwise = "none" if record.decided.default is None else "default"
     return tuple(version or otherwise for version in record.chosen_versions())
 

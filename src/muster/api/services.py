@@ -1,6 +1,6 @@
 """The services that the API calls, as bootstrap hands them over, and how handlers are given them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from litestar.di import NamedDependency
@@ -9,6 +9,7 @@ from litestar.params import SkipValidation
 from muster.access.actor import Call
 from muster.access.service import Access
 from muster.api.following import Following
+from muster.api.metrics import ControlCounts
 from muster.api.threads import WaitingThreads
 from muster.archive.service import Requests
 from muster.audit.journal import Journal
@@ -18,6 +19,7 @@ from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
 from muster.release.service import Releases
+from muster.release.simulation import Simulations
 from muster.sessions.service import Sessions
 from muster.storage.transaction import Database
 
@@ -38,6 +40,7 @@ class Services:
     releases: Releases
     requests: Requests
     replays: Replays
+    simulations: Simulations
     journal: Journal
     board: Board
     database: Database
@@ -49,6 +52,9 @@ class Services:
     """Largest bundle that is taken, bytes."""
     scoring_url: str | None
     """Where this factory's own front takes requests."""
+    counts: ControlCounts = field(default_factory=ControlCounts)
+    metrics_token: str = ""
+    """What callers of `/metrics` have to send; empty: callers of this machine need nothing, others may not."""
 
 
 # Handed over as they are: the framework would otherwise check and copy them for every request.

@@ -9,6 +9,8 @@ import math
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field as attribute
+from functools import lru_cache
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -28,6 +30,8 @@ _ARROW_TYPES: dict[Datatype, pa.DataType] = {
 }  # fmt: skip
 _DATATYPES = {str(datatype): datatype for datatype in Datatype}
 _ONLY_MARKS = frozenset({0, 1})
+#: Of which every byte is a value.
+_ANY_BITS = frozenset(Datatype) - {Datatype.BYTES, Datatype.BOOL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +41,11 @@ class LaidField:
     name: str
     datatype: Datatype
     shape: tuple[int, ...]
+    per_row: int = attribute(init=False, compare=False)
+    """Elements of one row."""
 
-    @property
-    def per_row(self) -> int:
-        """Elements of one row."""
-        return math.prod(self.shape)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "per_row", math.prod(self.shape))
 
     @property
     def arrow_type(self) -> pa.DataType:
@@ -60,10 +64,25 @@ def layout_of(columns: Sequence[StoredColumn], rows: int) -> Layout | None:
     That is so for columns that no front writes: unknown datatypes, lengths that do not match the rows, duplicate names,
     BYTES that are not UTF-8, BOOL other than 0 and 1, and anything but zero under a null.
     """
+    fields = _fields_of(tuple((column.name, column.datatype, column.shape) for column in columns))
+    if fields is None:
+        return None
+    for column, field in zip(columns, fields, strict=True):
+        if column.nulls is None and field.datatype in _ANY_BITS:
+            if len(column.data) != ITEM_BYTES[field.datatype] * field.per_row * rows:
+                return None
+        elif not _comes_back(column, field, rows):
+            return None
+    return fields
+
+
+@lru_cache(maxsize=256)
+def _fields_of(declared: tuple[tuple[str, str, tuple[int, ...]], ...]) -> Layout | None:
+    """The layout that these names, datatypes and shapes make; None where they make none."""
     fields = tuple(
-        field for column in columns if (field := _laid(column)) is not None and _comes_back(column, field, rows)
+        field for name, datatype, shape in declared if (field := _laid_of(name, datatype, shape)) is not None
     )
-    if not fields or len(fields) != len(columns) or len({field.name for field in fields}) != len(fields):
+    if not fields or len(fields) != len(declared) or len({field.name for field in fields}) != len(fields):
         return None
     return fields
 
@@ -85,10 +104,14 @@ def rows_of(column: StoredColumn) -> int | None:
 
 
 def _laid(column: StoredColumn) -> LaidField | None:
-    datatype = _DATATYPES.get(column.datatype)
-    if datatype is None or not column.name or any(length < 0 for length in column.shape):
+    return _laid_of(column.name, column.datatype, column.shape)
+
+
+def _laid_of(name: str, datatype: str, shape: tuple[int, ...]) -> LaidField | None:
+    known = _DATATYPES.get(datatype)
+    if known is None or not name or any(length < 0 for length in shape):
         return None
-    return LaidField(column.name, datatype, column.shape)
+    return LaidField(name, known, shape)
 
 
 def _comes_back(column: StoredColumn, field: LaidField, rows: int) -> bool:

@@ -1,6 +1,6 @@
 """What can go wrong with decision records on disk."""
 
-from muster.vocabulary.errors import Conflict, Damaged, Invalid, NotFound, Unavailable
+from muster.vocabulary.errors import Conflict, Damaged, Invalid, NotFound, Refused, Unavailable
 
 
 class ArchiveFull(Unavailable):
@@ -19,6 +19,16 @@ class ArchiveUnwritable(Unavailable):
 
     code = "archive.unwritable"
     advice = "Check rights and health of the disk of HOME/archive; the front writes on as soon as it can."
+
+
+class ArchiveStoreUnavailable(Unavailable):
+    """The store of the compacted records cannot be reached, or does not let Muster read or write.
+
+    Records stay in the spool of their front and become Parquet when the store is back.
+    """
+
+    code = "archive.store-unavailable"
+    advice = "See whether the store of `archive.store` in settings.toml can be reached, and its rights or credentials."
 
 
 class SpoolInUse(Conflict):
@@ -47,6 +57,34 @@ class ArchiveFileDamaged(Damaged):
 
     code = "archive.file-damaged"
     advice = "Restore the file from a copy; look for errors of the disk."
+
+
+class IndexDamaged(Damaged):
+    """An entry of the archive's index, or a note of a removal, is not what was written."""
+
+    code = "archive.index-damaged"
+    advice = "Restore the file from a copy; `muster archive verify` lists everything that is wrong."
+
+
+class WindowMalformed(Invalid):
+    """The window of an export ends before it begins."""
+
+    code = "archive.window-malformed"
+    advice = "Give `--from` a moment before `--to`."
+
+
+class WindowMixed(Refused):
+    """The records of a window do not fit into one table: a field has had two types."""
+
+    code = "archive.window-mixed"
+    advice = "Export the parts on their own, or as NDJSON, where every record stands for itself."
+
+
+class RetentionMalformed(Invalid):
+    """Records cannot be kept for this long."""
+
+    code = "archive.retention-malformed"
+    advice = "Keep records for 1 to 36500 days, or for ever."
 
 
 class RequestNotFound(NotFound):

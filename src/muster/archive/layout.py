@@ -1,9 +1,9 @@
-"""Segments, format 1: how decision records lie in a file, and how to tell a torn tail from damage.
+"""Segments, formats 1 and 2: how decision records lie in a file, and how to tell a torn tail from damage.
 
 All numbers are little-endian. A segment is a header of 32 bytes, events, and, once it is closed, an end mark:
 
     header     8s   "MUSTRSEG"
-               u16  format = 1
+               u16  format = 2
                u16  front
                u32  segment
                u64  created, nanoseconds since 1970
@@ -15,15 +15,21 @@ All numbers are little-endian. A segment is a header of 32 bytes, events, and, o
                payload: MessagePack of one event of `wire.records`
 
     end mark   u32  0
-               u32  CRC32C of the 16 bytes that follow
+               u32  CRC32C of the 84 bytes that follow
                u64  number of events
                u64  offset of this mark
+               u32  the segment that this front closed before; 0: none
+               32s  its digest; zeros: none
+               32s  digest of this segment: SHA-256 of all that stands before, this mark's head left out
+
+In format 1, written by Muster 0.1, the end mark stops after the offset and nothing is chained.
 
 Whoever writes may be killed at any byte, so an open segment may end in a torn event: it was never acknowledged and
 counts for nothing. Bytes that do not fit while something whole comes after them are not torn but damaged, and are
 reported. A closed segment has no torn tail: its end mark says how much must be there.
 """
 
+import hashlib
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,20 +42,26 @@ from muster.archive.errors import SegmentDamaged
 from muster.vocabulary.request_ids import MAX_FRONT, MAX_SEGMENT
 from muster.wire.records import Event
 
-SEGMENT_FORMAT = 1
+SEGMENT_FORMAT = 2
+#: Segments of Muster 0.1: their end mark holds no digests.
+UNCHAINED_FORMAT = 1
 MAGIC = b"MUSTRSEG"
 HEADER_BYTES = 32
 EVENT_HEAD = struct.Struct("<II")
 END_MARK_BYTES = 24
+CHAINED_MARK_BYTES = 92
+DIGEST_BYTES = 32
 MAX_EVENT_BYTES = (1 << 32) - 1
 
 _HEADER = struct.Struct("<8sHHIQI")
 _CRC = struct.Struct("<I")
 _END = struct.Struct("<QQ")
+_SEAL = struct.Struct("<QQI32s32s")
+_SEALED = struct.Struct("<QQI32s")
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Event)
 #: How each kind of event begins, after the head of its array: where to look for the next whole event behind damage.
-_TAGS = (b"\xa7decided", b"\xadanswered_late", b"\xa9recovered")
+_TAGS = (b"\xa7decided", b"\xadanswered_late", b"\xa9recovered", b"\xa9accounted")
 _DECIDED, _LATE = _TAGS[0], _TAGS[1]
 
 
@@ -83,6 +95,30 @@ class SegmentHeader:
     front: int
     segment: int
     created_ns: int
+    format: int = UNCHAINED_FORMAT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A closed segment as a link of its front's chain."""
+
+    segment: int
+    digest: bytes
+    """SHA-256 of what it holds and of the link before it."""
+
+
+#: What stands in the end mark of the first segment of a chain as the link before it.
+NO_LINK = Link(segment=0, digest=bytes(DIGEST_BYTES))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seal:
+    """What the end mark of a closed segment says."""
+
+    events: int
+    previous: Link = NO_LINK
+    digest: bytes = b""
+    """Empty in format 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +142,28 @@ class Segment:
     damages: tuple[Damage, ...]
     torn_bytes: int
     """Bytes of the torn tail; always 0 in a closed segment."""
-    closed: bool
-    """The end mark is there."""
+    seal: Seal | None
+    """The end mark; None: there is none, the segment was not closed."""
+
+    @property
+    def closed(self) -> bool:
+        """The end mark is there."""
+        return self.seal is not None
+
+    @property
+    def link(self) -> Link | None:
+        """Its place in the chain; None: it has none."""
+        if self.seal is None or not self.seal.digest:
+            return None
+        return Link(segment=self.header.segment, digest=self.seal.digest)
+
+    @property
+    def is_as_sealed(self) -> bool:
+        """Whether the bytes are those that the end mark has the digest of; true where there is no digest."""
+        if self.seal is None or not self.seal.digest:
+            return True
+        content = hashlib.sha256(memoryview(self.data)[: self.good_end])
+        return sealed_digest(content, self.seal.events, self.good_end, self.seal.previous) == self.seal.digest
 
     @property
     def good_end(self) -> int:
@@ -141,14 +197,33 @@ def decoded(payload: bytes | memoryview) -> Event:
 
 def header_bytes(header: SegmentHeader) -> bytes:
     """The first 32 bytes of a segment."""
-    start = _HEADER.pack(MAGIC, SEGMENT_FORMAT, header.front, header.segment, header.created_ns, 0)
+    start = _HEADER.pack(MAGIC, header.format, header.front, header.segment, header.created_ns, 0)
     return start + _CRC.pack(_crc_of(start))
 
 
 def end_mark(events: int, offset: int) -> bytes:
-    """The last 24 bytes of a closed segment."""
+    """The last 24 bytes of a closed segment of format 1."""
     body = _END.pack(events, offset)
     return EVENT_HEAD.pack(0, _crc_of(body)) + body
+
+
+def chained_mark(events: int, offset: int, previous: Link, digest: bytes) -> bytes:
+    """The last 92 bytes of a closed segment of format 2."""
+    body = _SEAL.pack(events, offset, previous.segment, previous.digest, digest)
+    return EVENT_HEAD.pack(0, _crc_of(body)) + body
+
+
+def sealed_digest(content: "hashlib._Hash", events: int, offset: int, previous: Link) -> bytes:
+    """The digest of a segment.
+
+    Args:
+        content: of its header and events; it is used up.
+        events: how many.
+        offset: of the end mark.
+        previous: the link before.
+    """
+    content.update(_SEALED.pack(events, offset, previous.segment, previous.digest))
+    return content.digest()
 
 
 def read_header(data: bytes, path: Path) -> SegmentHeader:
@@ -163,11 +238,11 @@ def read_header(data: bytes, path: Path) -> SegmentHeader:
     (crc,) = _CRC.unpack_from(data, _HEADER.size)
     if magic != MAGIC or crc != _crc_of(data[: _HEADER.size]):
         raise SegmentDamaged(f"{path} does not begin with the header of a segment", path=str(path))
-    if version != SEGMENT_FORMAT or zero != 0:
-        raise SegmentDamaged(f"{path} is a segment of format {version}; this reads format 1", path=str(path))
+    if version not in (UNCHAINED_FORMAT, SEGMENT_FORMAT) or zero != 0:
+        raise SegmentDamaged(f"{path} is a segment of format {version}; this reads 1 and 2", path=str(path))
     if front > MAX_FRONT or segment > MAX_SEGMENT:
         raise SegmentDamaged(f"{path} names front {front}, segment {segment}: out of range", path=str(path))
-    return SegmentHeader(front=front, segment=segment, created_ns=created_ns)
+    return SegmentHeader(front=front, segment=segment, created_ns=created_ns, format=version)
 
 
 def read_segment(path: Path) -> Segment:
@@ -186,30 +261,22 @@ def read_segment(path: Path) -> Segment:
 def parse_segment(data: bytes, path: Path) -> Segment:
     """As `read_segment`, of bytes in memory."""
     header = read_header(data, path)
+    mark_bytes = CHAINED_MARK_BYTES if header.format == SEGMENT_FORMAT else END_MARK_BYTES
     frames: list[tuple[int, int]] = []
     damages: list[Damage] = []
-    at = HEADER_BYTES
-    while (end := _event_end(data, at)) is not None:
-        frames.append((at + 8, end))
-        at = end
-    closed = _is_end_mark(data, at)
-    while at < len(data) and not closed:
-        resumed = _next_whole(data, at)
+    at = _take_events(data, HEADER_BYTES, frames)
+    seal = _seal_at(data, at, mark_bytes)
+    while at < len(data) and seal is None:
+        resumed = _next_whole(data, at, mark_bytes)
         if resumed is None:
             break
         damages.append(Damage(offset=at, length=resumed - at, reason="the bytes have changed since they were written"))
-        at = resumed
-        while (end := _event_end(data, at)) is not None:
-            frames.append((at + 8, end))
-            at = end
-        closed = _is_end_mark(data, at)
-    torn = 0 if closed else len(data) - at
-    if closed and at + END_MARK_BYTES != len(data):
-        left = len(data) - at - END_MARK_BYTES
-        damages.append(Damage(offset=at + END_MARK_BYTES, length=left, reason="bytes follow the end mark"))
-    if closed and (missing := _events_marked(data, at) - len(frames)) and not damages:
-        damages.append(Damage(offset=at, length=0, reason=f"the end mark counts {missing} events more than there are"))
-    if path.suffix == ".seg" and not closed:
+        at = _take_events(data, resumed, frames)
+        seal = _seal_at(data, at, mark_bytes)
+    torn = 0 if seal is not None else len(data) - at
+    if seal is not None:
+        damages += _disagreements(data, at, at + mark_bytes, len(frames), seal, found_damaged=bool(damages))
+    elif path.suffix == ".seg":
         damages.append(Damage(offset=at, length=torn, reason="the end of a closed segment is missing or damaged"))
         torn = 0
     return Segment(
@@ -219,8 +286,30 @@ def parse_segment(data: bytes, path: Path) -> Segment:
         frames=tuple(frames),
         damages=tuple(damages),
         torn_bytes=torn,
-        closed=closed,
+        seal=seal,
     )
+
+
+def _take_events(data: bytes, at: int, frames: list[tuple[int, int]]) -> int:
+    """Append the frames of all whole events from `at` on; gives the end of the last one."""
+    unpack, crc_of, last = EVENT_HEAD.unpack_from, _crc_of, len(data) - 8
+    while at <= last:
+        length, crc = unpack(data, at)
+        start = at + 8
+        end = start + length
+        if length == 0 or end > len(data) or crc_of(data[start:end]) != crc:
+            break
+        frames.append((start, end))
+        at = end
+    return at
+
+
+def _disagreements(data: bytes, at: int, end: int, events: int, seal: Seal, *, found_damaged: bool) -> Iterator[Damage]:
+    if end != len(data):
+        yield Damage(offset=end, length=len(data) - end, reason="bytes follow the end mark")
+    elif seal.events != events and not found_damaged:
+        missing = seal.events - events
+        yield Damage(offset=at, length=0, reason=f"the end mark counts {missing} events more than there are")
 
 
 def request_of(payload: bytes | memoryview) -> tuple[bool, bytes] | None:
@@ -293,24 +382,28 @@ def _event_end(data: bytes, at: int) -> int | None:
     return end
 
 
-def _is_end_mark(data: bytes, at: int) -> bool:
-    if at + END_MARK_BYTES > len(data):
-        return False
+def _seal_at(data: bytes, at: int, mark_bytes: int) -> Seal | None:
+    """The end mark at `at`; None: there is none."""
+    if at + mark_bytes > len(data):
+        return None
     length, crc = EVENT_HEAD.unpack_from(data, at)
-    body = data[at + 8 : at + END_MARK_BYTES]
-    return bool(length == 0 and crc == _crc_of(body) and _END.unpack(body)[1] == at)
+    body = data[at + 8 : at + mark_bytes]
+    if length != 0 or crc != _crc_of(body):
+        return None
+    events, offset = _END.unpack_from(body)
+    if offset != at:
+        return None
+    if mark_bytes == END_MARK_BYTES:
+        return Seal(events=events)
+    _, _, segment, before, digest = _SEAL.unpack(body)
+    return Seal(events=events, previous=Link(segment=segment, digest=before), digest=digest)
 
 
-def _events_marked(data: bytes, at: int) -> int:
-    events: int = _END.unpack_from(data, at + 8)[0]
-    return events
-
-
-def _next_whole(data: bytes, after: int) -> int | None:
+def _next_whole(data: bytes, after: int, mark_bytes: int) -> int | None:
     """Offset of the first whole event or end mark behind `after`."""
     found = [place for tag in _TAGS if (place := _next_tagged(data, tag, after + 1)) is not None]
-    mark = len(data) - END_MARK_BYTES
-    if mark > after and _is_end_mark(data, mark):
+    mark = len(data) - mark_bytes
+    if mark > after and _seal_at(data, mark, mark_bytes) is not None:
         found.append(mark)
     return min(found, default=None)
 

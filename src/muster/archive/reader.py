@@ -1,31 +1,24 @@
 """Reads decision records wherever they lie: in segments that a front writes to, in closed ones, in Parquet.
 
-A request id names its front and the segment that was open when it arrived, so one request is found without an index.
+A request id names its front and the segment that was open when it arrived, so one request is found by looking at that
+segment, or at its entry of the index, and at few after it, however large the archive is.
 Compaction publishes Parquet files before it removes a segment, so a record is always in one of the two; when a segment
 goes while a reader is at it, the reader looks again.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-import pyarrow as pa
 import pyarrow.compute as pc
-import structlog
 
-from muster.archive.errors import ArchiveFileDamaged
-from muster.archive.files import (
-    LATE_FOLDER,
-    ArchiveFile,
-    endpoint_folders,
-    existing_parts,
-    late_path,
-    rows_path,
-    segments_present,
-)
+from muster.archive.catalogue import LOOKAHEAD, Catalogue
+from muster.archive.files import ArchiveFile
 from muster.archive.records import Record
 from muster.archive.rows import late_of, records_of
 from muster.archive.spool import Spool
+from muster.archive.store import ArchiveStore, FolderStore
 from muster.vocabulary.request_ids import place_of, request_id_bytes, request_id_text
 from muster.wire.records import AnsweredLate, Decided, VariantAnswer
 
@@ -34,12 +27,13 @@ _SECOND = 1_000_000_000
 _LONGEST_WAIT_NS = 600 * _SECOND
 #: Late answers are looked for in side files of segments that were created up to this long after the decision.
 _LATEST_ANSWER_NS = 86_400 * _SECOND
-#: Segments after the one of a request's arrival whose Parquet files are looked at.
-_LOOKAHEAD = 64
+#: Segments after the one of a request's arrival that are looked at before all others: it was nearly always decided there.
+_NEXT = 2
 _MOST_TRIES = 5
-_NOTHING_LATE: tuple[bool, list[AnsweredLate]] = (False, [])
+#: Records whose late answers are looked for together, and the bytes of their columns.
+_PART_RECORDS = 4096
+_PART_BYTES = 16 * 1024 * 1024
 _Found = TypeVar("_Found")
-log = structlog.get_logger()
 
 
 class Reader:
@@ -48,12 +42,13 @@ class Reader:
     A file or an event that is damaged hides itself and nothing else; it is logged.
 
     Args:
-        root: the archive's folder, with `spool/` and `parquet/` in it.
+        root: the archive's folder, with `spool/` and, without a store, `parquet/` in it.
+        store: where the compacted records lie; None: in `parquet/`.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, store: ArchiveStore | None = None) -> None:
         self._spool = Spool(root / "spool")
-        self._root = root / "parquet"
+        self._catalogue = Catalogue(FolderStore(root / "parquet") if store is None else store)
 
     def find(self, request_id: str) -> Record | None:
         """The record of a request; None when the archive has none.
@@ -67,6 +62,24 @@ class Reader:
     def last(self, endpoint: str, n: int) -> list[Record]:
         """The newest records of an endpoint, the newest first."""
         return self._settled(lambda: self._last(endpoint, n)) if n > 0 else []
+
+    def newest(self, endpoint: str, *, from_ns: int = 0, to_ns: int | None = None) -> Iterator[Record]:
+        """The records of an endpoint, about the newest first, one by one: for who looks at more than memory holds.
+
+        Each comes once, with the late answers that are known. What is decided meanwhile may be missing.
+
+        Args:
+            endpoint: which.
+            from_ns: arrived then or later.
+            to_ns: arrived before; None: up to now.
+        """
+        fronts = self._fronts()
+        streams = [self._newest_of_front(front, endpoint, from_ns, to_ns) for front in fronts]
+        seen: set[bytes] = set()  # a segment may become Parquet meanwhile
+        for record in heapq.merge(*streams, key=lambda record: -record.decided.decided_ns):
+            if record.decided.request_id not in seen:
+                seen.add(record.decided.request_id)
+                yield record
 
     def batch(self, endpoint: str, host: str, batch: int, near: Record) -> list[tuple[Record, VariantAnswer]]:
         """The members of a host's batch that the archive holds, by their position in it.
@@ -101,55 +114,95 @@ class Reader:
 
     def _find(self, request_id: bytes) -> Record | None:
         place = place_of(request_id)
-        until = place.at_ms * 1_000_000 + _LONGEST_WAIT_NS
-        for segment, event in self._spool.about(request_id, place.front, place.segment, until):
+        for look in (self._find_in_spool, self._find_in_files):
+            found = look(request_id, place.segment, place.segment + _NEXT)
+            if found is not None:
+                return self._with_late([found])[0]
+        found = self._find_in_spool(request_id, place.segment + _NEXT, place.segment + LOOKAHEAD)
+        return None if found is None else self._with_late([found])[0]
+
+    def _find_in_spool(self, request_id: bytes, first: int, end: int) -> Record | None:
+        for event in self._spool.about(request_id, place_of(request_id).front, first, end):
             if isinstance(event, Decided):
-                return self._with_late([Record(decided=event)], segment)[0]
-        for segment, path in self._files_of_all(place.front, place.segment):
-            record = _from(path, lambda file: _record_in(file, request_id_text(request_id)), None)
-            if record is not None:
-                return self._with_late([record], segment)[0]
+                return Record(decided=event)
         return None
 
-    def _files_of_all(self, front: int, first: int) -> Iterator[tuple[int, Path]]:
-        folders = endpoint_folders(self._root)
-        for number in range(first, first + _LOOKAHEAD):
-            for folder in folders:
-                for path in existing_parts(rows_path, folder, front, number):
-                    yield number, path
+    def _find_in_files(self, request_id: bytes, _first: int, _end: int) -> Record | None:
+        place, text = place_of(request_id), request_id_text(request_id)
+        for _, file_place in self._catalogue.rows_about(text, place.front, place.segment, place.at_ms):
+            record = self._catalogue.look(file_place, lambda file: _record_in(file, text), None)
+            if record is not None:
+                return record
+        return None
 
     # The newest ones.
 
+    def _fronts(self) -> list[int]:
+        return sorted({*self._spool.fronts(), *self._catalogue.index.fronts()})
+
     def _last(self, endpoint: str, n: int) -> list[Record]:
-        found: dict[bytes, tuple[int, Record]] = {}
-        for front in sorted({*self._spool.fronts(), *segments_present(self._root / endpoint)}):
-            count = 0
-            for segment, record in self._newest_first(front, endpoint, n):
-                if record.decided.request_id not in found:
-                    found[record.decided.request_id] = (segment, record)
-                    count += 1
+        found: dict[bytes, Record] = {}
+        for front in self._spool.fronts():
+            for count, event in enumerate(self._spool.newest(front, endpoint)):
                 if count == n:
                     break
-        newest = sorted(found.values(), key=lambda item: item[1].decided.decided_ns, reverse=True)[:n]
-        by_front: dict[int, list[tuple[int, Record]]] = {}
-        for segment, record in newest:
-            by_front.setdefault(place_of(record.decided.request_id).front, []).append((segment, record))
-        complete = {
-            record.decided.request_id: record
-            for items in by_front.values()
-            for record in self._with_late([record for _, record in items], min(segment for segment, _ in items))
-        }
-        return [complete[record.decided.request_id] for _, record in newest]
+                found.setdefault(event.request_id, Record(decided=event))
+        in_spool = len(found)
+        by_front: dict[int, int] = {}
+        for front, place in self._files_newest_first(endpoint):
+            # Hours may hold little: go on until every front has had its chance to fill the list.
+            if by_front.get(front, 0) >= n:
+                continue
+            for record in self._catalogue.look_all(place, lambda file: _newest_of(file, n)):
+                found.setdefault(record.decided.request_id, record)
+                by_front[front] = by_front.get(front, 0) + 1
+            if len(found) - in_spool >= n and min(by_front.values()) >= n:
+                break
+        newest = sorted(found.values(), key=lambda record: record.decided.decided_ns, reverse=True)[:n]
+        complete = {record.decided.request_id: record for record in self._with_late(newest)}
+        return [complete[record.decided.request_id] for record in newest]
 
-    def _newest_first(self, front: int, endpoint: str, n: int) -> Iterator[tuple[int, Record]]:
-        for number, event in self._spool.newest(front, endpoint):
-            yield number, Record(decided=event)
-        for number in reversed(segments_present(self._root / endpoint).get(front, [])):
-            records: list[Record] = []
-            for path in existing_parts(rows_path, self._root / endpoint, front, number):
-                records += _from(path, lambda file: _newest_of(file, n), [])
-            for record in sorted(records, key=lambda record: record.decided.decided_ns, reverse=True):
-                yield number, record
+    def _files_newest_first(self, endpoint: str) -> Iterator[tuple[int, str]]:
+        """Front and place of all files of an endpoint's requests, about the newest first."""
+        for folder in self._catalogue.hours(endpoint, newest_first=True):
+            for front, _, place in reversed(self._catalogue.files_in(folder)):
+                yield front, place
+        for front, segment in reversed(self._catalogue.flat.segments(endpoint)):
+            for place in self._catalogue.flat.rows(front, segment, endpoint):
+                yield front, place
+
+    def _newest_of_front(self, front: int, endpoint: str, from_ns: int, to_ns: int | None) -> Iterator[Record]:
+        part: list[Record] = []
+        size = 0
+        for record in self._newest_first(front, endpoint, from_ns):
+            arrived = record.decided.received_ns
+            if arrived < from_ns or (to_ns is not None and arrived >= to_ns):
+                continue
+            part.append(record)
+            size += _bytes_of(record.decided)
+            # Late answers are looked for in all later segments at once, so few large parts are quicker than many small ones.
+            if len(part) == _PART_RECORDS or size > _PART_BYTES:
+                yield from self._with_late(part)
+                part, size = [], 0
+        yield from self._with_late(part)
+
+    def _newest_first(self, front: int, endpoint: str, from_ns: int) -> Iterator[Record]:
+        for event in self._spool.newest(front, endpoint):
+            if event.received_ns < from_ns - _LONGEST_WAIT_NS:
+                break
+            yield Record(decided=event)
+        for folder in self._catalogue.hours(endpoint, newest_first=True, from_ns=from_ns):
+            for of_front, _, place in reversed(self._catalogue.files_in(folder)):
+                if of_front == front:
+                    yield from self._catalogue.look_all(place, _all_newest_first)
+        for of_front, segment in reversed(self._catalogue.flat.segments(endpoint)):
+            if of_front != front:
+                continue
+            for place in self._catalogue.flat.rows(front, segment, endpoint):
+                records = self._catalogue.look_all(place, _all_newest_first)
+                if records and records[0].decided.received_ns < from_ns - _LONGEST_WAIT_NS:
+                    return
+                yield from records
 
     # A batch.
 
@@ -167,18 +220,19 @@ class Reader:
     def _members(self, endpoint: str, host: str, batch: int, near: Record) -> Iterator[list[Record]]:
         """Records that name the batch, from the likeliest place to the least likely."""
         place = place_of(near.decided.request_id)
-        until = near.decided.decided_ns + _LONGEST_WAIT_NS
+        end = place.segment + LOOKAHEAD
         answered_late: set[bytes] = set()
-        for number, event in self._spool.of_batch(host, batch, place.front, place.segment, until):
+        for event in self._spool.of_batch(host, batch, place.front, place.segment, end):
             if isinstance(event, AnsweredLate):
                 answered_late.add(event.request_id)
             elif event.endpoint == endpoint:
-                yield self._with_late([Record(decided=event)], number)
-        for number in range(place.segment, place.segment + _LOOKAHEAD):
-            for path in existing_parts(rows_path, self._root / endpoint, place.front, number):
-                yield self._with_late(_from(path, lambda file: _members_in(file, host, batch), []), number)
+                yield self._with_late([Record(decided=event)])
+        for number in range(place.segment, end):
+            for file_place in self._catalogue.rows_of(endpoint, place.front, number):
+                yield self._with_late(self._catalogue.look_all(file_place, lambda file: _members_in(file, host, batch)))
         # A request may name the batch only in an answer that came late: its decision says pending, on another host.
-        for event in self._side_answers(self._root / endpoint, place.front, place.segment, until):
+        targets = range(max(0, place.segment - LOOKAHEAD), end)
+        for event in self._side_answers(endpoint, place.front, targets):
             if (event.answer.host, event.answer.batch) == (host, batch):
                 answered_late.add(event.request_id)
         for request_id in sorted(answered_late):
@@ -188,27 +242,25 @@ class Reader:
 
     # Late answers.
 
-    def _with_late(self, records: list[Record], first: int) -> list[Record]:
-        """Records of one front with the late answers that are not with them yet.
-
-        Args:
-            records: all decided in segment `first` or later.
-            first: where to begin to look.
-        """
-        if not records:
-            return []
+    def _with_late(self, records: Sequence[Record]) -> list[Record]:
+        """Records with the late answers that are not with them yet."""
         late_ones: dict[bytes, list[AnsweredLate]] = {
             record.decided.request_id: list(record.late) for record in records
         }
-        front = place_of(records[0].decided.request_id).front
-        until = max(record.decided.decided_ns for record in records) + _LATEST_ANSWER_NS
-        found = list(self._spool.late(late_ones.keys(), front, first, until))
-        for endpoint in sorted({record.decided.endpoint for record in records}):
-            found += self._side_answers(self._root / endpoint, front, first, until, only=late_ones.keys())
-        for event in found:
-            # Compaction may have written it to a row or a side file while its segment is still there.
-            if event.request_id in late_ones and event not in late_ones[event.request_id]:
-                late_ones[event.request_id].append(event)
+        by_front: dict[int, dict[bytes, str]] = {}
+        for record in records:
+            request_id = record.decided.request_id
+            by_front.setdefault(place_of(request_id).front, {})[request_id] = record.decided.endpoint
+        for front, asked in by_front.items():
+            targets = sorted({place_of(request_id).segment for request_id in asked})
+            until = max(record.decided.decided_ns for record in records) + _LATEST_ANSWER_NS
+            found = list(self._spool.late(asked.keys(), front, targets[0], until))
+            for endpoint in sorted(set(asked.values())):
+                found += self._side_answers(endpoint, front, targets, only=asked.keys())
+            for event in found:
+                # Compaction may have written it to a row or a side file while its segment is still there.
+                if event.request_id in late_ones and event not in late_ones[event.request_id]:
+                    late_ones[event.request_id].append(event)
         return [
             Record(
                 decided=record.decided,
@@ -218,27 +270,31 @@ class Reader:
         ]
 
     def _side_answers(
-        self, folder: Path, front: int, first: int, until_ns: int, *, only: Iterable[bytes] | None = None
+        self, endpoint: str, front: int, targets: Iterable[int], *, only: Iterable[bytes] | None = None
     ) -> Iterator[AnsweredLate]:
-        """Late answers from the side files of an endpoint; `only` skips files that hold none of these requests."""
+        """Late answers from the side files of an endpoint, to requests whose ids name these segments.
+
+        Args:
+            endpoint: whose.
+            front: of the requests.
+            targets: the segments, lowest first.
+            only: skips files that hold none of these requests.
+        """
         texts = None if only is None else [request_id_text(request_id) for request_id in only]
-        for number in segments_present(folder / LATE_FOLDER).get(front, []):
-            for path in existing_parts(late_path, folder, front, number) if number >= first else ():
-                is_over, events = _from(path, lambda file: _late_in(file, until_ns, texts), _NOTHING_LATE)
-                if is_over:
-                    return
-                yield from events
+        first: int | None = None
+        for target in targets:
+            first = target if first is None else first
+            for place in self._catalogue.late_to(endpoint, front, target):
+                yield from self._catalogue.look_all(place, lambda file: _late_in(file, texts))
+        if first is not None:
+            for place in self._catalogue.flat.late(endpoint, front, first):
+                yield from self._catalogue.look_all(place, lambda file: _late_in(file, texts))
 
 
-def _from(path: Path, read: Callable[[ArchiveFile], _Found], otherwise: _Found) -> _Found:
-    """What is read from a file; `otherwise` when it is gone or damaged."""
-    try:
-        return read(ArchiveFile(path))
-    except FileNotFoundError:
-        return otherwise
-    except (ArchiveFileDamaged, pa.ArrowException, ValueError) as error:
-        log.warning("archive.file_damaged", path=str(path), error=str(error))
-        return otherwise
+def _bytes_of(decided: Decided) -> int:
+    """About how much memory it takes."""
+    columns = [*decided.inputs, *(column for answer in decided.answers for column in answer.outputs or ())]
+    return 1000 + sum(100 + len(column.data) for column in columns)
 
 
 def _record_in(file: ArchiveFile, request_id: str) -> Record | None:
@@ -250,13 +306,18 @@ def _record_in(file: ArchiveFile, request_id: str) -> Record | None:
     return None
 
 
-def _newest_of(file: ArchiveFile, n: int) -> list[Record]:
+def _newest_of(file: ArchiveFile, n: int) -> Sequence[Record]:
     times = file.read(["decided_at"]).column("decided_at").cast("int64").to_pylist()
     newest = sorted(range(len(times)), key=times.__getitem__, reverse=True)[:n]
     return records_of(file.facts.layout, file.rows(newest))
 
 
-def _members_in(file: ArchiveFile, host: str, batch: int) -> list[Record]:
+def _all_newest_first(file: ArchiveFile) -> Sequence[Record]:
+    records = records_of(file.facts.layout, file.read())
+    return sorted(records, key=lambda record: record.decided.decided_ns, reverse=True)
+
+
+def _members_in(file: ArchiveFile, host: str, batch: int) -> Sequence[Record]:
     names = [f"{side}.list.element.{name}" for side in ("answers", "late_answers") for name in ("host", "batch")]
     table = file.read([*names, "raw"])
     rows: set[int] = set()
@@ -275,13 +336,10 @@ def _members_in(file: ArchiveFile, host: str, batch: int) -> list[Record]:
     return [record for record in records if record.in_batch(host, batch) is not None]
 
 
-def _late_in(file: ArchiveFile, until_ns: int, only: list[str] | None) -> tuple[bool, list[AnsweredLate]]:
-    """Whether the file is of a later time than is looked for, and the answers in it."""
-    if file.facts.created_ns > until_ns:
-        return True, []
+def _late_in(file: ArchiveFile, only: list[str] | None) -> Sequence[AnsweredLate]:
     if only is not None and not any(True for text in only for _ in file.groups_with(text)):
-        return False, []
-    return False, late_of(file.facts.layout, file.read())
+        return []
+    return late_of(file.facts.layout, file.read())
 
 
 def _is_complete(records: Iterable[Record], host: str, batch: int) -> bool:

@@ -1,13 +1,17 @@
-"""Records as rows of Parquet, format 1, and back: docs/reference/decision-record.md describes the columns.
+"""Records as rows of Parquet, format 2, and back: docs/reference/decision-record.md describes the columns.
 
 Everything of a record has a typed column. The few records that typed columns cannot give back byte for byte, which no
 front writes, lie as MessagePack in the column `raw` and leave `inputs` and `answers` empty.
+
+Columns are only ever added, each with the value that its absence stands for, so older files stay readable: format 1
+(Muster 0.1) lacks `weights`, `combined`, `step` and `overrides`.
 """
 
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, chain
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -20,8 +24,10 @@ from muster.vocabulary.request_ids import request_id_text
 from muster.vocabulary.tensors import Datatype
 from muster.wire.records import AnsweredLate, Decided, StoredColumn, VariantAnswer
 
-ARCHIVE_FORMAT = 1
+ARCHIVE_FORMAT = 2
+READABLE_FORMATS = (1, 2)
 INT64 = range(-(1 << 63), 1 << 63)
+_LOWEST, _HIGHEST = INT64.start, INT64.stop - 1
 
 _TIME = pa.timestamp("ns", "UTC")
 _TEXT, _WHOLE = pa.string(), pa.int64()
@@ -48,7 +54,13 @@ _REQUEST_COLUMNS: tuple[tuple[str, str, pa.DataType], ...] = (
     ("default", "default", _TEXT),
     ("front", "front", _TEXT),
     ("format", "format", _WHOLE),
+    ("weights", "weights", pa.list_(pa.float64())),
+    ("step", "step", _WHOLE),
+    ("overrides", "overrides", pa.list_(_TEXT)),
 )
+#: What a column that an older file lacks stands for.
+_ABSENT: dict[str, Any] = {"weights": (), "step": 0, "overrides": ()}
+_LISTS = frozenset({"chosen", "weights", "overrides"})
 #: The same of an answer, without its outputs.
 _ANSWER_COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
     ("version", _TEXT),
@@ -70,6 +82,11 @@ _REPEATED_TEXTS = frozenset({"consumer", "project", "endpoint", "plan", "contrac
 _REPEATED_IN_ANSWERS = frozenset({"version", "role", "status", "environment", "host", "cpu"})
 _WHOLE_OF_DECIDED = tuple(name for _, name, kind in _REQUEST_COLUMNS if kind in (_WHOLE, _TIME))
 _WHOLE_OF_ANSWER = tuple(name for name, kind in _ANSWER_COLUMNS if kind == _WHOLE)
+_VALUES_OF = attrgetter(*(attribute for _, attribute, _ in _REQUEST_COLUMNS))
+_VALUES_OF_ANSWER = attrgetter(*(name for name, _ in _ANSWER_COLUMNS))
+_WHOLES_OF = attrgetter(*_WHOLE_OF_DECIDED)
+_WHOLES_OF_ANSWER = attrgetter(*_WHOLE_OF_ANSWER)
+_DEFAULT = next(place for place, (_, attribute, _) in enumerate(_REQUEST_COLUMNS) if attribute == "default")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +105,7 @@ class RowLayout:
                 *([pa.field("inputs", _struct(self.inputs))] if self.inputs else []),
                 pa.field("answers", pa.list_(_answer_type(self.outputs))),
                 pa.field("late_answers", pa.list_(_late_type(self.outputs))),
+                *([pa.field("combined", _struct(self.outputs))] if self.outputs else []),
                 pa.field("raw", pa.binary()),
             ]
         )
@@ -131,7 +149,7 @@ def row_layout_of(record: Record) -> RowLayout | None:
     decided = record.decided
     inputs = layout_of(decided.inputs, decided.rows)
     answers = [*decided.answers, *(event.answer for event in record.late)]
-    outputs = _outputs_layout(answers, decided.rows)
+    outputs = _outputs_layout(answers, decided.rows, decided.combined)
     if inputs is None or outputs is None or not _plain_decided(decided):
         return None
     if not all(event.at_ns in INT64 and event.endpoint == decided.endpoint for event in record.late):
@@ -159,8 +177,9 @@ def table_of(layout: RowLayout, records: Sequence[Record]) -> pa.Table:
     late_ones = [record.late if typed else () for record in records]
     rows = [decided.rows for decided in decideds]
     arrays = [pa.array([request_id_text(decided.request_id) for decided in decideds], _TEXT)]
-    for _, attribute, kind in _REQUEST_COLUMNS:
-        arrays.append(pa.array([_value(decided, attribute) for decided in decideds], kind))
+    values = list(zip(*map(_VALUES_OF, decideds), strict=True)) or [()] * len(_REQUEST_COLUMNS)
+    values[_DEFAULT] = tuple(None if given is None else given.decode() for given in values[_DEFAULT])
+    arrays += [pa.array(column, kind) for (_, _, kind), column in zip(_REQUEST_COLUMNS, values, strict=True)]
     if typed:
         arrays.append(_struct_array(layout.inputs, [decided.inputs for decided in decideds], rows))
     answer_rows = [count for count, found in zip(rows, answers, strict=True) for _ in found]
@@ -168,6 +187,10 @@ def table_of(layout: RowLayout, records: Sequence[Record]) -> pa.Table:
     arrays += [
         _list_array(answers, _answers_array(layout.outputs, list(chain.from_iterable(answers)), answer_rows)),
         _list_array(late_ones, _late_array(layout.outputs, list(chain.from_iterable(late_ones)), late_rows)),
+    ]
+    if layout.outputs:
+        arrays.append(_struct_array(layout.outputs, [decided.combined or None for decided in decideds], rows))
+    arrays += [
         pa.array([None if typed else _packed(record) for record in records], pa.binary()),
     ]
     return pa.Table.from_arrays(arrays, schema=layout.schema())
@@ -193,8 +216,17 @@ def late_table_of(layout: RowLayout, events: Sequence[AnsweredLate]) -> pa.Table
 def records_of(layout: RowLayout, table: pa.Table) -> list[Record]:
     """What `table_of` was given."""
     table = table.combine_chunks()
-    values = {attribute: _values(table.column(column), kind) for column, attribute, kind in _REQUEST_COLUMNS}
     ids = table.column("request_id").to_pylist()
+    there = set(table.column_names)
+    values = {
+        attribute: _values(table.column(column), kind) if column in there else [_ABSENT[attribute]] * len(ids)
+        for column, attribute, kind in _REQUEST_COLUMNS
+    }
+    for attribute in _LISTS:
+        values[attribute] = [tuple(items or ()) for items in values[attribute]]
+    combined: list[tuple[StoredColumn, ...] | None] = [None] * len(ids)
+    if layout.outputs and "combined" in there:
+        combined = _stored(layout.outputs, table.column("combined").combine_chunks())
     inputs = _stored(layout.inputs, table.column("inputs").combine_chunks()) if layout.inputs else [None] * len(ids)
     answers = _grouped(table.column("answers").combine_chunks(), lambda found: _answers_of(layout.outputs, found))
     late_ones = _grouped(
@@ -206,9 +238,14 @@ def records_of(layout: RowLayout, table: pa.Table) -> list[Record]:
             found.append(_unpacked(raw))
             continue
         known = {attribute: column[row] for attribute, column in values.items()}
-        known["chosen"] = tuple(known["chosen"])
         known["default"] = None if known["default"] is None else known["default"].encode()
-        decided = Decided(request_id=_id_bytes(id_text), inputs=inputs[row] or (), answers=tuple(answers[row]), **known)
+        decided = Decided(
+            request_id=_id_bytes(id_text),
+            inputs=inputs[row] or (),
+            answers=tuple(answers[row]),
+            combined=combined[row] or (),
+            **known,
+        )
         events = tuple(
             AnsweredLate(
                 format=version, request_id=decided.request_id, endpoint=decided.endpoint, at_ns=at, answer=answer
@@ -254,15 +291,23 @@ def _late_type(outputs: Layout) -> pa.StructType:
     return pa.struct([pa.field("format", _WHOLE), pa.field("at", _TIME), *_answer_type(outputs)])
 
 
-def _outputs_layout(answers: Iterable[VariantAnswer], rows: int) -> Layout | None:
-    """The one layout of all answers' outputs; empty when there are none, None when they do not fit."""
+def _outputs_layout(
+    answers: Iterable[VariantAnswer], rows: int, combined: tuple[StoredColumn, ...] = ()
+) -> Layout | None:
+    """The one layout of all outputs; empty when there are none, None when they do not fit."""
     found: Layout = ()
     for answer in answers:
-        if not all(getattr(answer, name) in INT64 for name in _WHOLE_OF_ANSWER):
+        wholes = _WHOLES_OF_ANSWER(answer)
+        if min(wholes) < _LOWEST or max(wholes) > _HIGHEST:
             return None
         if answer.outputs is None:
             continue
         layout = layout_of(answer.outputs, rows)
+        if layout is None or (found and layout is not found and layout != found):
+            return None
+        found = layout
+    if combined:
+        layout = layout_of(combined, rows)
         if layout is None or (found and layout != found):
             return None
         found = layout
@@ -270,20 +315,19 @@ def _outputs_layout(answers: Iterable[VariantAnswer], rows: int) -> Layout | Non
 
 
 def _plain_decided(decided: Decided) -> bool:
-    if not all(getattr(decided, name) in INT64 for name in _WHOLE_OF_DECIDED):
+    wholes = _WHOLES_OF(decided)
+    if min(wholes) < _LOWEST or max(wholes) > _HIGHEST:
         return False
-    if len(decided.request_id) != 16 or decided.rows < 0 or not all(index in INT64 for index in decided.chosen):
+    chosen = decided.chosen
+    if len(decided.request_id) != 16 or decided.rows < 0:
+        return False
+    if chosen and (min(chosen) < _LOWEST or max(chosen) > _HIGHEST):
         return False
     try:
         _ = decided.default is not None and decided.default.decode()
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _value(decided: Decided, attribute: str) -> Any:
-    value = getattr(decided, attribute)
-    return value.decode() if attribute == "default" and value is not None else value
 
 
 def _clamped(value: int) -> int:
@@ -293,7 +337,8 @@ def _clamped(value: int) -> int:
 def _shown(decided: Decided) -> Decided:
     """What the typed columns of a `raw` row say: the same as far as it fits."""
     whole = {name: _clamped(getattr(decided, name)) for name in _WHOLE_OF_DECIDED}
-    return replace(decided, **whole, inputs=(), answers=(), chosen=tuple(map(_clamped, decided.chosen)), default=None)
+    chosen = tuple(map(_clamped, decided.chosen))
+    return replace(decided, **whole, inputs=(), answers=(), chosen=chosen, default=None, combined=())
 
 
 def _shown_answer(answer: VariantAnswer) -> VariantAnswer:
@@ -317,7 +362,8 @@ def _struct_array(
 
 
 def _answer_children(outputs: Layout, answers: Sequence[VariantAnswer], rows: Sequence[int]) -> list[pa.Array]:
-    children = [pa.array([getattr(answer, name) for answer in answers], kind) for name, kind in _ANSWER_COLUMNS]
+    values = zip(*map(_VALUES_OF_ANSWER, answers), strict=True) if answers else [()] * len(_ANSWER_COLUMNS)
+    children = [pa.array(column, kind) for (_, kind), column in zip(_ANSWER_COLUMNS, values, strict=True)]
     if outputs:
         children.append(_struct_array(outputs, [answer.outputs for answer in answers], rows))
     return children

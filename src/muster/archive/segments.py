@@ -3,6 +3,8 @@
     archive/spool/<front>/00000041.seg     closed: whole, fsynced, ends in an end mark; waits for compaction
                           00000042.open    written to now
                           number           the highest segment number ever used here
+                          chain            the segment that was closed last, and its digest
+                          counts           what became of the requests, see `accounts`
                           lock             held by the process that writes
 
 A record is in the archive once `write` has returned: the kernel has it, so no kill of any process loses it. It
@@ -10,13 +12,16 @@ survives a power cut once `sync` has returned.
 """
 
 import fcntl
+import hashlib
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Self
 
+from muster.archive.accounts import Account, Accounts
 from muster.archive.disk import refusal, sync_folder, write_all
 from muster.archive.errors import (
     ArchiveFull,
@@ -27,12 +32,20 @@ from muster.archive.errors import (
 )
 from muster.archive.layout import (
     HEADER_BYTES,
+    NO_LINK,
+    SEGMENT_FORMAT,
+    UNCHAINED_FORMAT,
+    Link,
+    Segment,
     SegmentHeader,
+    chained_mark,
     encode,
     end_mark,
     header_bytes,
     parse_segment,
+    read_head,
     read_segment,
+    sealed_digest,
 )
 from muster.vocabulary.clock import wall_ns
 from muster.vocabulary.request_ids import MAX_FRONT, MAX_SEGMENT
@@ -44,6 +57,9 @@ OPEN = ".open"
 CLOSED = ".seg"
 #: Where segments go whose bytes have changed on disk; kept for people, never read again.
 DAMAGED_FOLDER = "damaged"
+NUMBER_NOTE = "number"
+CHAIN_NOTE = "chain"
+_PIECE = 1 << 20
 _MAX_BUFFERS = os.sysconf("SC_IOV_MAX")
 
 
@@ -59,6 +75,23 @@ def segments_in(folder: Path) -> dict[int, Path]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     return {int(path.stem): path for path in paths if path.suffix in (OPEN, CLOSED) and path.stem.isdecimal()}
+
+
+def highest_number(folder: Path) -> int:
+    """The highest segment number that was ever used in a front's folder, as its note says; 0: there is no note."""
+    try:
+        return int((folder / NUMBER_NOTE).read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def last_link(folder: Path) -> Link:
+    """The end of a front's chain: the segment that was closed last; `NO_LINK` where none was."""
+    try:
+        number, digest = (folder / CHAIN_NOTE).read_text().split()
+        return Link(segment=int(number), digest=bytes.fromhex(digest))
+    except (FileNotFoundError, ValueError):
+        return NO_LINK
 
 
 def set_aside(path: Path) -> Path:
@@ -120,8 +153,11 @@ class SegmentWriter:
         self._lock = _lock_folder(self.folder)
         self._open: _OpenSegment | None = None
         try:
+            self._link = last_link(self.folder)
+            self._accounts = _accounts_of(self.folder, front)
             self.recovered = tuple(self._recover())
             self._open = self._new_segment()
+            self._accounts.begin(self._open.number)
             self._count_closed_bytes()
             if self.recovered:
                 self.write([encode(event) for event in self.recovered])
@@ -139,8 +175,23 @@ class SegmentWriter:
             raise ArchiveUnwritable(f"the spool {self.folder} is closed", folder=str(self.folder))
         return self._open.number
 
-    def write(self, events: Sequence[bytes]) -> None:
+    def account(self, endpoint: str) -> Account:
+        """Where the front counts what becomes of an endpoint's requests; always the same object."""
+        with self._writing:
+            return self._accounts.account(endpoint)
+
+    @property
+    def spooled_bytes(self) -> int:
+        """About how much this front's spool holds."""
+        current = self._open
+        return self._closed_bytes + (0 if current is None else current.end)
+
+    def write(self, events: Sequence[bytes], recorded: Iterable[tuple[Account, int]] = ()) -> None:
         """Append encoded events with one system call: all of them, or none.
+
+        Args:
+            events: what `encode` gave.
+            recorded: how many decisions of which endpoints are among them; counted once they are written.
 
         Raises:
             ArchiveFull: there is no room. Nothing was written; a later call may succeed.
@@ -165,6 +216,8 @@ class SegmentWriter:
                 raise refusal(error, self.folder) from error
             current.end += length
             current.events += len(events)
+            for account, decisions in recorded:
+                account.recorded(decisions)
 
     def sync(self) -> None:
         """Wait until everything written before this call is on the disk.
@@ -215,6 +268,8 @@ class SegmentWriter:
         """Close the open segment and give the spool free; closing again does nothing."""
         with self._filing:
             with self._writing:
+                if self._open is not None:
+                    self._write_accounts(self._open)
                 current, self._open = self._open, None
             if current is None:
                 return
@@ -237,28 +292,51 @@ class SegmentWriter:
         """Swap first and close afterwards, so that `write` never waits for the disk."""
         new = self._new_segment()
         with self._writing:
+            if self._open is not None:
+                self._write_accounts(self._open)
             old, self._open = self._open, new
+            self._accounts.begin(new.number)
         if old is not None:
             self._unfinished.append(old)
         self._finish_all()
         self._count_closed_bytes()
 
+    def _write_accounts(self, current: "_OpenSegment") -> None:
+        """Put the counts at the end of a segment; where there is no room they go into a later one, for they are totals."""
+        event = self._accounts.news()
+        if event is None:
+            return
+        data = encode(event)
+        try:
+            write_all(current.fd, memoryview(data), current.end)
+        except OSError:
+            current.cut_back()
+            return
+        current.end += len(data)
+        current.events += 1
+        self._accounts.written(event)
+
     def _new_segment(self) -> "_OpenSegment":
         try:
             number = self._next_number()
             path = self.folder / segment_name(number, OPEN)
-            header = header_bytes(SegmentHeader(front=self.front, segment=number, created_ns=wall_ns()))
+            header = header_bytes(
+                SegmentHeader(front=self.front, segment=number, created_ns=wall_ns(), format=SEGMENT_FORMAT)
+            )
             # Under another name first: a reader never meets a segment without its header.
             fresh = path.with_suffix(".new")
-            fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+            fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
             try:
                 write_all(fd, memoryview(header), 0)
                 os.fsync(fd)
                 fresh.rename(path)
+                # After the segment, so that a number that was noted was used: a segment that is not there was removed.
+                _note(self.folder / NUMBER_NOTE, str(number))
                 sync_folder(self.folder)
             except OSError:
                 os.close(fd)
                 fresh.unlink(missing_ok=True)
+                path.unlink(missing_ok=True)
                 raise
         except OSError as error:
             raise refusal(error, self.folder) from error
@@ -266,37 +344,42 @@ class SegmentWriter:
 
     def _next_number(self) -> int:
         """A number never used before: compaction removes segments, so the highest one is kept in a file of its own."""
-        note = self.folder / "number"
-        try:
-            highest = int(note.read_text())
-        except (FileNotFoundError, ValueError):
-            highest = 0
-        number = max([highest, *segments_in(self.folder), *segments_in(self.folder / DAMAGED_FOLDER)]) + 1
+        used = [highest_number(self.folder), self._link.segment]
+        number = max([*used, *segments_in(self.folder), *segments_in(self.folder / DAMAGED_FOLDER)]) + 1
         if number > MAX_SEGMENT:
             raise SegmentNumbersExhausted(f"front {self.front} has used all segment numbers", front=self.front)
-        fresh = note.with_suffix(".new")
-        with fresh.open("w") as stream:
-            stream.write(str(number))
-            stream.flush()
-            os.fsync(stream.fileno())
-        fresh.replace(note)
         return number
 
     def _recover(self) -> list[Recovered]:
-        """Close every segment that was left open."""
+        """Close every segment that was left open, and set right what was counted."""
         try:
             for unfinished in self.folder.glob("*.new"):
                 unfinished.unlink()
-            left = [(number, path) for number, path in segments_in(self.folder).items() if path.suffix == OPEN]
-            return [recovered for number, path in left if (recovered := _close_left(number, path)) is not None]
+            found: list[Recovered] = []
+            left: list[Segment] = []
+            for number, path in segments_in(self.folder).items():
+                if path.suffix == OPEN:
+                    segment = _left_open(path)
+                    if isinstance(segment, Segment):
+                        left.append(segment)
+                    elif segment:
+                        found.append(_recovered(number, 0, segment))
+            # Before any of them is closed: whoever is killed here must find them open again.
+            self._accounts.recover({segment.header.segment: _decided_in(segment) for segment in left})
+            for segment in left:
+                self._link = _close_left(segment, self._link)
+                found.append(_recovered(segment.header.segment, len(segment.frames), segment.torn_bytes))
         except OSError as error:
             raise refusal(error, self.folder) from error
+        return sorted(found, key=lambda event: event.segment)
 
     def _finish_all(self) -> None:
         while self._unfinished:
             segment = self._unfinished[0]
             try:
-                _close_file(segment.fd, segment.path, segment.events, segment.end)
+                self._link = _close_file(
+                    segment.fd, segment.path, segment.number, segment.events, segment.end, self._link
+                )
             except OSError as error:
                 raise refusal(error, self.folder) from error
             self._unfinished.pop(0)
@@ -361,45 +444,95 @@ def _lock_folder(folder: Path) -> int:
     return lock
 
 
-def _close_left(number: int, path: Path) -> Recovered | None:
-    """Cut the torn tail off a segment that its writer did not close, and close it."""
+def _accounts_of(folder: Path, front: int) -> Accounts:
+    try:
+        return Accounts(folder, front)
+    except OSError as error:
+        raise refusal(error, folder) from error
+
+
+def _left_open(path: Path) -> Segment | int:
+    """A segment that its writer did not close; the number of its bytes when nothing in it can be read."""
     data = path.read_bytes()
     if len(data) < HEADER_BYTES:
         # Killed before the header was written: no event can have been acknowledged.
         path.unlink()
-        return None
+        return 0
     try:
-        segment = parse_segment(data, path)
+        return parse_segment(data, path)
     except SegmentDamaged:
         # The disk has spoilt it; the front must start all the same. People find the file in the folder for such.
         set_aside(path)
-        return Recovered(format=RECORD_FORMAT, at_ns=wall_ns(), segment=number, events=0, cut_bytes=len(data))
-    fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        return len(data)
+
+
+def _recovered(segment: int, events: int, cut_bytes: int) -> Recovered:
+    return Recovered(format=RECORD_FORMAT, at_ns=wall_ns(), segment=segment, events=events, cut_bytes=cut_bytes)
+
+
+def _decided_in(segment: Segment) -> Counter[str]:
+    """Decisions per endpoint."""
+    heads = (read_head(segment.data[start:end]) for start, end in segment.frames)
+    return Counter(head.endpoint for head in heads if head is not None)
+
+
+def _close_left(segment: Segment, before: Link) -> Link:
+    """Cut the torn tail off a segment that its writer did not close, and close it; gives the end of the chain."""
+    path, number = segment.path, segment.header.segment
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         if segment.closed:
             os.fsync(fd)
-            _rename_closed(path)
+            link = segment.link or before
+            _rename_closed(path, link)
+        elif segment.header.format == UNCHAINED_FORMAT:
+            end = len(segment.data) - segment.torn_bytes
+            os.ftruncate(fd, end)
+            write_all(fd, memoryview(end_mark(len(segment.frames), end)), end)
+            os.fsync(fd)
+            link = before
+            _rename_closed(path, link)
         else:
-            os.ftruncate(fd, len(data) - segment.torn_bytes)
-            _close_file(fd, path, len(segment.frames), len(data) - segment.torn_bytes)
+            end = len(segment.data) - segment.torn_bytes
+            link = _close_file(fd, path, number, len(segment.frames), end, before)
     finally:
         os.close(fd)
-    return Recovered(
-        format=RECORD_FORMAT,
-        at_ns=wall_ns(),
-        segment=number,
-        events=len(segment.frames),
-        cut_bytes=segment.torn_bytes,
-    )
+    return link
 
 
-def _close_file(fd: int, path: Path, events: int, end: int) -> None:
+def _close_file(fd: int, path: Path, number: int, events: int, end: int, before: Link) -> Link:
+    """Seal a segment with its digest and give it its name; gives it as the new end of the chain."""
     os.ftruncate(fd, end)
-    write_all(fd, memoryview(end_mark(events, end)), end)
+    # Read back instead of taken along with each write: the answers do not wait for it.
+    content = hashlib.sha256()
+    at = 0
+    while at < end:
+        piece = os.pread(fd, min(_PIECE, end - at), at)
+        if not piece:
+            raise OSError(5, "the segment is shorter than what was written to it")
+        content.update(piece)
+        at += len(piece)
+    digest = sealed_digest(content, events, end, before)
+    write_all(fd, memoryview(chained_mark(events, end, before, digest)), end)
     os.fsync(fd)
-    _rename_closed(path)
+    link = Link(segment=number, digest=digest)
+    _rename_closed(path, link)
+    return link
 
 
-def _rename_closed(path: Path) -> None:
+def _rename_closed(path: Path, link: Link) -> None:
+    if link != NO_LINK:
+        # First the note: once the segment has its name, compaction may take it away.
+        _note(path.parent / CHAIN_NOTE, f"{link.segment} {link.digest.hex()}")
     path.rename(path.with_suffix(CLOSED))
     sync_folder(path.parent)
+
+
+def _note(path: Path, text: str) -> None:
+    """Replace what a note says, whole or not at all."""
+    fresh = path.with_suffix(".new")
+    with fresh.open("w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    fresh.replace(path)

@@ -22,6 +22,8 @@ from muster.archive.layout import (
 from muster.archive.segments import CLOSED, segments_in
 from muster.wire.records import AnsweredLate, Decided
 
+#: Segments behind the first that are looked at whatever time they name.
+_ALWAYS = 2
 log = structlog.get_logger()
 
 
@@ -46,31 +48,32 @@ class Spool:
         """Front and number of every segment there is now."""
         return {(front, number) for front in self.fronts() for number in segments_in(self._root / str(front))}
 
-    def about(
-        self, request_id: bytes, front: int, first: int, until_ns: int
-    ) -> Iterator[tuple[int, Decided | AnsweredLate]]:
-        """Segment and event of all that lies here about one request.
+    def about(self, request_id: bytes, front: int, first: int, end: int) -> Iterator[Decided | AnsweredLate]:
+        """All that lies here about one request.
 
         Args:
             request_id: which.
             front: whose spool.
             first: the segment to begin with.
-            until_ns: segments created later are not looked at.
+            end: the segment to stop before.
         """
-        for number, path, data in self._data(front, first, until_ns):
+        for _, path, data in self._data(front, first, end):
             for _, frame in frames_about(data, request_id):
                 event = _event(data, frame, path)
                 if event is not None:
-                    yield number, event
+                    yield event
 
     def late(self, ids: Collection[bytes], front: int, first: int, until_ns: int) -> Iterator[AnsweredLate]:
-        """The late answers to some requests; see `about`."""
+        """The late answers to some requests, in segments that were created up to some time."""
         if len(ids) == 1:
             (only,) = ids
-            events = self.about(only, front, first, until_ns)
-            yield from (event for _, event in events if isinstance(event, AnsweredLate))
+            for _, path, data in self._data(front, first, until_ns=until_ns):
+                for decision, frame in frames_about(data, only):
+                    event = None if decision else _event(data, frame, path)
+                    if isinstance(event, AnsweredLate):
+                        yield event
             return
-        for _, segment in self._segments(front, first, until_ns):
+        for _, segment in self._segments(front, first, until_ns=until_ns):
             for frame in segment.frames:
                 known = request_of(segment.data[frame[0] : frame[1]])
                 if known is not None and not known[0] and known[1] in ids:
@@ -78,9 +81,9 @@ class Spool:
                     if isinstance(event, AnsweredLate):
                         yield event
 
-    def newest(self, front: int, endpoint: str) -> Iterator[tuple[int, Decided]]:
-        """Segment and event of the decisions of an endpoint, the last one first."""
-        for number, path in reversed(segments_in(self._root / str(front)).items()):
+    def newest(self, front: int, endpoint: str) -> Iterator[Decided]:
+        """The decisions of an endpoint, the last one first."""
+        for _, path in reversed(segments_in(self._root / str(front)).items()):
             data = _read(path)
             segment = None if data is None else _parsed(data, path)
             if segment is None:
@@ -91,35 +94,38 @@ class Spool:
                 if head is not None and head.endpoint == endpoint:
                     event = _event(segment.data, frame, path)
                 if isinstance(event, Decided):
-                    yield number, event
+                    yield event
 
-    def of_batch(
-        self, host: str, batch: int, front: int, first: int, until_ns: int
-    ) -> Iterator[tuple[int, Decided | AnsweredLate]]:
-        """Segment and event of all that names a batch of a host, sent or answered; see `about`."""
+    def of_batch(self, host: str, batch: int, front: int, first: int, end: int) -> Iterator[Decided | AnsweredLate]:
+        """All that names a batch of a host, sent or answered; see `about`."""
         needle = msgspec.msgpack.encode(host) + msgspec.msgpack.encode(batch)
-        for number, segment in self._segments(front, first, until_ns, holding=needle):
+        for _, segment in self._segments(front, first, end, holding=needle):
             for frame in frames_with(segment.data, needle, segment.frames):
                 event = _event(segment.data, frame, segment.path)
                 if event is not None:
-                    yield number, event
+                    yield event
 
-    def _data(self, front: int, first: int, until_ns: int) -> Iterator[tuple[int, Path, bytes]]:
+    def _data(
+        self, front: int, first: int, end: int | None = None, *, until_ns: int | None = None
+    ) -> Iterator[tuple[int, Path, bytes]]:
         for number, path in segments_in(self._root / str(front)).items():
-            header = _header(path) if number >= first else None
-            if header is None:
+            if number < first:
                 continue
-            # The next two in any case: a clock may have been set back meanwhile.
-            if header.created_ns > until_ns and number > first + 2:
+            if end is not None and number >= end:
                 return
+            # The next ones in any case: a clock may have been set forward meanwhile.
+            if until_ns is not None and number > first + _ALWAYS:
+                header = _header(path)
+                if header is not None and header.created_ns > until_ns:
+                    continue
             data = _read(path)
             if data is not None:
                 yield number, path, data
 
     def _segments(
-        self, front: int, first: int, until_ns: int, *, holding: bytes = b""
+        self, front: int, first: int, end: int | None = None, *, until_ns: int | None = None, holding: bytes = b""
     ) -> Iterator[tuple[int, Segment]]:
-        for number, path, data in self._data(front, first, until_ns):
+        for number, path, data in self._data(front, first, end, until_ns=until_ns):
             segment = _parsed(data, path) if holding in data else None
             if segment is not None:
                 yield number, segment

@@ -11,10 +11,12 @@ from muster.api.server import serve
 from muster.api.services import Services
 from muster.bootstrap.factory import Factory, factory_of
 from muster.bootstrap.home import Home
+from muster.bootstrap.metrics import metrics_address
 from muster.bootstrap.process import listener_of
 from muster.migrations.runner import migrate
 from muster.release.service import Releases
 from muster.storage.transaction import Database
+from muster.telemetry.metrics_door import shown_in_thread
 from muster.vocabulary.errors import MusterError
 
 _ADVANCE_EVERY_S = 0.5
@@ -32,7 +34,9 @@ def run(home: Home, given: argparse.Namespace) -> None:
     clockwork.start()
     log.info("control.started", control=given.control, scoring=given.scoring)
     try:
-        serve(create_app(_services(factory, scoring_url=given.scoring or None)), listener_of(given))
+        services = _services(factory, scoring_url=given.scoring or None)
+        with shown_in_thread(metrics_address(home, "control"), services.counts.render):
+            serve(create_app(services), listener_of(given))
     finally:
         stopping.set()
         clockwork.join()
@@ -61,6 +65,7 @@ def _services(factory: Factory, *, scoring_url: str | None) -> Services:
         releases=factory.releases,
         requests=factory.requests,
         replays=factory.replays,
+        simulations=factory.simulations,
         journal=factory.journal,
         board=factory.board,
         database=factory.database,
@@ -68,6 +73,7 @@ def _services(factory: Factory, *, scoring_url: str | None) -> Services:
         uploads=home.scratch,
         upload_bytes=home.settings.control.upload_bytes,
         scoring_url=scoring_url,
+        metrics_token=home.settings.metrics.token,
     )
 
 

@@ -7,11 +7,14 @@ from types import FrameType
 import structlog
 
 from muster.archive.compaction import Compactor
+from muster.bootstrap.executor_counts import ExecutorCounts
 from muster.bootstrap.factory import Factory, factory_of
 from muster.bootstrap.home import Home
+from muster.bootstrap.metrics import metrics_address
 from muster.certification.examination import Examination
 from muster.certification.options import CertificationOptions
 from muster.sessions.records import CERTIFICATION, REPLAY, Session
+from muster.telemetry.metrics_door import shown_in_thread
 from muster.workflows.executor import Executor, Handler, Say
 
 log = structlog.get_logger()
@@ -22,10 +25,11 @@ def run(home: Home, _given: argparse.Namespace) -> None:
     factory = factory_of(home)
     archive = home.settings.archive
     compactor = Compactor(home.archive / "spool", home.archive / "parquet", settle_s=archive.compact_after_s)
+    counts = ExecutorCounts(home.archive)
     executor = Executor(
         database=factory.database,
         sessions=factory.sessions,
-        handlers=_handlers(factory),
+        handlers=counts.counted(_handlers(factory)),
         name="executor-0",
         chores={"archive.compact": compactor.compact},
     )
@@ -37,7 +41,8 @@ def run(home: Home, _given: argparse.Namespace) -> None:
         signal.signal(number, end)
     log.info("executor.started")
     try:
-        executor.run()
+        with shown_in_thread(metrics_address(home, "executor"), counts.render):
+            executor.run()
     finally:
         factory.database.close()
         log.info("executor.stopped")

@@ -16,6 +16,7 @@ from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
 from muster.release.service import Releases
+from muster.release.simulation import Simulations
 from muster.sessions.service import Sessions
 from muster.storage.transaction import Database
 from muster.vocabulary.clock import SystemClock
@@ -39,6 +40,7 @@ class Factory:
     releases: Releases
     requests: Requests
     replays: Replays
+    simulations: Simulations
 
 
 def factory_of(home: Home) -> Factory:
@@ -53,6 +55,7 @@ def factory_of(home: Home) -> Factory:
     access = Access(database, journal, board, clock, solo=solo)
     registry = Registry(database=database, journal=journal, blobs=blobs, clock=clock, scratch=home.scratch)
     sessions = Sessions(database=database, clock=clock)
+    certification = Certification(database=database, journal=journal, registry=registry, sessions=sessions, clock=clock)
     reader = Reader(home.archive)
     requests = Requests(reader, access, registry.owns)
     return Factory(
@@ -65,11 +68,17 @@ def factory_of(home: Home) -> Factory:
         access=access,
         registry=registry,
         sessions=sessions,
-        certification=Certification(
-            database=database, journal=journal, registry=registry, sessions=sessions, clock=clock
-        ),
+        certification=certification,
         approvals=Approvals(database=database, journal=journal, registry=registry),
-        releases=Releases(database=database, journal=journal, board=board, registry=registry, clock=clock, solo=solo),
+        releases=Releases(
+            database=database,
+            journal=journal,
+            board=board,
+            registry=registry,
+            certification=certification,
+            clock=clock,
+            solo=solo,
+        ),
         requests=requests,
         replays=Replays(
             database=database,
@@ -83,4 +92,5 @@ def factory_of(home: Home) -> Factory:
             environments=environments,
             logs=home.logs,
         ),
+        simulations=Simulations(database, reader),
     )

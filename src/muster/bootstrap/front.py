@@ -4,10 +4,13 @@ import argparse
 
 import uvloop
 
+from muster.archive.finder import Finder
 from muster.archive.segments import SegmentWriter
 from muster.bootstrap.home import Home, read_secret
-from muster.bootstrap.process import listener_of
-from muster.serving.front.process import run_front
+from muster.bootstrap.metrics import metrics_address
+from muster.bootstrap.process import listener_of, other_listeners_of
+from muster.serving.claims import Claims
+from muster.serving.front.process import FrontOptions, TraceOptions, run_front
 
 
 def run(home: Home, given: argparse.Namespace) -> None:
@@ -19,14 +22,27 @@ def run(home: Home, given: argparse.Namespace) -> None:
         segment_bytes=archive.segment_mib * 1024 * 1024,
         max_age_s=archive.segment_s,
     )
+    settings = home.settings
+    options = FrontOptions(
+        number=given.number,
+        keeper=home.keeper_socket,
+        control=given.control,
+        token=read_secret(home.front_token),
+        cache=home.publications,
+        grpc=given.grpc,
+        grpc_message_bytes=settings.serving.grpc_message_mib * 1024 * 1024,
+        metrics=metrics_address(home, f"front-{given.number}"),
+        traces=TraceOptions(
+            endpoint=settings.traces.endpoint, sample=settings.traces.sample, per_s=settings.traces.per_s
+        ),
+    )
     uvloop.run(
         run_front(
-            number=given.number,
-            listener=listener_of(given),
-            keeper=home.keeper_socket,
-            control=given.control,
-            token=read_secret(home.front_token),
-            cache=home.publications,
-            writer=writer,
+            options,
+            listener_of(given),
+            writer,
+            claims=Claims(home.archive / "claims"),
+            find=Finder(home.archive).find,
+            others=other_listeners_of(given),
         )
     )

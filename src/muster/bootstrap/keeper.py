@@ -7,10 +7,12 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 
 from muster.bootstrap.home import Home, make_socket_folder
+from muster.bootstrap.metrics import metrics_address
 from muster.bootstrap.stores import blobs_of, environments_of
 from muster.serving.workers.keeper import Keeper
 from muster.serving.workers.readiness import Preparer
 from muster.supervision.state import ProcessEntry, ProcessList, write_list
+from muster.telemetry.metrics_door import MetricsDoor
 
 _THREADS = 64
 
@@ -44,4 +46,9 @@ async def _keep(home: Home) -> None:
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="keeper"))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    await keeper.run(ended)
+    door = MetricsDoor(metrics_address(home, "keeper"), keeper.metrics)
+    await door.open()
+    try:
+        await keeper.run(ended)
+    finally:
+        await door.close()

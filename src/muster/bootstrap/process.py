@@ -27,7 +27,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--number", type=int, default=0, help="which front of this machine")
     parser.add_argument("--control", default="", help="address of the control API")
     parser.add_argument("--scoring", default="", help="address of the scoring side")
+    parser.add_argument("--grpc", default="", help="address for gRPC scoring; empty: none")
     parser.add_argument("--listen-fd", type=int, default=-1)
+    parser.add_argument("--others-fds", default="", help="the other fronts' listening sockets")
     parser.add_argument("--lifeline-fd", type=int, default=-1)
     given = parser.parse_args(arguments)
     set_up_logs(f"{given.kind}-{given.number}" if given.kind == "front" else given.kind)
@@ -45,8 +47,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 def listener_of(given: argparse.Namespace) -> socket.socket:
     """The listening socket that the supervisor handed over."""
-    os.set_inheritable(given.listen_fd, False)
-    listener = socket.socket(fileno=given.listen_fd)
+    return _handed_over(given.listen_fd)
+
+
+def other_listeners_of(given: argparse.Namespace) -> list[socket.socket]:
+    """The listening sockets of the other fronts that the supervisor handed over."""
+    return [_handed_over(int(number)) for number in given.others_fds.split(",") if number]
+
+
+def _handed_over(number: int) -> socket.socket:
+    os.set_inheritable(number, False)
+    listener = socket.socket(fileno=number)
     listener.setblocking(False)
     return listener
 

@@ -1,5 +1,6 @@
 """Starts a whole factory on one machine: the parts, their sockets, the supervisor over them."""
 
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +9,9 @@ import httpx
 
 from muster.bootstrap.errors import HomeUnusable
 from muster.bootstrap.home import Home, make_socket_folder
-from muster.supervision.supervisor import Part, Supervisor, listen
+from muster.bootstrap.metrics import metrics_address, render_supervisor
+from muster.supervision.supervisor import Part, Supervisor, listen, listen_together, reserve
+from muster.telemetry.metrics_door import shown_in_thread
 
 #: Less than this on the home's disk, in bytes, and starting is not worth while.
 _ROOM_TO_START = 1024 * 1024
@@ -22,7 +25,7 @@ class Addresses:
     port: int
     scoring_port: int
     grpc_port: int
-    """Kept for the gRPC service of the scoring side; nothing listens there yet."""
+    """For the gRPC form of the scoring side."""
 
     @property
     def control(self) -> str:
@@ -33,6 +36,11 @@ class Addresses:
     def scoring(self) -> str:
         """The scoring side, as this machine reaches it."""
         return f"http://{_reachable(self.host)}:{self.scoring_port}"
+
+    @property
+    def grpc(self) -> str:
+        """The scoring side for gRPC clients, as this machine reaches it: `HOST:PORT`."""
+        return f"{_reachable(self.host)}:{self.grpc_port}"
 
 
 def bring_up(home: Home, addresses: Addresses, on_ready: Callable[[Addresses], None]) -> int:
@@ -54,35 +62,46 @@ def bring_up(home: Home, addresses: Addresses, on_ready: Callable[[Addresses], N
     except OSError as error:
         raise HomeUnusable(f"{home.state} cannot be written: {error}", home=str(home.path)) from error
     control_listener = listen(addresses.host, addresses.port)
-    scoring_listener = listen(addresses.host, addresses.scoring_port)
+    fronts = listen_together(addresses.host, addresses.scoring_port, home.settings.serving.fronts)
+    with_grpc = home.settings.serving.grpc
+    grpc_port = reserve(addresses.host, addresses.grpc_port) if with_grpc else None
     addresses = replace(
-        addresses, port=control_listener.getsockname()[1], scoring_port=scoring_listener.getsockname()[1]
+        addresses,
+        port=control_listener.getsockname()[1],
+        scoring_port=fronts[0].getsockname()[1],
+        grpc_port=0 if grpc_port is None else grpc_port.getsockname()[1],
     )
-    supervisor.answers_at(control=addresses.control, scoring=addresses.scoring)
+    supervisor.answers_at(
+        control=addresses.control, scoring=addresses.scoring, grpc=addresses.grpc if with_grpc else ""
+    )
+    grpc = ("--grpc", f"{_bracketed(addresses.host)}:{addresses.grpc_port}") if with_grpc else ()
 
     def part(kind: str, of: str, name: str, *more: str) -> Part:
-        listener = {"control": control_listener, "front": scoring_listener}.get(kind)
+        listener = control_listener if kind == "control" else None
         arguments = (kind, "--home", str(home.path), *more)
         return Part(kind=kind, of=of, arguments=arguments, listener=listener, log=_log(home, name))
+
+    def front(number: int, listener: socket.socket) -> Part:
+        name = f"front-{number}"
+        made = part("front", name, name, "--number", str(number), "--control", addresses.control, *grpc)
+        return replace(made, listener=listener, others=[other for other in fronts if other is not listener])
 
     parts = [
         part("control", addresses.control, "control", "--control", addresses.control, "--scoring", addresses.scoring),
         part("executor", str(home.path), "executor"),
         part("keeper", str(home.path), "keeper"),
-        *(
-            part("front", f"front-{number}", f"front-{number}", "--number", str(number), "--control", addresses.control)
-            for number in range(home.settings.serving.fronts)
-        ),
+        *(front(number, listener) for number, listener in enumerate(fronts)),
     ]
 
     def is_ready() -> bool:
         return _answers(f"{addresses.control}/api/v1/health") and _answers(f"{addresses.scoring}/v2/health/live")
 
     try:
-        return supervisor.run(parts, is_ready=is_ready, on_ready=lambda: on_ready(addresses))
+        with shown_in_thread(metrics_address(home, "supervisor"), lambda: render_supervisor(supervisor.lives())):
+            return supervisor.run(parts, is_ready=is_ready, on_ready=lambda: on_ready(addresses))
     finally:
-        control_listener.close()
-        scoring_listener.close()
+        for opened in (control_listener, *fronts, *([] if grpc_port is None else [grpc_port])):
+            opened.close()
 
 
 def _try_to_write(home: Home) -> None:
@@ -108,4 +127,10 @@ def _log(home: Home, name: str) -> Path:
 def _reachable(host: str) -> str:
     if host in {"0.0.0.0", ""}:  # noqa: S104 - what the user asked to listen on, not what we choose
         return "127.0.0.1"
+    return _bracketed(host)
+
+
+def _bracketed(host: str) -> str:
+    if host == "":
+        return "0.0.0.0"  # noqa: S104 - what an empty host means to a socket
     return f"[{host}]" if ":" in host else host

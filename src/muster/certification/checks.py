@@ -5,16 +5,17 @@ those after it ends the examination when it is not passed.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import ClassVar, Protocol
 
 from muster.blobs.protocol import Blobs
 from muster.certification.options import CertificationOptions
-from muster.certification.percentiles import percentile
-from muster.certification.records import Check, Figure
+from muster.certification.records import LATENCY_CHECK, Check, Figure
+from muster.certification.timing import FEWEST_CALLS, measured
 from muster.packaging.bundle import check_bundle, read_bundle
 from muster.packaging.columns import Column, Table, encode_text, rows_between
 from muster.packaging.contract import ContractChecker
@@ -33,7 +34,6 @@ from muster.vocabulary.errors import MusterError
 from muster.vocabulary.tensors import Datatype
 from muster.wire.contracts import Contract
 
-_FEWEST_CALLS = 20
 #: Told while a line of progress was to be kept: nothing may be concluded from them about the version.
 _NOT_ITS_DOING = (SessionInterrupted, DatabaseUnavailable, DatabaseDamaged, SchemaMismatch, WriteConflict)
 _SHOWN = 300
@@ -67,6 +67,7 @@ class Finding:
     figure: Figure
     limit: Figure
     detail: str
+    figures: Mapping[str, float] = field(default_factory=dict)
 
 
 class Question(Protocol):
@@ -93,7 +94,14 @@ def put(question: Question, bench: Bench, stack: ExitStack) -> Check:
         raise
     except MusterError as error:
         found = Finding(passed=False, figure=error.code, limit=question.limit, detail=_told(error))
-    return Check(name=question.name, passed=found.passed, figure=found.figure, limit=found.limit, detail=found.detail)
+    return Check(
+        name=question.name,
+        passed=found.passed,
+        figure=found.figure,
+        limit=found.limit,
+        detail=found.detail,
+        figures=found.figures,
+    )
 
 
 class BundleComplete:
@@ -260,7 +268,7 @@ class WrongInputs:
 class OneRowLatency:
     """One row is answered fast enough, by the 99th percentile on the real host."""
 
-    name: ClassVar[str] = "one-row-latency"
+    name: ClassVar[str] = LATENCY_CHECK
     asks: ClassVar[str] = "how long does one row take?"
     limit: ClassVar[Figure] = None
     is_needed: ClassVar[bool] = False
@@ -271,17 +279,24 @@ class OneRowLatency:
         assert bench.golden is not None
         inputs, options = bench.golden.inputs, bench.options
         rows = [rows_between(inputs, row, row + 1) for row in range(inputs.rows)]
-        for row in rows[:_FEWEST_CALLS]:  # what a first call sets up is not what a request waits for
-            _ask(bench.channel, row)
-        took: list[float] = []
-        until = time.monotonic() + options.latency_budget_s
-        while len(took) < options.latency_calls and (len(took) < _FEWEST_CALLS or time.monotonic() < until):
-            answer = _ask(bench.channel, rows[len(took) % len(rows)])
-            took.append(answer.latency_ns / 1e6)
-        p99 = round(percentile(took, 0.99), 3)
+        channel = bench.channel
+        for row in rows[:FEWEST_CALLS]:  # what a first call sets up is not what a request waits for
+            _ask(channel, row)
+        turns = cycle(rows)
+        found = measured(
+            lambda: _ask(channel, next(turns)).latency_ns / 1e6,
+            within_s=options.latency_budget_s,
+            calls=options.latency_calls,
+            rounds=options.latency_rounds,
+        )
         limit_ms = options.latency_limit_ms
-        detail = f"p50 {percentile(took, 0.5):.2f} ms, p99 {p99:.2f} ms over {len(took)} calls; limit {limit_ms:g} ms"
-        return Finding(passed=p99 <= limit_ms, figure=p99, limit=limit_ms, detail=detail)
+        return Finding(
+            passed=found.p99_ms <= limit_ms,
+            figure=round(found.p99_ms, 3),
+            limit=limit_ms,
+            detail=f"{found}; limit of p99 {limit_ms:g} ms",
+            figures=found.figures(),
+        )
 
 
 QUESTIONS: tuple[Question, ...] = (

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from muster.certification.timing import CALLS, ROUNDS
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificationOptions:
@@ -15,7 +17,9 @@ class CertificationOptions:
     """What importing and loading the model may take, seconds."""
     answer_limit_s: float = 60.0
     """What one batch of golden rows may take, seconds."""
-    latency_calls: int = 200
-    """How many one-row calls are timed."""
-    latency_budget_s: float = 20.0
-    """For how long calls are timed at most, seconds; at least 20 calls are."""
+    latency_calls: int = CALLS
+    """How many one-row calls are timed in one round."""
+    latency_rounds: int = ROUNDS
+    """How many rounds there are at most; the best counts."""
+    latency_budget_s: float = 5.0
+    """For how long calls are timed at most, all rounds together, seconds; at least 20 calls are."""

@@ -1,8 +1,10 @@
 """Checks and certificates as services and doors see them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from muster.certification.timing import Latency
 from muster.vocabulary.digests import Digest
 from muster.vocabulary.names import VersionName
 
@@ -22,6 +24,12 @@ class Check:
     """What is asked for."""
     detail: str = ""
     """The figure in words, with its unit; why it failed, if it did."""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """What else was measured, by name with its unit; empty in certificates of earlier versions of Muster."""
+
+
+#: The check that measures latency; go-live asks for its figures.
+LATENCY_CHECK = "one-row-latency"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,3 +62,9 @@ class Certificate:
     checks: tuple[Check, ...]
     requested_by: str
     at: datetime
+
+    @property
+    def latency(self) -> Latency | None:
+        """What one row takes on the host; None in certificates of earlier versions of Muster."""
+        found = next((check for check in self.checks if check.name == LATENCY_CHECK), None)
+        return None if found is None else Latency.of(found.figures)

@@ -98,6 +98,10 @@ class Certification:
         """
         return next(iter(self.certificates(call, name)), None)
 
+    def certificate_in(self, tx: Transaction, project: str, name: VersionName) -> Certificate | None:
+        """The newest certificate of a version, as this transaction sees it; None: it has none."""
+        return next(iter(store.certificates_of(tx, project, name)), None)
+
     def run(self, session: Session, say: Callable[[str], None], examination: Examination) -> Session:
         """Examine the version of a claimed session and keep what came of it; called by an executor.
 

@@ -36,6 +36,7 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "init": Entry("factory", "Make a home for a factory."),
         "up": Entry("processes", "Start the factory and stay until it is told to stop."),
         "ps": Entry("processes", "Show the processes of the factory."),
+        "top": Entry("top", "Show what goes on at the endpoints, live."),
         "logs": Entry("processes", "Show what the processes log."),
         "down": Entry("processes", "Stop the factory."),
         "login": Entry("factory", "Keep an address and a token for the commands to come."),

@@ -133,6 +133,11 @@ def show_facts(console: "Console", facts: Iterable[tuple[str, Any]]) -> None:
     console.print(table)
 
 
+def percent(share: float) -> str:
+    """A share of all, for people: `95 %`, `0.25 %`."""
+    return f"{share * 100:.4g} %"
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return "-"

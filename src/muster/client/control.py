@@ -10,7 +10,7 @@ Every method is one call of the REST API and returns its document, frozen and ty
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +33,7 @@ from muster.wire.plans import RequestLimits
 
 Order = TypeVar("Order", bound=control.Order)
 Document = TypeVar("Document")
+AnyPolicy = Mapping[str, Any] | control.FirstOrder | control.VoteOrder | control.WeightedOrder | control.SplitOrder
 AnyVersion = str | VersionName | control.Version | control.VersionSummary
 _PATIENCE_S = 3600.0  # an environment may have to be built
 _LIVE_PATIENCE_S = 120.0
@@ -106,7 +107,13 @@ class Factory:
         return self._transport.get(f"{self._project}/users", control.Users)
 
     def add_user(
-        self, name: str, role: str, *, endpoints: Iterable[str] = ("*",), expires: datetime | str | None = None
+        self,
+        name: str,
+        role: str,
+        *,
+        endpoints: Iterable[str] = ("*",),
+        expires: datetime | str | None = None,
+        may: Iterable[str] = (),
     ) -> control.NewUser:
         """Add a user or an application; the token in the answer is shown this once.
 
@@ -115,13 +122,23 @@ class Factory:
             role: viewer, scientist, approver, operator, admin, consumer or front.
             endpoints: those it may score at; `*` means all.
             expires: when the token ends; None: never.
+            may: rights beyond those of the role: `override`.
         """
-        order = _order(control.UserOrder, name=name, role=role, endpoints=tuple(endpoints), expires=_moment(expires))
+        order = _order(
+            control.UserOrder,
+            name=name,
+            role=role,
+            endpoints=tuple(endpoints),
+            expires=_moment(expires),
+            may=tuple(may),
+        )
         return self._transport.post(f"{self._project}/users", control.NewUser, order)
 
-    def change_role(self, name: str, role: str, *, endpoints: Iterable[str] = ("*",)) -> control.Granted:
-        """Give a user another role."""
-        order = _order(control.RoleOrder, role=role, endpoints=tuple(endpoints))
+    def change_role(
+        self, name: str, role: str, *, endpoints: Iterable[str] = ("*",), may: Iterable[str] = ()
+    ) -> control.Granted:
+        """Give a user another role, and no other rights beyond it than `may` names."""
+        order = _order(control.RoleOrder, role=role, endpoints=tuple(endpoints), may=tuple(may))
         return self._transport.post(f"{self._user(name)}/role", control.Granted, order)
 
     def remove_user(self, name: str) -> control.Revoked:
@@ -257,10 +274,12 @@ class Factory:
         challengers: Iterable[AnyVersion] = (),
         canaries: Iterable[AnyVersion] = (),
         order: Iterable[AnyVersion] | None = None,
+        policy: AnyPolicy | None = None,
         deadline: Duration | None = None,
-        patience: Duration | None = None,
+        patience: Duration | Mapping[str, Duration] | None = None,
         default: dict[str, Any] | None = None,
         archive_level: Literal["sync", "group", "async"] = "group",
+        archive_full: Literal["refuse", "drop"] = "refuse",
         limits: RequestLimits | None = None,
     ) -> control.Release:
         """Propose who shall answer at an endpoint; the first proposal makes the endpoint.
@@ -271,11 +290,16 @@ class Factory:
             reason: why.
             challengers: versions that answer every request, too, but are given out only if `order` names them.
             canaries: earlier versions as a baseline; they stand in for the champion.
-            order: whose answer is preferred, first to last; None: the champion, then the canaries.
+            order: whose answer is preferred, first to last; None: the champion, then the canaries, or whom the policy names.
+            policy: how one of the answers is chosen, as a document: `{"name": "vote", "output": "label", "wait_ms": 40}`,
+                `{"name": "weighted", "weights": {"churn:3": 0.7, "churn:2": 0.3}, "outputs": ["score"]}`,
+                `{"name": "split", "field": "customer_id", "steps": [{"churn:3": 0.95, "churn:4": 0.05}, …]}`, or one of
+                `wire.control`; None: `first`.
             deadline: within which every request is answered: `100ms`, a `timedelta`, or milliseconds; None: 100 ms.
-            patience: how long a preferred version is waited for; None: 60 % of the deadline.
+            patience: how long a preferred version is waited for, or how long each is that is named; None: 60 % of the deadline.
             default: one value per output, given when no version answers in time; None: such requests get an error.
             archive_level: when a decision record is on disk: `sync`, `group` or `async`.
+            archive_full: when no record can be written, `refuse` the request, or answer it and `drop` the record.
             limits: what one request may ask at most; None: the defaults.
         """
         body = _order(
@@ -285,9 +309,11 @@ class Factory:
             canaries=_names(canaries),
             order=None if order is None else _names(order),
             deadline_ms=None if deadline is None else milliseconds_of(deadline),
-            patience_ms=None if patience is None else milliseconds_of(patience),
+            patience_ms=_patience_ms(patience),
+            policy=control.FirstOrder() if policy is None else policy,
             default=default,
             archive_level=archive_level,
+            archive_full=archive_full,
             limits=limits,
             reason=reason,
         )
@@ -342,6 +368,35 @@ class Factory:
     def release(self, endpoint: str, release: int) -> control.Release:
         """One release, with its serving plan."""
         return self._transport.get(self._release(endpoint, release), control.Release)
+
+    def step(self, endpoint: str, release: int, step: int, reason: str) -> control.Release:
+        """Move the current release to a step of the ramp that was approved with it; the first step is 0."""
+        order = _order(control.StepOrder, step=step, reason=reason)
+        return self._transport.post(f"{self._release(endpoint, release)}/step", control.Release, order)
+
+    def simulate(
+        self,
+        endpoint: str,
+        release: int,
+        *,
+        last: int | None = None,
+        from_: datetime | str | None = None,
+        to: datetime | str | None = None,
+        step: int | None = None,
+    ) -> control.Simulation:
+        """What the policy of a release, approved or not, would have done with past requests of the endpoint.
+
+        Args:
+            endpoint: of the release and of the requests.
+            release: its number.
+            last: how many of the newest records; None: 10,000.
+            from_: only requests that arrived then or later.
+            to: only requests that arrived before.
+            step: of the release's ramp; None: where it stands.
+        """
+        order = _order(control.SimulationOrder, last=last, to=_moment(to), step=step, **{"from": _moment(from_)})
+        path = f"{self._release(endpoint, release)}/simulate"
+        return self._transport.post(path, control.Simulation, order, wait_s=300.0)
 
     def rollback(self, endpoint: str, reason: str, *, to: int | None = None) -> control.RolledBack:
         """Make an earlier release current again, at once.
@@ -456,6 +511,12 @@ def _version_name(version: AnyVersion) -> VersionName:
     if isinstance(version, VersionName):
         return version
     return VersionName.parse(version if isinstance(version, str) else version.version)
+
+
+def _patience_ms(patience: Duration | Mapping[str, Duration] | None) -> float | dict[str, float] | None:
+    if isinstance(patience, Mapping):
+        return {str(version): milliseconds_of(duration) for version, duration in patience.items()}
+    return None if patience is None else milliseconds_of(patience)
 
 
 def _names(versions: Iterable[AnyVersion]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ scored = scorer.score("churn", customers)          # a DataFrame, an Arrow table
 scored["churn_probability"], scored.request_id, scored.reasons
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, TypeVar
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -24,13 +24,14 @@ from muster.wire import control
 from muster.wire.inference import ModelMetadata
 
 Document = TypeVar("Document")
-_WHY = frozenset({"variant", "role", "reason"})
+_WHY = ("variant", "role", "reason")
 
 
 class _Reply(msgspec.Struct, frozen=True):
     request_id: str
     release: int
     answers: list[dict[str, Any]]
+    weights: dict[str, float] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,8 @@ class Scored:
     """One per row, in the order of the rows: each output, and `variant`, `role` and `reason`."""
     solo: bool = False
     """The factory is for one person: its gates are passed without a second one."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """Of a combined answer: the weight that each version had in it."""
 
     def __len__(self) -> int:
         return len(self.answers)
@@ -55,17 +58,30 @@ class Scored:
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the outputs."""
-        return tuple(name for name in self.answers[0] if name not in _WHY) if self.answers else ()
+        if not self.answers:
+            return ()
+        facts = {_key_of(fact, self.answers[0]) for fact in _WHY}
+        return tuple(name for name in self.answers[0] if name not in facts)
 
     @property
     def variants(self) -> list[str]:
-        """Which version gave each answer; `default` for the default answer."""
-        return self["variant"]
+        """Which version gave each answer; `default` for the default answer, `combined` for one made from several."""
+        return self._facts("variant")
 
     @property
     def reasons(self) -> list[str]:
         """Why each answer is the one that was given."""
-        return self["reason"]
+        return self._facts("reason")
+
+    def _facts(self, fact: str) -> list[str]:
+        return self[_key_of(fact, self.answers[0])] if self.answers else []
+
+
+def _key_of(fact: str, answer: dict[str, Any]) -> str:
+    """Under which name an answer holds a fact: an output of that name has it under a longer one."""
+    while f"muster_{fact}" in answer:
+        fact = f"muster_{fact}"
+    return fact
 
 
 def scorer(
@@ -166,6 +182,7 @@ class Scorer:
             release=reply.release,
             answers=tuple(reply.answers),
             solo=answer.headers.get("muster-solo") == "true",
+            weights=reply.weights,
         )
 
     def metadata(self, endpoint: str) -> ModelMetadata:

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from muster.packaging.columns import Column, Table, column_of, nulls_of
+from muster.packaging.columns import Column, Table, array_of, column_of, nan_as_null, nulls_of
 from muster.packaging.documents import InputKind, Method, Runtime
 from muster.packaging.errors import ModelNotSavable, SampleUnusable
 from muster.packaging.samples import Sample, as_kind, read_sample
-from muster.vocabulary.tensors import Datatype
+from muster.vocabulary.tensors import FLOATS, Datatype
 from muster.wire.contracts import Contract, Field, as_document
 from muster_host import fields as host_fields
 from muster_host import inputs as host_inputs
@@ -124,11 +124,11 @@ def described(answers: Any, *, model: Any, method: Method, output: str | None, r
         return _probabilities(answers, model, output, rows)
     named = _named(answers, output, rows)
     try:
-        columns = {name: _output_column(name, values) for name, values in named.items()}
+        columns = {name: _finite(name, _output_column(name, values)) for name, values in named.items()}
     except SampleUnusable as error:
         raise ModelNotSavable(f"the model's answers cannot be used: {error.message}") from error
     fields = tuple(
-        Field(name=name, datatype=column.datatype, shape=column.shape, nullable=nulls_of(column) is not None)
+        Field(name=name, datatype=column.datatype, shape=column.shape, nullable=_has_gaps(column))
         for name, column in columns.items()
     )
     return Answers(fields=fields, table=Table(rows, columns), class_index=None)
@@ -141,6 +141,9 @@ def _probabilities(answers: Any, model: Any, output: str | None, rows: int) -> A
     if array.ndim != 2 or len(array) != rows or array.dtype.kind not in "fiu":
         raise ModelNotSavable(f"predict_proba gives {array.dtype} of shape {array.shape}, not (rows, classes)")
     probabilities = array.astype(np.float64)
+    if not np.isfinite(probabilities).all():
+        row = int(np.argwhere(~np.isfinite(probabilities))[0][0])
+        raise ModelNotSavable(f"predict_proba gives no finite probability for row {row} of the golden rows", row=row)
     classes = array.shape[1]
     if output is not None and classes == 2:
         column = column_of(Datatype.FP64, probabilities[:, 1])
@@ -190,12 +193,24 @@ def _named(answers: Any, output: str | None, rows: int) -> dict[str, Any]:
     return named
 
 
+def _finite(name: str, column: Column) -> Column:
+    """The column with NaN as the null that it is in a nullable output; a host takes no other number that is not finite."""
+    if column.datatype in FLOATS and np.isinf(array_of(column)).any():
+        raise SampleUnusable(f"the output {name!r} has an infinity; an output is a finite number", field=name)
+    return nan_as_null(column)
+
+
+def _has_gaps(column: Column) -> bool:
+    if nulls_of(column) is not None:
+        return True
+    return bool(column.shape) and column.datatype in FLOATS and bool(np.isnan(array_of(column)).any())
+
+
 def _output_column(name: str, values: Any) -> Column:
     array = _as_array(values)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.dtype.kind == "f":
-        # NaN is an answer, not the lack of one.
         names = {"float16": Datatype.FP16, "float32": Datatype.FP32, "float64": Datatype.FP64}
         if array.dtype.name in names:
             return column_of(names[array.dtype.name], array)

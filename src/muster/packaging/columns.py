@@ -61,20 +61,21 @@ def null_column(datatype: Datatype, shape: tuple[int, ...], rows: int) -> Column
 
 def encode_text(values: Iterable[bytes]) -> bytes:
     """BYTES elements one after another."""
-    parts: list[bytes] = []
-    for value in values:
-        parts.append(_LENGTH.pack(len(value)))
-        parts.append(value)
-    return b"".join(parts)
+    pack = _LENGTH.pack
+    return b"".join([pack(len(value)) + value for value in values])
 
 
-def element_ends(data: Buffer) -> list[int]:
+def element_ends(data: Buffer, most: int | None = None) -> list[int]:
     """Where each BYTES element ends.
 
+    Args:
+        data: the elements.
+        most: how many there may be at most; None: any number.
+
     Raises:
-        ValueError: the bytes are not elements one after another.
+        ValueError: the bytes are not elements one after another, or there are more.
     """
-    ends = []
+    ends: list[int] = []
     at, size = 0, len(data)
     while at < size:
         if at + 4 > size:
@@ -83,18 +84,24 @@ def element_ends(data: Buffer) -> list[int]:
         if at > size:
             raise ValueError(f"a BYTES element is cut off at byte {size}")
         ends.append(at)
+        if most is not None and len(ends) > most:
+            raise ValueError(f"there are more than {most} elements")
     return ends
 
 
-def decode_text(data: Buffer) -> list[str]:
+def decode_text(data: Buffer, most: int | None = None) -> list[str]:
     """The texts of a BYTES column, without regard to nulls or shape.
 
+    Args:
+        data: the column's elements.
+        most: how many there may be at most; None: any number.
+
     Raises:
-        ValueError: the bytes are not elements one after another, or one is not UTF-8.
+        ValueError: the bytes are not elements one after another, one is not UTF-8, or there are more.
     """
     view = memoryview(data)
     start, texts = 0, []
-    for end in element_ends(view):
+    for end in element_ends(view, most):
         texts.append(str(view[start + 4 : end], "utf-8"))
         start = end
     return texts

@@ -7,25 +7,23 @@ sample merely showed never does.
 import math
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import rfc8785
 
 from muster.packaging.columns import Buffer, Column, Table, values_of
 from muster.packaging.errors import ContractBroken
-from muster.packaging.field_checks import EXACT_INTEGER, FieldBroken, FieldCheck, widens
+from muster.packaging.field_checks import EXACT_INTEGER, FieldBroken, FieldCheck, InWords, widens
 from muster.vocabulary.digests import Digest, digest_of
 from muster.vocabulary.tensors import FLOATS, INTEGER_RANGES, Datatype
 from muster.wire.contracts import Contract, Field, as_document
 
+#: Makes a field's column, given its check and the number of rows; raises `FieldBroken`.
+ColumnOf = Callable[[FieldCheck, int], Column]
+
 _SHOWN_CHARACTERS = 80
-
-
-class _InWords(str):
-    """What was given, described; shown as it is and not as a quoted value."""
-
-    __slots__ = ()
 
 
 class TensorLike(Protocol):
@@ -63,8 +61,9 @@ class ContractChecker:
     def __init__(self, contract: Contract, max_rows: int) -> None:
         self.contract = contract
         self.max_rows = max_rows
-        self._checks = {field.name: FieldCheck(field) for field in contract.inputs}
-        self._ones = tuple((name, check.one) for name, check in self._checks.items())
+        self.checks = {field.name: FieldCheck(field) for field in contract.inputs}
+        """The check of each field, in the order of the contract."""
+        self._ones = tuple((name, check.one) for name, check in self.checks.items())
         self._count = len(self._ones)
 
     def check_records(self, rows: list[dict[str, Any]]) -> Table:
@@ -94,22 +93,41 @@ class ContractChecker:
         """
         given: dict[str, TensorLike] = {}
         for tensor in tensors:
-            if tensor.name not in self._checks:
+            if tensor.name not in self.checks:
                 raise self._unknown(tensor.name)
             if tensor.name in given:
                 raise _broken(tensor.name, None, "two tensors", "one tensor")
             given[tensor.name] = tensor
         rows = self._rows_of(given)
+        return self._table(rows, {name: partial(_column_of_tensor, tensor) for name, tensor in given.items()})
+
+    def check_columns(self, rows: int, given: Mapping[str, ColumnOf]) -> Table:
+        """The table of columns that are already apart.
+
+        Args:
+            rows: how many rows they have.
+            given: per field what makes its column.
+
+        Raises:
+            ContractBroken: they do not keep the contract.
+        """
+        for name in given:
+            if name not in self.checks:
+                raise self._unknown(name)
+        self._check_count(rows)
+        return self._table(rows, given)
+
+    def _table(self, rows: int, given: Mapping[str, ColumnOf]) -> Table:
         columns = {}
-        for name, check in self._checks.items():
-            tensor_given = given.get(name)
-            if tensor_given is None:
+        for name, check in self.checks.items():
+            column_of = given.get(name)
+            if column_of is None:
                 if check.required:
                     raise self._missing(name, None)
                 columns[name] = check.absent(rows)
                 continue
             try:
-                columns[name] = _column_of_tensor(check, tensor_given, rows)
+                columns[name] = column_of(check, rows)
             except FieldBroken as broken:
                 raise _broken(name, broken.row, _shown(broken.value), broken.expected) from None
         return Table(rows, columns)
@@ -130,10 +148,10 @@ class ContractChecker:
         for index, row in enumerate(rows):
             if not isinstance(row, dict):
                 raise _broken(None, index, _shown(row), "an object with one member per field")
-            if not row.keys() <= self._checks.keys():
-                raise self._unknown(next(name for name in row if name not in self._checks), index)
+            if not row.keys() <= self.checks.keys():
+                raise self._unknown(next(name for name in row if name not in self.checks), index)
         columns = {}
-        for name, check in self._checks.items():
+        for name, check in self.checks.items():
             try:
                 columns[name] = self._check_column(name, check, rows)
             except FieldBroken as broken:
@@ -159,7 +177,7 @@ class ContractChecker:
     def _rows_of(self, tensors: dict[str, TensorLike]) -> int:
         counted: tuple[str, int] | None = None
         for name, tensor in tensors.items():
-            check = self._checks[name]
+            check = self.checks[name]
             shape = tuple(tensor.shape)
             if shape[1:] != check.shape and not (check.shape == () and shape[1:] == (1,)):
                 wanted = " or [rows, 1]" if not check.shape else ""
@@ -172,7 +190,7 @@ class ContractChecker:
             elif counted[1] != shape[0]:
                 raise _broken(name, None, f"{shape[0]} rows", f"{counted[1]} rows, like {counted[0]!r}")
         if counted is None:
-            required = [name for name, check in self._checks.items() if check.required]
+            required = [name for name, check in self.checks.items() if check.required]
             if required:
                 raise self._missing(required[0], None)
             raise _broken(None, None, "no tensors", "at least one, to know how many rows there are")
@@ -180,22 +198,22 @@ class ContractChecker:
         return counted[1]
 
     def _unknown(self, name: object, row: int | None = None) -> ContractBroken:
-        known = ", ".join(self._checks)
+        known = ", ".join(self.checks)
         return _broken(
             str(name)[:_SHOWN_CHARACTERS], row, "an unknown field", f"only the fields of the contract: {known}"
         )
 
     def _missing(self, name: str, row: int | None) -> ContractBroken:
-        return _broken(name, row, "nothing", self._checks[name].expected())
+        return _broken(name, row, "nothing", self.checks[name].expected())
 
 
-def _column_of_tensor(check: FieldCheck, tensor: TensorLike, rows: int) -> Column:
+def _column_of_tensor(tensor: TensorLike, check: FieldCheck, rows: int) -> Column:
     try:
         datatype = Datatype(tensor.datatype)
     except ValueError:
-        raise FieldBroken(None, _InWords(f"datatype {tensor.datatype}"), f"datatype {check.datatype}") from None
+        raise FieldBroken(None, InWords(f"datatype {tensor.datatype}"), f"datatype {check.datatype}") from None
     if not widens(datatype, check.datatype):
-        raise FieldBroken(None, _InWords(f"datatype {datatype}"), f"datatype {check.datatype}")
+        raise FieldBroken(None, InWords(f"datatype {datatype}"), f"datatype {check.datatype}")
     data = tensor.data
     if isinstance(data, Buffer):
         return check.raw(data, datatype, rows)
@@ -211,9 +229,7 @@ def _column_of_tensor(check: FieldCheck, tensor: TensorLike, rows: int) -> Colum
     if check.shape and len(data) == rows and data and (data[0] is None or isinstance(data[0], list)):
         return check.many(data)
     if len(data) != elements:
-        raise FieldBroken(
-            None, _InWords(f"{len(data)} elements"), f"{elements} elements for shape {list(tensor.shape)}"
-        )
+        raise FieldBroken(None, InWords(f"{len(data)} elements"), f"{elements} elements for shape {list(tensor.shape)}")
     return check.flat(data, rows)
 
 
@@ -233,7 +249,7 @@ def _shown(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, memoryview | bytes | bytearray):
         return f"{len(value)} bytes"
-    if isinstance(value, _InWords):
+    if isinstance(value, InWords):
         return str(value)
     text = repr(value[:_SHOWN_CHARACTERS] if isinstance(value, str | list | tuple) else value)
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
@@ -348,7 +364,7 @@ def _declared_problems(field: Field) -> list[str]:
     limits = [limit for limit in (declared.minimum, declared.maximum) if limit is not None]
     if limits and field.datatype not in FLOATS and field.datatype not in INTEGER_RANGES:
         problems.append(f"minimum and maximum are for numbers, not for {field.datatype}")
-    if any(not math.isfinite(limit) or (abs(limit) > EXACT_INTEGER and type(limit) is int) for limit in limits):
+    if any(not math.isfinite(limit) or (abs(limit) >= EXACT_INTEGER and type(limit) is int) for limit in limits):
         problems.append("a declared limit must be finite, and a whole number within ±2^53")
     if len(limits) == 2 and limits[0] > limits[1]:
         problems.append(f"the declared minimum {limits[0]} is above the maximum {limits[1]}")

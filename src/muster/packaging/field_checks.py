@@ -49,6 +49,12 @@ _JUST_BOOL = {bool}
 _JUST_TEXT = {str}
 
 
+class InWords(str):
+    """What was given, described; shown as it is and not as a quoted value."""
+
+    __slots__ = ()
+
+
 class FieldBroken(Exception):  # caught inside this room; what callers see is ContractBroken
     """A value does not fit its field.
 
@@ -215,7 +221,7 @@ class FieldCheck:
 
     def _raw_text(self, data: Buffer, rows: int) -> Column:
         try:
-            texts = decode_text(data)
+            texts = decode_text(data, rows * self.size)
         except UnicodeDecodeError as error:
             raise FieldBroken(None, bytes(error.object[:40]), "text in UTF-8") from error
         except ValueError as error:
@@ -232,13 +238,10 @@ class FieldCheck:
         with np.errstate(over="ignore"):  # what overflows is found below
             wide = values.astype(target)
         if self.datatype in FLOATS and np.issubdtype(values.dtype, np.integer):
-            # Compared as Python numbers: NumPy would compare both as floats, which hides the very loss looked for.
-            limit = 2 ** (np.finfo(target).nmant + 1)
-            far = np.flatnonzero((values > limit) | (values < -limit) if values.dtype.kind == "i" else values > limit)
-            for at in far:
-                exact = wide[at]
-                if not np.isfinite(exact) or int(exact) != int(values[at]):
-                    raise FieldBroken(int(at) // self.size, int(values[at]), f"{self.datatype} without loss")
+            lost = changed_as_floats(values, wide)
+            if lost.any():
+                at = int(lost.argmax())
+                raise FieldBroken(at // self.size, int(values[at]), f"{self.datatype} without loss")
         return wide.tobytes()
 
     def _within_limits(self, column: Column) -> None:
@@ -253,6 +256,18 @@ class FieldCheck:
             raise FieldBroken(
                 at // self.size, value.item() if isinstance(value, np.generic) else value, self._within.expected
             )
+
+
+def changed_as_floats(values: npt.NDArray[Any], floats: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """True where a whole number is not the float that it became.
+
+    Compared as whole numbers: NumPy would compare both as floats, which hides the very loss looked for.
+    """
+    exact = floats.astype(np.float64)
+    beyond = 2.0 ** (np.iinfo(values.dtype).bits - (values.dtype.kind == "i"))
+    fits = np.isfinite(exact) & (exact < beyond)
+    changed: npt.NDArray[np.bool_] = ~fits | (np.where(fits, exact, 0).astype(values.dtype) != values)
+    return changed
 
 
 def _family(datatype: Datatype) -> str:
@@ -431,19 +446,43 @@ class _declared_check:  # noqa: N801  # a compiled function with its sentence
         assert declared is not None
         self._declared: Declared = declared
         self._categories = None if declared.categories is None else frozenset(declared.categories)
+        self._known_numbers = _known_numbers(field)
         self.expected = _limits_in_words(declared)
 
     def outside(self, values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         """True where a value is outside; NaN lies outside every range."""
         bad = np.zeros(len(values), dtype=np.bool_)
-        if self._declared.minimum is not None:
-            bad |= ~(values >= self._declared.minimum)
-        if self._declared.maximum is not None:
-            bad |= ~(values <= self._declared.maximum)
-        if self._categories is not None:
+        with np.errstate(
+            over="ignore"
+        ):  # a limit beyond what FP16 or FP32 hold becomes infinite, which is what it is there
+            if self._declared.minimum is not None:
+                bad |= ~(values >= self._declared.minimum)
+            if self._declared.maximum is not None:
+                bad |= ~(values <= self._declared.maximum)
+        if self._known_numbers is not None:
+            bad |= ~np.isin(values, self._known_numbers)
+        elif self._categories is not None:
             known = self._categories
             bad |= np.fromiter((value not in known for value in values.tolist()), np.bool_, len(values))
         return bad
+
+
+def _known_numbers(field: Field) -> npt.NDArray[Any] | None:
+    """The categories of a field of numbers that its datatype holds exactly; None for other fields."""
+    declared = field.declared
+    if declared is None or declared.categories is None or field.datatype not in _ARRAY_CODES:
+        return None
+    kind = np.dtype(NUMPY_NAMES[field.datatype])
+    known = []
+    for category in declared.categories:
+        with np.errstate(over="ignore"):
+            try:
+                held = kind.type(category)
+            except (OverflowError, ValueError):
+                continue
+        if np.isfinite(held) and int(held) == category:
+            known.append(held)
+    return np.array(known, dtype=kind)
 
 
 def _limits_in_words(declared: Declared) -> str:

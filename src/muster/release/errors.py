@@ -1,6 +1,6 @@
 """What can go wrong with releases and at gates."""
 
-from muster.vocabulary.errors import Conflict, Invalid, NotAllowed, NotFound, Refused, TimedOut
+from muster.vocabulary.errors import Conflict, Invalid, NotAllowed, NotFound, Overloaded, Refused, TimedOut
 
 
 class EndpointNotFound(NotFound):
@@ -49,6 +49,47 @@ class VersionsIncompatible(Refused):
 
     code = "release.versions-incompatible"
     advice = "All variants of a release take the endpoint's inputs and give the same outputs."
+
+
+class LastResortTooSlow(Refused):
+    """What is to answer when nothing else can does not hold a quarter of the deadline at the 99.9th percentile.
+
+    The last resort is the default answer, where the release has one; else the last version of its order.
+    """
+
+    code = "release.last-resort-too-slow"
+    advice = (
+        "Propose it with a longer --deadline, with a --default answer, or with a faster version last in the order; if the machine "
+        "was busy when the version was measured, `muster certify` measures it again."
+    )
+
+
+class LastResortUnmeasured(Refused):
+    """The version that is to answer when nothing else can has no certificate that tells its 99.9th percentile."""
+
+    code = "release.last-resort-unmeasured"
+    advice = "Measure it with `muster certify VERSION`: a version that is accepted may be certified again."
+
+
+class StepUnfit(Conflict):
+    """The release has no such step to move to: its policy is no split, or has fewer steps, or it is not current."""
+
+    code = "release.step-unfit"
+    advice = "`muster release show ENDPOINT RELEASE` shows the steps of a release and which of them is current."
+
+
+class SimulationUnderWay(Overloaded):
+    """A simulation is running already; one at a time, as each keeps a core of the machine busy that approvals need, too."""
+
+    code = "release.simulation-under-way"
+    advice = "Ask again when it is done; 10,000 records take a few seconds."
+
+
+class WindowMalformed(Invalid):
+    """A simulation was to run over no requests at all, or over more than it takes."""
+
+    code = "release.window-malformed"
+    advice = "Name the last requests, --on last:10000, a day, --on today, or two moments with --from and --to."
 
 
 class ReleaseStateUnfit(Conflict):

@@ -1,8 +1,6 @@
 """Compiles a proposal into a serving plan: pure, so the same proposal always gives the same plan.
 
-What a proposal leaves open is filled in here: the order is the champion, then the canaries (a challenger answers only if
-the order names it); the deadline is 100 ms; the patience is 60 % of the deadline, and the whole deadline for the last of
-the order, after which there is nobody left to wait for.
+What a proposal leaves open is filled in here: the deadline is 100 ms, and the policy is completed by `release.policies`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,16 +14,17 @@ from muster.packaging.contract import ContractChecker, compatible, contract_dige
 from muster.packaging.errors import ContractBroken
 from muster.registry.records import Version
 from muster.release.errors import DefaultUnfit, ProposalMalformed, VersionNotReleasable, VersionsIncompatible
+from muster.release.policies import planned_policy
 from muster.release.records import Proposal
+from muster.serving.policies.problems import policy_problems
 from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import VersionState
 from muster.wire.contracts import Contract
-from muster.wire.plans import FirstPolicy, PlannedVariant, RequestLimits, ServingPlan
+from muster.wire.plans import PlannedPolicy, PlannedVariant, RequestLimits, ServingPlan
 
 DEFAULT_DEADLINE = timedelta(milliseconds=100)
 SHORTEST_DEADLINE = timedelta(milliseconds=1)
 LONGEST_DEADLINE = timedelta(hours=1)
-PATIENCE_SHARE = 0.6
 MAX_VARIANTS = 16
 """Each is a process of its own on every serving machine."""
 MAX_ROWS = 1_000_000
@@ -44,11 +43,13 @@ def check_proposal(proposal: Proposal) -> None:
         raise ProposalMalformed(f"{twice[0]} is in the release twice", version=str(twice[0]))
     if len(versions) > MAX_VARIANTS:
         raise ProposalMalformed(f"a release has at most {MAX_VARIANTS} variants, not {len(versions)}")
-    _check_order(proposal, versions)
     _check_times(proposal)
+    planned_policy(proposal, "", _milliseconds(_deadline(proposal)))
     _check_limits(proposal.limits)
     if proposal.archive_level not in {"sync", "group", "async"}:
         raise ProposalMalformed(f"{proposal.archive_level!r} is not an archive level: sync, group or async")
+    if proposal.archive_full not in {"refuse", "drop"}:
+        raise ProposalMalformed(f"with a full archive an endpoint can refuse or drop, not {proposal.archive_full!r}")
 
 
 def compile_plan(
@@ -84,6 +85,17 @@ def compile_plan(
     default = None if proposal.default is None else dict(proposal.default)
     if default is not None:
         _check_default(contract, default)
+    deadline_ms = _milliseconds(_deadline(proposal))
+    variants = tuple(
+        PlannedVariant(
+            version=str(name),
+            role=role,
+            manifest=versions[name].digest,
+            inputs=tuple(field.name for field in versions[name].contract.inputs),
+            owners=versions[name].owners,
+        )
+        for name, role in proposal.variants
+    )
     return ServingPlan(
         format=1,
         project=project,
@@ -91,20 +103,12 @@ def compile_plan(
         release=release,
         contract=contract,
         contract_digest=contract_digest(contract),
-        variants=tuple(
-            PlannedVariant(
-                version=str(name),
-                role=role,
-                manifest=versions[name].digest,
-                inputs=tuple(field.name for field in versions[name].contract.inputs),
-                owners=versions[name].owners,
-            )
-            for name, role in proposal.variants
-        ),
-        policy=_policy(proposal),
-        deadline_ms=_milliseconds(_deadline(proposal)),
+        variants=variants,
+        policy=_checked_policy(proposal, endpoint, contract, variants, deadline_ms),
+        deadline_ms=deadline_ms,
         default=default,
         archive_level=proposal.archive_level,
+        archive_full=proposal.archive_full,
         limits=proposal.limits,
         solo=solo,
     )
@@ -125,37 +129,11 @@ def check_releasable(versions: Iterable[Version]) -> None:
         )
 
 
-def _check_order(proposal: Proposal, versions: list[VersionName]) -> None:
-    order = proposal.order
-    if order is None:
-        return
-    if not order or order[0] != proposal.champion:
-        raise ProposalMalformed(
-            f"the order begins with the champion {proposal.champion}: it is who answers when it can",
-            order=[str(version) for version in order],
-        )
-    strangers = [version for version in order if version not in versions]
-    if strangers:
-        raise ProposalMalformed(
-            f"the order names {strangers[0]}, which is not in the release", version=str(strangers[0])
-        )
-    if len(set(order)) < len(order):
-        raise ProposalMalformed("the order names a version twice", order=[str(version) for version in order])
-
-
 def _check_times(proposal: Proposal) -> None:
     deadline = _deadline(proposal)
     if not SHORTEST_DEADLINE <= deadline <= LONGEST_DEADLINE:
         raise ProposalMalformed(
             f"a deadline is between 1 ms and 1 hour, not {_milliseconds(deadline):g} ms",
-            deadline_ms=_milliseconds(deadline),
-        )
-    patience = proposal.patience
-    if patience is not None and not timedelta(0) < patience <= deadline:
-        raise ProposalMalformed(
-            f"a patience is above 0 and at most the deadline of {_milliseconds(deadline):g} ms, "
-            f"not {_milliseconds(patience):g} ms",
-            patience_ms=_milliseconds(patience),
             deadline_ms=_milliseconds(deadline),
         )
 
@@ -196,14 +174,14 @@ def _deadline(proposal: Proposal) -> timedelta:
     return DEFAULT_DEADLINE if proposal.deadline is None else proposal.deadline
 
 
-def _policy(proposal: Proposal) -> FirstPolicy:
-    order = (proposal.champion, *proposal.canaries) if proposal.order is None else proposal.order
-    deadline_ms = _milliseconds(_deadline(proposal))
-    waited_ms = deadline_ms * PATIENCE_SHARE if proposal.patience is None else _milliseconds(proposal.patience)
-    return FirstPolicy(
-        order=tuple(str(version) for version in order),
-        patience_ms=(*(waited_ms for _ in order[:-1]), deadline_ms),
-    )
+def _checked_policy(
+    proposal: Proposal, endpoint: str, contract: Contract, variants: tuple[PlannedVariant, ...], deadline_ms: float
+) -> PlannedPolicy:
+    policy = planned_policy(proposal, endpoint, deadline_ms)
+    problems = policy_problems(policy, contract, variants, deadline_ms)
+    if problems:
+        raise ProposalMalformed("; ".join(problems), problems=problems)
+    return policy
 
 
 def _milliseconds(duration: timedelta) -> float:

@@ -64,6 +64,7 @@ class Publisher:
             loading=_plan(loading),
             warm=_plan(warm),
             banned=tuple(str(version) for version in sorted(banned & still_named)),
+            step=0 if current is None else current.step,
         )
 
     def is_warm(self, newest: Pointer) -> bool:

@@ -12,6 +12,49 @@ from muster.vocabulary.states import ReleaseState, Role
 from muster.wire.plans import RequestLimits, ServingPlan
 
 
+@dataclass(frozen=True, slots=True)
+class WantedFirst:
+    """The first version of the order that answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedVote:
+    """What most versions say."""
+
+    output: str
+    """The output that is voted on."""
+    wait: timedelta | None = None
+    """After which whoever is in has voted; None: 60 % of the deadline."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedWeighted:
+    """The weighted mean of what the versions say."""
+
+    weights: Mapping[VersionName, float]
+    outputs: tuple[str, ...]
+    """The outputs that are averaged."""
+    argmax: Mapping[str, str] = field(default_factory=dict)
+    """Outputs that are the label of the greatest of averaged probabilities: output to probabilities."""
+    wait: timedelta | None = None
+    """After which the mean is that of whoever is in; None: 60 % of the deadline."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedSplit:
+    """Each unit is answered by one version; the shares change step by step."""
+
+    field: str
+    """The input whose values are the units."""
+    steps: tuple[Mapping[VersionName, float], ...]
+    """The share of each version, step by step; a version that a step does not name has none in it."""
+    salt: str | None = None
+    """Other salts assign other units; None: it is made of the endpoint and the versions."""
+
+
+WantedPolicy = WantedFirst | WantedVote | WantedWeighted | WantedSplit
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
     """A release as somebody wants it."""
@@ -20,14 +63,19 @@ class Proposal:
     challengers: tuple[VersionName, ...] = ()
     canaries: tuple[VersionName, ...] = ()
     order: tuple[VersionName, ...] | None = None
-    """Whose answer is preferred, first to last; None: the champion, then the canaries."""
+    """Whose answer is preferred, first to last; None: see `release.policies`."""
+    policy: WantedPolicy = WantedFirst()
+    """How one of the answers is chosen, or one is made of them."""
     deadline: timedelta | None = None
     """Within which every request is answered; None: 100 ms."""
     patience: timedelta | None = None
     """How long all but the last of the order are waited for; None: 60 % of the deadline."""
+    patience_of: Mapping[VersionName, timedelta] = field(default_factory=dict)
+    """How long single versions are waited for, where that is another time."""
     default: Mapping[str, Any] | None = None
     """One value per output, given when no version answers in time; None: such requests get an error."""
     archive_level: Literal["sync", "group", "async"] = "group"
+    archive_full: Literal["refuse", "drop"] = "refuse"
     limits: RequestLimits = field(default_factory=RequestLimits)
 
     @property
@@ -63,6 +111,10 @@ class Release:
     """When it first was served by every connected front."""
     failure: str | None
     """Why it is `failed`."""
+    step: int = 0
+    """Where it stands on the ramp of its policy, if that is a split."""
+    warnings: tuple[str, ...] = ()
+    """Why it cannot be approved as things are; told of proposed releases, one at a time."""
 
     @property
     def subject(self) -> str:
@@ -117,6 +169,55 @@ class Pointer:
     at: datetime
     by: str
     cause: Cause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Which past requests: the newest of a time."""
+
+    last: int = 10_000
+    """How many at most."""
+    from_: datetime | None = None
+    """Arrived then or later; None: whenever."""
+    to: datetime | None = None
+    """Arrived before; None: up to now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulation:
+    """What the policy of a release would have done with past requests. Shares are of those that were used."""
+
+    endpoint: str
+    release: int
+    step: int | None
+    """At which step of the ramp; None: the policy is no split."""
+    records: int
+    """How many were looked at."""
+    used: int
+    skipped: Mapping[str, int]
+    """How many were not used, by why not."""
+    first_ns: int | None
+    """Arrival of the earliest request that was used, nanoseconds since 1970."""
+    last_ns: int | None
+    never_seen: tuple[str, ...]
+    """Versions that no record tells anything of."""
+    absent: Mapping[str, int]
+    """In how many of the requests used a version was not asked."""
+    champion_share: float
+    fallback_share: float
+    default_share: float
+    on_time_share: float
+    """Answered by the deadline, be it with the default answer."""
+    reasons: Mapping[str, float]
+    answered_by: Mapping[str, float]
+    p50_ms: float | None
+    """From arrival to decision."""
+    p99_ms: float | None
+    rows_compared: int
+    agreement: float | None
+    """Of the rows compared, those whose outputs would all be the same."""
+    mean_absolute_difference: Mapping[str, float]
+    """By output of floating point numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

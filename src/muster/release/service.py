@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from muster.access.actor import Call
 from muster.access.roles import Right
 from muster.audit.entries import Entry
 from muster.audit.journal import Journal
+from muster.certification.service import Certification
 from muster.publishing.board import Board
 from muster.registry.reasons import checked_reason
 from muster.registry.records import Version
@@ -24,9 +26,11 @@ from muster.release.held import (
     require_endpoint,
     unfit,
 )
+from muster.release.last_resort import LastResorts
 from muster.release.own_work import waived_for_release
 from muster.release.planner import check_proposal, check_releasable, compile_plan
 from muster.release.publisher import Publisher
+from muster.release.ramp import Ramps
 from muster.release.records import Endpoint, Front, Pointer, Proposal, Release, RolledBack
 from muster.release.rollback import RollBacks
 from muster.release.switch import Switch
@@ -48,6 +52,7 @@ class Releases:
         journal: where each deed is put on record.
         board: where plans are published.
         registry: the versions; it is told to ask here what uses them.
+        certification: the evidence of how fast a version answers.
         clock: tells when.
         solo: the factory is one person's; its plans say so.
         monotonic: tells how long fronts have been silent, seconds.
@@ -60,6 +65,7 @@ class Releases:
         journal: Journal,
         board: Board,
         registry: Registry,
+        certification: Certification,
         clock: Clock,
         solo: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
@@ -69,6 +75,7 @@ class Releases:
         self._registry = registry
         self._clock = clock
         self._solo = solo
+        self._last_resorts = LastResorts(certification)
         self._publisher = Publisher(board, registry, clock)
         self._followers = Followers(monotonic)
         self._switch = Switch(
@@ -89,6 +96,13 @@ class Releases:
             switch=self._switch,
             clock=clock,
             monotonic=monotonic,
+        )
+        self._ramps = Ramps(
+            database=database,
+            journal=journal,
+            registry=registry,
+            publisher=self._publisher,
+            followers=self._followers,
         )
         registry.used_by(self)
 
@@ -123,14 +137,15 @@ class Releases:
             return store.releases_of(tx, endpoint)
 
     def release(self, call: Call, endpoint: str, number: int) -> Release:
-        """One release.
+        """One release; if it is proposed, with what would keep it from being approved now.
 
         Raises:
             EndpointNotFound, ReleaseNotFound: there is none.
         """
         call.require(Right.READ)
         with self._database.read() as tx:
-            return held_release(tx, call, endpoint, number)
+            found = held_release(tx, call, endpoint, number)
+        return self._with_warnings(found)
 
     def history(self, call: Call, endpoint: str) -> tuple[Pointer, ...]:
         """What was current when, the newest first.
@@ -151,13 +166,15 @@ class Releases:
 
     def awaited(self, call: Call, endpoint: str, number: int, wait_s: float) -> Release:
         """The release as soon as it is not `approved`, or as it is after so long; blocks its thread."""
+        call.require(Right.READ)
         deadline = time.monotonic() + wait_s
         while True:
             turn = self._followers.turn()
-            found = self.release(call, endpoint, number)
+            with self._database.read() as tx:
+                found = held_release(tx, call, endpoint, number)
             left = deadline - time.monotonic()
             if found.state is not ReleaseState.APPROVED or left <= 0:
-                return found
+                return self._with_warnings(found)
             self._followers.wait(turn, min(left, _LOOK_AGAIN_S))
 
     # Deeds.
@@ -178,7 +195,7 @@ class Releases:
         check_proposal(proposal)
         with self._database.write() as tx:
             if (entry := self._earlier(tx, call)) is not None:
-                return present(tx, call, entry)
+                return self._with_warnings(present(tx, call, entry))
             self._registry.hold_states(tx)
             versions = {name: self._registry.version_in(tx, call.project, name) for name, _ in proposal.variants}
             project = store.project_of_endpoint(tx, endpoint)
@@ -220,7 +237,7 @@ class Releases:
             }
             self._record(tx, call, "release.proposed", proposed, told, details)
         self._followers.tell()
-        return proposed
+        return self._with_warnings(proposed)
 
     def approve(self, call: Call, endpoint: str, number: int, reason: str, *, wait_s: float = 0.0) -> Release:
         """Pass a release at the go-live gate: fronts load it, and when all have, they serve it.
@@ -238,9 +255,12 @@ class Releases:
             SwitchUnderWay: another release of the endpoint is being made live.
             OwnWork: the caller proposed it, or has part in a version of it.
             VersionNotReleasable: a version of it is no longer accepted.
+            LastResortTooSlow, LastResortUnmeasured: what would answer last is not known to do so within a quarter of the
+                deadline.
         """
         call.require(Right.APPROVE)
         told = checked_reason(reason)
+        self._prepare(call, endpoint, number)
         with self._database.write() as tx:
             if (entry := self._earlier(tx, call)) is not None:
                 approved = present(tx, call, entry)
@@ -320,6 +340,22 @@ class Releases:
         """
         return self._roll_backs.roll_back(call, endpoint, reason, to=to)
 
+    def step(self, call: Call, endpoint: str, number: int, step: int, reason: str) -> Release:
+        """Move the current release to a step of its ramp; the steps were approved with it, so this takes no approval.
+
+        Args:
+            call: who, and in which project.
+            endpoint: of the release.
+            number: of the release.
+            step: which; the first is 0.
+            reason: why.
+
+        Raises:
+            EndpointNotFound, ReleaseNotFound: there is none.
+            StepUnfit: it is not current, its policy is no split, or there is no such step.
+        """
+        return self._ramps.step(call, endpoint, number, step, reason)
+
     # The fronts.
 
     def front_seen(self, call: Call, front: str, number: int = 0) -> None:
@@ -395,11 +431,30 @@ class Releases:
                 f"{other.subject} is being made live", endpoint=endpoint, release=number, under_way=other.number
             )
         check_releasable(versions)
+        last_resort = self._last_resorts.of(tx, held.plan)
+        if (problem := last_resort.problem) is not None:
+            raise problem
         approved = self._decide(tx, call, held, ReleaseState.APPROVED, reason)
         self._publisher.publish(tx, endpoint)
-        details: dict[str, object] = {"plan": held.plan_digest} | ({"solo": True} if waived else {})
+        details: dict[str, object] = {"plan": held.plan_digest, "last_resort": last_resort.details()}
+        details |= {"solo": True} if waived else {}
         self._record(tx, call, "release.approved", held, reason, details)
         return approved
+
+    def _prepare(self, call: Call, endpoint: str, number: int) -> None:
+        """Have a default answer measured that is about to be asked for: it takes too long for within the transaction."""
+        with self._database.read() as tx:
+            found = store.release(tx, endpoint, number)
+        if found is not None and found.project == call.project and found.state is ReleaseState.PROPOSED:
+            self._last_resorts.prepare(found.plan, again=True)
+
+    def _with_warnings(self, found: Release) -> Release:
+        if found.state is not ReleaseState.PROPOSED:
+            return found
+        self._last_resorts.prepare(found.plan)
+        with self._database.read() as tx:
+            problem = self._last_resorts.of(tx, found.plan).problem
+        return found if problem is None else replace(found, warnings=(f"{problem.message}. {problem.advice}",))
 
     def _decide(self, tx: Transaction, call: Call, held: Release, to: ReleaseState, reason: str) -> Release:
         check_move(held, to)

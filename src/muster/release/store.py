@@ -61,6 +61,7 @@ def add_release(tx: Transaction, release: Release) -> None:
             proposed_by=release.proposed_by,
             proposed_at=rfc3339(release.proposed_at),
             reason=release.reason,
+            step=release.step,
         )
     )
     for version in release.versions:
@@ -109,6 +110,12 @@ def move(tx: Transaction, held: Release, to: ReleaseState, **values: Any) -> Non
     """Put a release into a state; the service has looked that it may."""
     at = (releases.c.endpoint == held.endpoint, releases.c.number == held.number)
     tx.execute(sa.update(releases).where(*at).values(state=str(to), **values))
+
+
+def set_step(tx: Transaction, held: Release, step: int) -> None:
+    """Put a release at a step of its ramp; the service has looked that there is one."""
+    at = (releases.c.endpoint == held.endpoint, releases.c.number == held.number)
+    tx.execute(sa.update(releases).where(*at).values(step=step))
 
 
 def add_pointer(tx: Transaction, endpoint: str, number: int, at: datetime, by: str, cause: Cause) -> None:
@@ -187,6 +194,7 @@ def _release(row: sa.Row[Any]) -> Release:
         decision_reason=row.decision_reason,
         live_at=row.live_at and from_rfc3339(row.live_at),
         failure=row.failure,
+        step=row.step,
     )
 
 

@@ -30,6 +30,7 @@ releases = sa.Table(
     sa.Column("decision_reason", sa.Text, nullable=True),
     time_column("live_at", nullable=True),
     sa.Column("failure", sa.Text, nullable=True),
+    sa.Column("step", sa.Integer, nullable=False, server_default="0"),  # of its ramp; kept when another is current
 )
 
 #: Which versions are in which release, to be asked from the version's side.

@@ -17,6 +17,7 @@ import structlog
 
 from muster.runtimes.channel import check_socket_path
 from muster.runtimes.errors import HostGone, HostLoadFailed, HostTimedOut, OrderBroken
+from muster.runtimes.host_log import LogGuard
 from muster.runtimes.order import LoadOrder, order_of
 from muster.runtimes.program import HostProgram
 from muster_host import frames
@@ -141,6 +142,7 @@ class Parent:
         self._pipe, self._lifeline = os.pipe()
         self._teller = threading.Thread(target=self._tell, name="host-exits", daemon=True)
         self._teller.start()
+        self._log_guard = LogGuard(log)
         try:
             if not spawn:
                 self._trunk = self._start()
@@ -293,6 +295,7 @@ class Parent:
                 _is_readable(running.pidfd, timeout_s)
             running.socket.unlink(missing_ok=True)
         os.close(self._pipe)
+        self._log_guard.close()
         self._notices.put(None)
         if threading.current_thread() is not self._teller:
             self._teller.join(timeout_s)

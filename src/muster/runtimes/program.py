@@ -195,7 +195,9 @@ class HostProgram:
         """The end of what it has written since its start, to be put behind a message."""
         try:
             with self._log.open("rb") as stream:
-                stream.seek(max(self._log_begin, os.fstat(stream.fileno()).st_size - _TAIL_BYTES))
+                size = os.fstat(stream.fileno()).st_size
+                begin = self._log_begin if self._log_begin <= size else 0  # it was cut in the meantime
+                stream.seek(max(begin, size - _TAIL_BYTES))
                 text = stream.read().decode("utf-8", "replace").strip()
         except OSError:
             return ""

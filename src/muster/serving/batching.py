@@ -1,5 +1,8 @@
 """One lane per host: what arrives while the host computes goes next, as one batch. No timer.
 
+How many rows a batch may have follows the host: more when full batches come back quickly, half when one took longer than its
+share of the requests' deadline (additive increase, multiplicative decrease, as in Clipper, NSDI 2017, section 4.3).
+
 A host that dies takes its batch with it. The requests of that batch go to its successor one at a time, so that one bad
 request cannot take others down twice; a request that was alone in its batch when a host died, for the second time, is
 quarantined: the same input is not sent to this version again for ten minutes.
@@ -14,7 +17,7 @@ from time import monotonic
 
 import structlog
 
-from muster.packaging.columns import Column
+from muster.packaging.columns import Buffer
 from muster.serving.decisions import Outcome
 from muster.serving.plan import Variant
 from muster.serving.rendezvous import Mailbox, Rendezvous
@@ -25,27 +28,26 @@ from muster.wire.contracts import Field
 from muster.wire.records import StoredColumn, VariantAnswer
 from muster_host import frames
 
-MAX_BATCH_ROWS = 256
+#: What a batch may have before anything is known of the host, and at most.
+FIRST_BATCH_ROWS = 256
+MAX_BATCH_ROWS = 4096
+_MORE_ROWS = 16
+#: The share of a deadline that one batch may take.
+_BATCH_SHARE = 0.25
+_SMOOTHING = 0.2
 MAX_QUEUED = 4096
 #: How long requests wait for a host that is gone before its absence counts as a failure.
 _PATIENCE_WITH_ABSENT_HOST_S = 0.25
 _QUARANTINE_S = 600.0
 #: A host that has one batch for longer than this, and longer than its requests' deadlines, hangs.
-_HUNG_AFTER_S = 30.0
+_HUNG_AFTER_S = 10.0
+_TOO_LATE = "its deadline had passed before the host was free"
 _COUNTING_SINCE_S = 1_700_000_000
 log = structlog.get_logger()
 
 
-class _Parcel:
-    """One request on its way to one variant."""
-
-    __slots__ = ("alone_deaths", "deaths", "index", "mailbox")
-
-    def __init__(self, mailbox: Mailbox, index: int) -> None:
-        self.mailbox = mailbox
-        self.index = index
-        self.deaths = 0
-        self.alone_deaths = 0
+#: One request on its way to one variant: its mailbox and the variant's index in its plan.
+_Parcel = tuple[Mailbox, int]
 
 
 class Lane:
@@ -77,11 +79,17 @@ class Lane:
         self._link: HostLink | None = None
         self._absent_since = monotonic()
         self._queue: deque[_Parcel] = deque()
+        self._queued_rows = 0
         self._again: deque[_Parcel] = deque()
+        self._deaths: dict[Mailbox, tuple[int, int]] = {}
+        """Of requests that were with a host that ended: how often, and how often alone."""
         self._in_flight: list[_Parcel] = []
         self._in_flight_since = 0.0
         self._batches = batches
         self._sequence = -1
+        self._batch_rows = 0
+        self._most_rows = FIRST_BATCH_ROWS
+        self._batch_s = 0.0
         self._quarantine: dict[bytes, float] = {}
 
     @property
@@ -104,8 +112,18 @@ class Lane:
         """Whether the host has had its present batch for far too long."""
         if not self._in_flight:
             return False
-        longest = max(_HUNG_AFTER_S, *(2 * parcel.mailbox.deadline_s for parcel in self._in_flight))
+        longest = max(_HUNG_AFTER_S, *(2 * mailbox.deadline_s for mailbox, _ in self._in_flight))
         return monotonic() - self._in_flight_since > longest
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether a host is there that would take one more request with its next batch."""
+        return self._link is not None and self._queued_rows < self._most_rows
+
+    @property
+    def expected_wait_s(self) -> float:
+        """How long a request that came now would wait before its batch leaves, seconds; measured on the last batches."""
+        return self._queued_rows // self._most_rows * self._batch_s
 
     def is_connected_to(self, host: str) -> bool:
         """Whether the lane's link is to that host process."""
@@ -122,16 +140,15 @@ class Lane:
 
     def submit(self, mailbox: Mailbox, index: int) -> None:
         """Send a request to the host, now or with the next batch."""
-        if self.is_given_up:
-            self._fail(
-                _Parcel(mailbox, index), f"no host of {self._version} runs: {self.standing.message or 'it is down'}"
-            )
+        if self._link is None and self.is_given_up:
+            self._fail(mailbox, index, f"no host of {self._version} runs: {self.standing.message or 'it is down'}")
         elif self._quarantine and self._is_quarantined(mailbox):
-            self._fail(_Parcel(mailbox, index), "quarantined: this input ended a host of this version twice")
+            self._fail(mailbox, index, "quarantined: this input ended a host of this version twice")
         elif len(self._queue) >= MAX_QUEUED:
-            self._unsent(_Parcel(mailbox, index), "too many requests wait for this version")
+            self._fail(mailbox, index, "too many requests wait for this version", "unsent")
         else:
-            self._queue.append(_Parcel(mailbox, index))
+            self._queue.append((mailbox, index))
+            self._queued_rows += mailbox.rows
             if self._link is not None and not self._in_flight:
                 self._send_next()
 
@@ -161,10 +178,14 @@ class Lane:
         self._give_up("the release was withdrawn")
 
     def tidy(self) -> None:
-        """Give up waiting for a host that has been gone for too long; called now and then."""
+        """Give up waiting for a host that has been gone for too long, and on requests that are over; called now and then."""
         if self.is_given_up:
             self._give_up()
         now = monotonic()
+        while self._queue and _is_stale(self._queue[0][0], now):
+            mailbox, index = self._queue.popleft()
+            self._queued_rows -= mailbox.rows
+            self._fail(mailbox, index, _TOO_LATE, "unsent")
         self._quarantine = {digest: until for digest, until in self._quarantine.items() if until > now}
 
     # What the link tells.
@@ -174,24 +195,31 @@ class Lane:
         if link is not self._link or sequence != self._sequence or not self._in_flight:
             return
         parcels, self._in_flight = self._in_flight, []
+        batch_rows = self._batch_rows
         try:
-            statuses, compute_ns, errors, rows, columns, alone = frames.read_answer(payload)
+            statuses, compute_ns, errors, _, columns, alone = frames.read_answer(payload)
             if len(statuses) != len(parcels) or len(columns) != len(self._outputs):
                 raise frames.FrameError("the answer is for another batch")  # noqa: TRY301
         except frames.FrameError as error:
             self._send_next()
-            for parcel in parcels:
-                self._fail(parcel, f"the host's answer cannot be read: {error}")
+            for mailbox, index in parcels:
+                self._fail(mailbox, index, f"the host's answer cannot be read: {error}")
+            self._rendezvous.flush()
             return
         arrived = monotonic()
-        batch_rows = sum(parcel.mailbox.rows for parcel in parcels)
+        self._learn(arrived - self._in_flight_since, batch_rows, parcels[0][0].deadline_s)
         self._send_next()
-        taken = 0
-        offsets = [0] * len(columns)
+        self._judge(parcels, statuses, arrived)
+        first, at = parcels[0]
+        first.variants[at].computed(batch_rows, len(parcels), compute_ns)
         standing = link.standing
-        position = 0
-        for place, parcel in enumerate(parcels):
-            mailbox = parcel.mailbox
+        environment, host, threads, cpu = standing.environment, standing.host, standing.threads, standing.cpu
+        version = self._version
+        answer_of, answered = VariantAnswer, self._rendezvous.answered
+        taken = position = 0
+        offsets = [0] * len(columns)
+        for place, (mailbox, index) in enumerate(parcels):
+            rows = mailbox.rows
             outputs: tuple[StoredColumn, ...] | None = None
             wrong: str | None = None
             if statuses[place]:
@@ -199,32 +227,25 @@ class Lane:
                 wrong = f"{said.get('code')}: {said.get('message')}"
             else:
                 try:
-                    outputs = self._cut(columns, offsets, taken, mailbox.rows)
+                    outputs = self._cut(columns, offsets, taken, rows)
                 except ValueError as problem:
                     wrong = f"the host's answer is cut off: {problem}"
-                taken += mailbox.rows
-            outcome = Outcome.FAILED if outputs is None else Outcome.ANSWERED
-            answer = VariantAnswer(
-                version=self._version,
-                role=mailbox.plan.variants[parcel.index].planned.role,
-                status="failed" if outputs is None else "answered",
-                outputs=outputs,
-                error=wrong,
-                latency_ns=int((arrived - mailbox.arrived_at) * 1e9),
-                compute_ns=compute_ns,
-                environment=standing.environment,
-                host=standing.host,
-                batch=sequence,
-                position=position,
-                batch_rows=mailbox.rows if alone else batch_rows,
-                alone=alone,
-                threads=standing.threads,
-                cpu=standing.cpu,
-            )
-            position += mailbox.rows
-            self._rendezvous.answered(mailbox, parcel.index, outcome, answer)
-        if taken > rows:
-            log.warning("host.answer_short", version=self._version, host=standing.host)
+                taken += rows
+            latency_ns = int((arrived - mailbox.arrived_at) * 1e9)
+            if outputs is None:
+                outcome, status = Outcome.FAILED, "failed"
+                mailbox.variants[index].failed(latency_ns)
+            else:
+                outcome, status = Outcome.ANSWERED, "answered"
+                mailbox.variants[index].answered(latency_ns, mailbox.decided)
+            # Positional, in the order of the record: it is made for every answer.
+            answer = answer_of(
+                version, mailbox.plan.variants[index].role, status, outputs, wrong, latency_ns, compute_ns, environment,
+                host, sequence, position, rows if alone else batch_rows, alone, threads, cpu,
+            )  # fmt: skip
+            position += rows
+            answered(mailbox, index, outcome, answer)
+        self._rendezvous.flush()
 
     def erred(self, link: HostLink, sequence: int, payload: memoryview) -> None:
         """The host refused the batch as a whole."""
@@ -233,8 +254,9 @@ class Lane:
         parcels, self._in_flight = self._in_flight, []
         message = bytes(payload[:2000]).decode("utf-8", "replace")
         self._send_next()
-        for parcel in parcels:
-            self._fail(parcel, f"the host refused the batch: {message}")
+        for mailbox, index in parcels:
+            self._fail(mailbox, index, f"the host refused the batch: {message}")
+        self._rendezvous.flush()
 
     def lost(self, link: HostLink) -> None:
         """The host is gone: its batch goes to the next one, request by request."""
@@ -243,16 +265,19 @@ class Lane:
         self._link = None
         self._absent_since = monotonic()
         parcels, self._in_flight = self._in_flight, []
-        for parcel in parcels:
-            parcel.deaths += 1
-            if len(parcels) == 1:
-                parcel.alone_deaths += 1
-            if parcel.deaths >= 2 and parcel.alone_deaths >= 1:
-                self._quarantine[_input_digest(parcel.mailbox)] = monotonic() + _QUARANTINE_S
-                log.error("request.quarantined", version=self._version, request_id=parcel.mailbox.request_id.hex())
-                self._fail(parcel, "quarantined: this input ended a host of this version twice")
+        for mailbox, index in parcels:
+            deaths, alone = self._deaths.get(mailbox, (0, 0))
+            deaths += 1
+            alone += len(parcels) == 1
+            if deaths >= 2 and alone >= 1:
+                self._deaths.pop(mailbox, None)
+                self._quarantine[_input_digest(mailbox)] = monotonic() + _QUARANTINE_S
+                log.error("request.quarantined", version=self._version, request_id=mailbox.request_id.hex())
+                self._fail(mailbox, index, "quarantined: this input ended a host of this version twice")
             else:
-                self._again.append(parcel)
+                self._deaths[mailbox] = deaths, alone
+                self._again.append((mailbox, index))
+        self._rendezvous.flush()
 
     # Batches.
 
@@ -267,75 +292,103 @@ class Lane:
         self._in_flight = parcels
         self._in_flight_since = monotonic()
         columns = self._columns_of(parcels)
-        link.send(frames.predict_frame(sequence, [parcel.mailbox.rows for parcel in parcels], columns))
+        rows = [mailbox.rows for mailbox, _ in parcels]
+        self._batch_rows = sum(rows)
+        link.send(frames.predict_frame(sequence, rows, columns))
         self._note_sent(parcels, sequence, link.standing)
 
     def _next_parcels(self) -> list[_Parcel]:
         now = monotonic()
         while self._again:
-            parcel = self._again.popleft()
-            if not self._is_stale(parcel, now):
+            mailbox, index = parcel = self._again.popleft()
+            if not _is_stale(mailbox, now):
                 return [parcel]
-            self._unsent(parcel, "decided before a host was there again")
-        parcels: list[_Parcel] = []
+            self._deaths.pop(mailbox, None)
+            self._fail(mailbox, index, "decided before a host was there again", "unsent")
+        self._deaths.clear()
+        queue = self._queue
+        if not queue:
+            return []
+        if self._queued_rows <= self._most_rows and not _is_stale(queue[0][0], now):  # the whole queue fits
+            parcels = list(queue)
+            queue.clear()
+            self._queued_rows = 0
+            return parcels
+        parcels = []
         rows = 0
-        while self._queue:
-            parcel = self._queue[0]
-            if parcels and rows + parcel.mailbox.rows > MAX_BATCH_ROWS:
+        while queue:
+            mailbox, index = parcel = queue[0]
+            if parcels and rows + mailbox.rows > self._most_rows:
                 break
-            self._queue.popleft()
-            if self._is_stale(parcel, now):
-                self._unsent(parcel, "its deadline had passed before the host was free")
+            queue.popleft()
+            self._queued_rows -= mailbox.rows
+            if _is_stale(mailbox, now):
+                self._fail(mailbox, index, _TOO_LATE, "unsent")
                 continue
             parcels.append(parcel)
-            rows += parcel.mailbox.rows
+            rows += mailbox.rows
         return parcels
 
-    def _is_stale(self, parcel: _Parcel, now: float) -> bool:
-        mailbox = parcel.mailbox
-        return mailbox.decided and now > mailbox.arrived_at + mailbox.deadline_s
+    def _learn(self, took_s: float, rows: int, deadline_s: float) -> None:
+        """What a batch has taught: how large the next may be, and how long one takes."""
+        self._batch_s += (took_s - self._batch_s) * _SMOOTHING
+        if took_s > deadline_s * _BATCH_SHARE:
+            if rows * 2 > self._most_rows:
+                self._most_rows = max(self._most_rows // 2, 1)
+        elif rows >= self._most_rows:
+            self._most_rows = min(self._most_rows + _MORE_ROWS, MAX_BATCH_ROWS)
 
-    def _columns_of(self, parcels: list[_Parcel]) -> list[tuple[bytes, bytes | None]]:
+    def _judge(self, parcels: list[_Parcel], statuses: bytes, now: float) -> None:
+        """Tell the plan's probations how the variant has kept its patience; of a whole batch at once where that is the same."""
+        first, index = parcels[0]
+        last = parcels[-1][0]
+        plan = first.plan
+        if (
+            last.plan is plan
+            and not any(statuses)
+            and now - first.arrived_at <= plan.patience_s(index)
+            and not first.probations.passed_over
+        ):
+            first.probations.answered(index, now, last.arrived_at, len(parcels))
+            return
+        for (mailbox, at), failed in zip(parcels, statuses, strict=True):
+            if at not in mailbox.overdue:
+                tell = mailbox.probations.failed if failed else mailbox.probations.answered
+                self._rendezvous.on_probation(mailbox, at, tell(at, now, mailbox.arrived_at))
+
+    def _columns_of(self, parcels: list[_Parcel]) -> list[tuple[Buffer, Buffer | None]]:
+        mailbox, index = parcels[0]
         if len(parcels) == 1:
-            mailbox = parcels[0].mailbox
-            picked = mailbox.plan.variants[parcels[0].index].columns
-            return [(mailbox.columns[at].data, mailbox.columns[at].nulls) for at in picked]  # type: ignore[misc]
-        joined = []
-        picks = [parcel.mailbox.plan.variants[parcel.index].columns for parcel in parcels]
-        for place in range(len(self._inputs)):
-            parts: list[Column] = [
-                parcel.mailbox.columns[pick[place]] for parcel, pick in zip(parcels, picks, strict=True)
+            return [
+                (mailbox.columns[at].data, mailbox.columns[at].nulls) for at in mailbox.plan.variants[index].columns
             ]
+        joined: list[tuple[Buffer, Buffer | None]] = []
+        plan = mailbox.plan
+        if all(mailbox.plan is plan for mailbox, _ in parcels):
+            gathered = [[mailbox.columns[at] for mailbox, _ in parcels] for at in plan.variants[index].columns]
+        else:  # two releases with the same version, whose endpoints order their inputs differently
+            picks = [(mailbox, mailbox.plan.variants[index].columns) for mailbox, index in parcels]
+            gathered = [[mailbox.columns[pick[place]] for mailbox, pick in picks] for place in range(len(self._inputs))]
+        for parts in gathered:
             nulls = None
             if any(part.nulls is not None for part in parts):
                 nulls = b"".join(
-                    bytes(parcel.mailbox.rows) if part.nulls is None else part.nulls
-                    for parcel, part in zip(parcels, parts, strict=True)
+                    bytes(mailbox.rows) if part.nulls is None else part.nulls
+                    for (mailbox, _), part in zip(parcels, parts, strict=True)
                 )
-            joined.append((b"".join(part.data for part in parts), nulls))
+            joined.append((b"".join([part.data for part in parts]), nulls))
         return joined
 
     def _note_sent(self, parcels: list[_Parcel], sequence: int, standing: HostStanding) -> None:
-        batch_rows = sum(parcel.mailbox.rows for parcel in parcels)
+        """What a record says of a variant that has the request and has not answered yet."""
         position = 0
-        for parcel in parcels:
-            mailbox = parcel.mailbox
-            self._rendezvous.sent(
-                mailbox,
-                parcel.index,
-                VariantAnswer(
-                    version=self._version,
-                    role=mailbox.plan.variants[parcel.index].planned.role,
-                    status="pending",
-                    environment=standing.environment,
-                    host=standing.host,
-                    batch=sequence,
-                    position=position,
-                    batch_rows=batch_rows,
-                    threads=standing.threads,
-                    cpu=standing.cpu,
-                ),
-            )
+        version, batch_rows = self._version, self._batch_rows
+        environment, host, threads, cpu = standing.environment, standing.host, standing.threads, standing.cpu
+        for mailbox, index in parcels:
+            mailbox.answers[index] = VariantAnswer(
+                version, mailbox.plan.variants[index].role, "pending", None, None, 0, 0, environment, host, sequence,
+                position, batch_rows, False, threads, cpu,
+            )  # fmt: skip
             position += mailbox.rows
 
     def _cut(
@@ -362,35 +415,49 @@ class Lane:
 
     # Ends.
 
-    def _fail(self, parcel: _Parcel, why: str, status: str = "failed") -> None:
-        mailbox = parcel.mailbox
-        before = mailbox.answers[parcel.index]
+    def _fail(self, mailbox: Mailbox, index: int, why: str, status: str = "failed") -> None:
+        now = monotonic()
+        latency_ns = int((now - mailbox.arrived_at) * 1e9)
+        if index not in mailbox.overdue:
+            event = mailbox.probations.failed(index, now, mailbox.arrived_at)
+            self._rendezvous.on_probation(mailbox, index, event)
+        if status == "failed":
+            mailbox.variants[index].failed(latency_ns)
+        else:
+            mailbox.variants[index].unsent()
+        before = mailbox.answers[index]
         answer = VariantAnswer(
             version=self._version,
-            role=mailbox.plan.variants[parcel.index].planned.role,
+            role=mailbox.plan.variants[index].role,
             status=status,
             error=why,
-            latency_ns=int((monotonic() - mailbox.arrived_at) * 1e9),
+            latency_ns=latency_ns,
             environment=before.environment,
             host=before.host,
             batch=before.batch,
             position=before.position,
             batch_rows=before.batch_rows,
         )
-        self._rendezvous.answered(mailbox, parcel.index, Outcome.FAILED, answer)
-
-    def _unsent(self, parcel: _Parcel, why: str) -> None:
-        self._fail(parcel, why, status="unsent")
+        self._rendezvous.answered(mailbox, index, Outcome.FAILED, answer)
 
     def _give_up(self, why: str | None = None) -> None:
         waiting = [*self._again, *self._queue]
         self._again.clear()
         self._queue.clear()
-        for parcel in waiting:
-            self._fail(parcel, why or f"no host of {self._version} runs: {self.standing.message or 'it is down'}")
+        self._queued_rows = 0
+        self._deaths.clear()
+        for mailbox, index in waiting:
+            self._fail(
+                mailbox, index, why or f"no host of {self._version} runs: {self.standing.message or 'it is down'}"
+            )
+        self._rendezvous.flush()
 
     def _is_quarantined(self, mailbox: Mailbox) -> bool:
         return self._quarantine.get(_input_digest(mailbox), 0.0) > monotonic()
+
+
+def _is_stale(mailbox: Mailbox, now: float) -> bool:
+    return mailbox.decided and now > mailbox.arrived_at + mailbox.deadline_s
 
 
 def _input_digest(mailbox: Mailbox) -> bytes:

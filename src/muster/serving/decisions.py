@@ -21,7 +21,7 @@ class Outcome(IntEnum):
     ANSWERED = 1
     FAILED = 2
     PASSED_OVER = 3
-    """It is on probation, so nobody waits for it; it may still answer."""
+    """It is on probation, so nobody waits for it and it counts as late; once its answer is there it is `ANSWERED` like any other."""
 
 
 class Seen(Protocol):
@@ -56,8 +56,8 @@ class Decision:
     """Answer now.
 
     `variant` is the index into the plan's variants, `DEFAULT` for the default answer (or for none, when the plan has no
-    default), `COMBINED` for an answer made from several. `probability` is that with which the policy would choose so again,
-    given the same answers at the same time.
+    default), `COMBINED` for an answer made from several. `probability` is that with which the policy would choose `variant` again,
+    given the same answers at the same time; it is above 0.
     """
 
     variant: int

@@ -5,28 +5,31 @@ keep the plan they met, so no answer is ever a mixture of two releases.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
-from hashlib import sha256
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from time import monotonic
 from typing import Literal
 
 import structlog
 
-from muster.packaging.columns import Column, Table
+from muster.packaging.columns import Column, Table, joined, rows_between
+from muster.serving.admission import Admission
 from muster.serving.batching import Lane, batch_numbers
-from muster.serving.decisions import Decision
+from muster.serving.counts import EndpointCounts, FrontCounts, LaneNow
+from muster.serving.decisions import COMBINED, DEFAULT, Decision
 from muster.serving.errors import (
     EndpointNotReady,
     EndpointUnknown,
     FrontOverloaded,
     NoAnswerInTime,
+    RecordNotWritten,
     ServedTooLongOffline,
     VersionUnreachable,
 )
-from muster.serving.fanout import fan_out
+from muster.serving.fanout import fan_out, pass_over
 from muster.serving.plan import Plan
-from muster.serving.recorder import Recorder
-from muster.serving.rendezvous import Mailbox, Rendezvous
+from muster.serving.probation import Probations
+from muster.serving.recorder import Ledger, Recorder
+from muster.serving.rendezvous import Done, Mailbox, Rendezvous
 from muster.serving.workers.keeper_link import KeeperLink
 from muster.serving.workers.link import HostLink
 from muster.serving.workers.roster import HostStanding, WantedHost
@@ -34,7 +37,6 @@ from muster.vocabulary.clock import wall_ns
 from muster.vocabulary.request_ids import RequestIds
 from muster.wire.plans import EndpointPlans
 
-MAX_OPEN_REQUESTS = 20_000
 _TIDY_EVERY_S = 0.1
 
 #: (endpoint, release, state, message): tells control what became of a plan.
@@ -53,43 +55,95 @@ class Scored:
 
     @property
     def version(self) -> str:
-        """`churn:3`, or `default`."""
-        return self.mailbox.plan.variants[self.decision.variant].version if self.decision.variant >= 0 else "default"
+        """`churn:3`, `default` or `combined`; several, with commas, where rows are answered by different variants."""
+        chosen = self.decision.chosen
+        if chosen is None:
+            return self.version_of(self.decision.variant)
+        return ",".join(dict.fromkeys(map(self.version_of, chosen)))
 
     @property
     def role(self) -> str:
-        """The role of the variant that answered, or `default`."""
-        if self.decision.variant < 0:
-            return "default"
-        return self.mailbox.plan.variants[self.decision.variant].planned.role.value
+        """The role of the variant that answered, or `default`, or `combined`; of several, that of the first row's."""
+        return self.role_of(self.decision.variant)
+
+    def version_of(self, variant: int) -> str:
+        """What a variant's index in a decision stands for."""
+        if variant >= 0:
+            return self.mailbox.plan.variants[variant].version
+        return "combined" if variant == COMBINED else "default"
+
+    def role_of(self, variant: int) -> str:
+        """The role that a variant's index in a decision stands for."""
+        if variant >= 0:
+            return self.mailbox.plan.variants[variant].role.value
+        return "combined" if variant == COMBINED else "default"
 
     def outputs(self) -> Table:
-        """The answer's columns; the default answer has its row repeated."""
-        mailbox = self.mailbox
-        if self.decision.variant >= 0:
-            stored = mailbox.answers[self.decision.variant].outputs or ()
-            return Table(
-                mailbox.rows,
-                {column.name: Column(column.datatype, column.shape, column.data, column.nulls) for column in stored},  # type: ignore[arg-type]
+        """The answer's columns; the default answer has its row repeated, rows of different variants are put together."""
+        decision, mailbox = self.decision, self.mailbox
+        if decision.chosen is not None:
+            return _put_together(mailbox, decision.chosen)
+        if decision.variant >= 0:
+            return Table(mailbox.rows, dict(mailbox.outputs(decision.variant)))
+        if decision.variant == COMBINED:
+            return Table(mailbox.rows, dict(decision.outputs or {}))
+        return _default_table(mailbox.plan, mailbox.rows)
+
+
+def _wall_offset_ns() -> int:
+    """What the wall clock shows beyond the monotonic one; looked up several times a second, as the wall clock may be set."""
+    return wall_ns() - int(monotonic() * 1e9)
+
+
+def _default_table(plan: Plan, rows: int) -> Table:
+    columns = plan.default_columns or {}
+    return Table(
+        rows,
+        {
+            name: Column(
+                column.datatype, column.shape, bytes(column.data) * rows,
+                None if column.nulls is None else bytes(column.nulls) * rows,
             )
-        columns = mailbox.plan.default_columns or {}
-        rows = mailbox.rows
-        return Table(
-            rows,
-            {
-                name: Column(
-                    column.datatype, column.shape, bytes(column.data) * rows,
-                    None if column.nulls is None else bytes(column.nulls) * rows,
-                )
-                for name, column in columns.items()
-            },
-        )  # fmt: skip
+            for name, column in columns.items()
+        },
+    )  # fmt: skip
+
+
+def _put_together(mailbox: Mailbox, chosen: tuple[int, ...]) -> Table:
+    """Each row from the variant that was chosen for it; neighbours of one variant are cut out as one piece."""
+    tables = {
+        variant: Table(mailbox.rows, dict(mailbox.outputs(variant)))
+        if variant >= 0
+        else _default_table(mailbox.plan, mailbox.rows)
+        for variant in set(chosen)
+    }
+    pieces: list[Table] = []
+    start = 0
+    for row in range(1, len(chosen) + 1):
+        if row == len(chosen) or chosen[row] != chosen[start]:
+            pieces.append(rows_between(tables[chosen[start]], start, row))
+            start = row
+    return joined(pieces)
+
+
+class _InUse:
+    """What a front holds for the requests that meet one plan; everything in the order of the plan's variants."""
+
+    __slots__ = ("lanes", "probations", "variants")
+
+    def __init__(self, plan: Plan, lanes: Mapping[str, Lane], counts: EndpointCounts) -> None:
+        self.lanes = tuple(lanes[variant.key] for variant in plan.variants)
+        self.variants = tuple(counts.variant(variant.version, variant.role.value) for variant in plan.variants)
+        patience_s = {index: plan.patience_s(index) for index in plan.order}
+        self.probations = Probations(patience_s, plan.usable_s(plan.deadline_s))
 
 
 class _Served:
     """One endpoint on this front."""
 
-    def __init__(self) -> None:
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.counts = ledger.counts
         self.number = -1
         self.serving: Plan | None = None
         self.next: Plan | None = None
@@ -98,6 +152,7 @@ class _Served:
         self.warm: Plan | None = None
         self.banned: frozenset[str] = frozenset()
         self.told: set[tuple[int, str]] = set()
+        self.step = 0
 
     def plans(self) -> list[Plan]:
         return [plan for plan in (self.serving, self.next, self.loading, self.warm) if plan is not None]
@@ -113,6 +168,7 @@ class Endpoints:
         front: this front's number, for request ids.
         report: tells control.
         offline_s: how long control has not been reached, seconds.
+        counts: what this front has done.
     """
 
     def __init__(
@@ -124,6 +180,7 @@ class Endpoints:
         front: int,
         report: Reporter,
         offline_s: Callable[[], float],
+        counts: FrontCounts,
     ) -> None:
         self._keeper = keeper
         self._recorder = recorder
@@ -136,7 +193,14 @@ class Endpoints:
         self._batches: dict[str, Iterator[int]] = {}
         self._served: dict[str, _Served] = {}
         self._lanes: dict[str, Lane] = {}
+        self._in_use: dict[str, _InUse] = {}
+        self._counts = counts
+        self._admission = Admission()
+        self._wall_offset_ns = _wall_offset_ns()
+        self._offline_now_s = 0.0
         self._wanted: dict[str, tuple[Plan, int]] = {}
+        self.turn = 0
+        """Grows whenever what is served may have changed."""
         self._is_leaving = False
         """A lane that no plan names is still at work."""
         self._connecting: set[str] = set()
@@ -181,6 +245,10 @@ class Endpoints:
         ]
         return any(lane.is_up or not lane.is_given_up for lane in lanes)
 
+    def on_probation(self, plan: Plan) -> list[str]:
+        """Versions of the plan that nobody waits for at present."""
+        return [plan.variants[index].version for index in self._used(plan).probations.passed_over]
+
     def is_up(self, plan: Plan, variant: int) -> bool:
         """Whether one variant's host is up."""
         lane = self._lanes.get(plan.variants[variant].key)
@@ -190,6 +258,102 @@ class Endpoints:
         """Versions of the plan whose hosts are not up: the endpoint is degraded by them."""
         return [variant.version for index, variant in enumerate(plan.variants) if not self.is_up(plan, index)]
 
+    def submit(
+        self,
+        plan: Plan,
+        table: Table,
+        *,
+        consumer: str,
+        client_id: str | None,
+        body_sha256: bytes,
+        arrived_at: float,
+        done: Done,
+        deadline_s: float | None = None,
+        version: int | None = None,
+        overrides: tuple[str, ...] = (),
+        idempotency_key: str | None = None,
+        request_id: bytes | None = None,
+    ) -> Mailbox:
+        """Send a checked request to every variant; `done` is called once the decision is recorded.
+
+        Args:
+            plan: the plan that `find` gave, under which the request was checked.
+            table: the request's rows.
+            consumer: whose token it was.
+            client_id: the caller's own id.
+            body_sha256: digest of the request's bytes.
+            arrived_at: when the request was there, by `time.monotonic` (uvloop's own clock has steps of a millisecond).
+            done: called with the mailbox, and with None or what kept the record from being written; hand both to `scored`.
+            deadline_s: how long the caller grants, seconds from arrival; the plan's own deadline is the limit, unless
+                `overrides` says that the caller may set it.
+            version: index of the only variant that may answer.
+            overrides: what the caller overrides by right, for the record.
+            idempotency_key: the caller's, for the record.
+            request_id: made before, where a claim was laid under it.
+
+        Raises:
+            EndpointNotReady: no variant runs, and there is no default.
+            FrontOverloaded: too many requests are under way.
+            ServedTooLongOffline: control has been away for longer than the plan allows.
+        """
+        served = self._served[plan.endpoint]
+        used = self._used(plan)
+        self._admit(plan, version, served, used.lanes)
+        granted = plan.deadline_s
+        if deadline_s is not None and (deadline_s < granted or "deadline" in overrides):
+            granted = deadline_s
+        mailbox = Mailbox(
+            plan=plan,
+            policy=plan.policy(granted) if version is None else plan.forced(version, granted),
+            table=table,
+            request_id=request_id or self.new_request_id(),
+            client_id=client_id,
+            consumer=consumer,
+            body_sha256=body_sha256,
+            arrived_at=arrived_at,
+            received_ns=int(arrived_at * 1e9) + self._wall_offset_ns,
+            deadline_s=granted,
+            done=done,
+            ledger=served.ledger,
+            variants=used.variants,
+            probations=used.probations,
+            forced=version is not None,
+            step=served.step,
+            overrides=overrides,
+            idempotency_key=idempotency_key,
+        )
+        served.ledger.account.received()
+        if version is None:
+            pass_over(mailbox)
+        self._rendezvous.open(mailbox)
+        fan_out(mailbox, used.lanes, served.banned, self._rendezvous)
+        return mailbox
+
+    def new_request_id(self) -> bytes:
+        """An id for a request that arrives now."""
+        return self._ids.next(self._recorder.segment)
+
+    def scored(self, mailbox: Mailbox, problem: RecordNotWritten | None) -> Scored:
+        """What `done` was called with, as an answer or as the error that the caller gets.
+
+        Raises:
+            NoAnswerInTime: nothing answered, and there is no default.
+            RecordNotWritten: the decision could not be recorded.
+        """
+        if problem is not None:
+            raise problem
+        decision, plan = mailbox.decision, mailbox.plan
+        assert decision is not None
+        if decision.variant == DEFAULT and (plan.default_columns is None or mailbox.forced):
+            raise NoAnswerInTime(
+                f"no variant of endpoint {plan.endpoint!r} has answered after {mailbox.elapsed_ns / 1e6:.0f} of "
+                f"{mailbox.deadline_s * 1000:g} ms, and there is no default answer",
+                endpoint=plan.endpoint,
+                release=plan.release,
+                request_id=mailbox.request_id.hex(),
+            )
+        return Scored(mailbox, decision)
+
     async def score(
         self,
         plan: Plan,
@@ -197,84 +361,86 @@ class Endpoints:
         *,
         consumer: str,
         client_id: str | None,
-        body: bytes,
+        body_sha256: bytes,
         arrived_at: float,
         deadline_s: float | None = None,
         version: int | None = None,
+        overrides: tuple[str, ...] = (),
+        idempotency_key: str | None = None,
+        request_id: bytes | None = None,
     ) -> Scored:
-        """Send a checked request to every variant and return the decision, recorded.
+        """`submit` and `scored` for callers that wait; arguments and errors are theirs."""
+        answered: asyncio.Future[RecordNotWritten | None] = self._loop.create_future()
 
-        Args:
-            plan: the plan that `find` gave, under which the request was checked.
-            table: the request's rows.
-            consumer: whose token it was.
-            client_id: the caller's own id.
-            body: the request's bytes, for their digest.
-            arrived_at: when the request was there, by `time.monotonic` (uvloop's own clock has steps of a millisecond).
-            deadline_s: how long the caller grants, seconds from arrival; the plan's own deadline is the limit.
-            version: index of the only variant that may answer.
+        def done(_: Mailbox, problem: RecordNotWritten | None) -> None:
+            if not answered.done():  # the caller may have hung up
+                answered.set_result(problem)
 
-        Raises:
-            NoAnswerInTime: nothing answered, and there is no default.
-            EndpointNotReady: no variant runs, and there is no default.
-            FrontOverloaded: too many requests are under way.
-            ServedTooLongOffline: control has been away for longer than the plan allows.
-            RecordNotWritten: the decision could not be recorded.
-        """
-        self._admit(plan, version)
-        granted = min(plan.deadline_s, deadline_s) if deadline_s is not None else plan.deadline_s
-        mailbox = Mailbox(
-            plan=plan,
-            policy=plan.policy(granted) if version is None else plan.forced(version, granted),
-            table=table,
-            request_id=self._ids.next(self._recorder.segment),
-            client_id=client_id,
+        mailbox = self.submit(
+            plan,
+            table,
             consumer=consumer,
-            body_sha256=sha256(body).digest(),
+            client_id=client_id,
+            body_sha256=body_sha256,
             arrived_at=arrived_at,
-            received_ns=wall_ns() - int((monotonic() - arrived_at) * 1e9),
-            deadline_s=granted,
-            forced=version is not None,
+            done=done,
+            deadline_s=deadline_s,
+            version=version,
+            overrides=overrides,
+            idempotency_key=idempotency_key,
+            request_id=request_id,
         )
-        self._rendezvous.open(mailbox)
-        fan_out(mailbox, self._lanes, self._served[plan.endpoint].banned, self._rendezvous)
-        decision = await mailbox.wait()
-        if decision.variant < 0 and (plan.default_columns is None or version is not None):
-            raise NoAnswerInTime(
-                f"no variant of endpoint {plan.endpoint!r} has answered after {mailbox.elapsed_ns / 1e6:.0f} of "
-                f"{granted * 1000:g} ms, and there is no default answer",
-                endpoint=plan.endpoint,
-                release=plan.release,
-                request_id=mailbox.request_id.hex(),
-            )
-        return Scored(mailbox, decision)
+        return self.scored(mailbox, await answered)
 
-    def _admit(self, plan: Plan, version: int | None) -> None:
-        if self._rendezvous.open_mailboxes >= MAX_OPEN_REQUESTS:
-            raise FrontOverloaded(f"{MAX_OPEN_REQUESTS} requests are under way")
-        if self._offline_s() > plan.document.max_offline_s:
+    def _used(self, plan: Plan) -> _InUse:
+        """What this front holds for the requests that meet a plan."""
+        used = self._in_use.get(plan.digest)
+        if used is None:
+            used = self._in_use[plan.digest] = _InUse(plan, self._lanes, self._served[plan.endpoint].counts)
+        return used
+
+    def _admit(self, plan: Plan, version: int | None, served: _Served, lanes: tuple[Lane, ...]) -> None:
+        if self._rendezvous.open_mailboxes >= self._admission.limit:
+            raise FrontOverloaded(
+                f"{self._rendezvous.open_mailboxes} requests are under way, which is as many as can be answered in time"
+            )
+        if self._offline_now_s > plan.document.max_offline_s:
             raise ServedTooLongOffline(
-                f"control has not been reached for {self._offline_s():.0f} s; the release allows {plan.document.max_offline_s} s",
+                f"control has not been reached for {self._offline_now_s:.0f} s; "
+                f"the release allows {plan.document.max_offline_s} s",
                 endpoint=plan.endpoint,
             )
         if version is not None:
-            if not self.is_up(plan, version) or plan.variants[version].version in self._served[plan.endpoint].banned:
+            if not self.is_up(plan, version) or plan.variants[version].version in served.banned:
                 raise VersionUnreachable(
                     f"{plan.variants[version].version} does not run now", version=plan.variants[version].version
                 )
-        elif plan.default_columns is None and not self._may_answer(plan):
-            raise EndpointNotReady(f"no variant of endpoint {plan.endpoint!r} runs now", endpoint=plan.endpoint)
+        elif plan.default_columns is None:
+            if lanes[plan.order[0]].is_at_hand and not served.banned:
+                return  # nearly always
+            if not self._may_answer(plan):
+                raise EndpointNotReady(f"no variant of endpoint {plan.endpoint!r} runs now", endpoint=plan.endpoint)
+            if min(lanes[index].expected_wait_s for index in plan.order) > plan.deadline_s:
+                raise FrontOverloaded(
+                    f"every variant of endpoint {plan.endpoint!r} has more to do than fits its deadline"
+                )
 
     # What control says.
 
     def apply(self, document: EndpointPlans, number: int) -> None:
         """Take a publication: load what is new, keep what is warm, serve what is ready."""
-        served = self._served.setdefault(document.endpoint, _Served())
+        served = self._served.get(document.endpoint)
+        if served is None:
+            served = self._served[document.endpoint] = _Served(
+                self._recorder.ledger(document.endpoint, self._counts.endpoint(document.endpoint))
+            )
         if number <= served.number:
             return
+        self.turn += 1
         served.number = number
         served.told = set()
         served.banned = frozenset(document.banned)
+        served.step = document.step
         known = {plan.digest: plan for plan in served.plans()}
 
         def ready(plan_document: object) -> Plan | None:
@@ -290,6 +456,7 @@ class Endpoints:
             served.serving = served.next = None
         elif served.serving is None or served.serving.digest == wanted.digest:
             served.serving, served.next = wanted, wanted
+            self._count_as_served(served, wanted)
         else:
             served.next = wanted
         self._want()
@@ -311,6 +478,8 @@ class Endpoints:
                 inputs = tuple(plan.contract.inputs[at] for at in variant.columns)
                 numbers = self._batches.setdefault(key, batch_numbers(self._front))
                 self._lanes[key] = Lane(variant, inputs, plan.contract.outputs, self._rendezvous, numbers)
+        held = {plan.digest for served in self._served.values() for plan in served.plans()}
+        self._in_use = {digest: used for digest, used in self._in_use.items() if digest in held}
         unnamed = [key for key in self._lanes if key not in wanted]
         for key in unnamed:
             if self._lanes[key].is_idle:
@@ -332,11 +501,16 @@ class Endpoints:
                 if served.serving is not following:
                     log.info("release.switched", endpoint=endpoint, release=following.release)
                     served.serving = following
+                    self.turn += 1
+                    self._count_as_served(served, following)
                 if self.can_answer(following):
                     served.next = None
                     self._tell(served, following, "serving")
             if served.loading is not None:
                 self._judge(served, served.loading)
+
+    def _count_as_served(self, served: _Served, plan: Plan) -> None:
+        served.counts.serves(plan.release, [(variant.version, variant.role) for variant in plan.variants])
 
     def _judge(self, served: _Served, plan: Plan) -> None:
         lanes = [self._lanes[variant.key] for variant in plan.variants]
@@ -421,6 +595,9 @@ class Endpoints:
     async def _tidy_for_ever(self) -> None:
         while True:
             await asyncio.sleep(_TIDY_EVERY_S)
+            self._wall_offset_ns = _wall_offset_ns()
+            self._offline_now_s = self._offline_s()
+            self._admission.learn(self._rendezvous.decided, monotonic(), self._shortest_deadline_s())
             for lane in self._lanes.values():
                 lane.tidy()
                 self._connect_if_due(lane)
@@ -428,6 +605,15 @@ class Endpoints:
                     self._keeper.hung(lane.standing.host)
             if self._is_leaving:
                 self._want()
+
+    def _shortest_deadline_s(self) -> float:
+        return min((plan.deadline_s for plan in self.served()), default=0.1)
+
+    def lanes_now(self) -> Iterable[LaneNow]:
+        """How the way to each host of a served plan stands."""
+        for plan in self.served():
+            for variant, lane in zip(plan.variants, self._used(plan).lanes, strict=True):
+                yield LaneNow(plan.endpoint, variant.version, variant.role.value, lane.queued, lane.is_up)
 
     async def close(self) -> None:
         """Stop; requests that are under way have been answered before."""

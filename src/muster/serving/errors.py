@@ -1,6 +1,7 @@
 """What a caller of the scoring side can be told."""
 
 from muster.vocabulary.errors import (
+    Conflict,
     Invalid,
     NotAllowed,
     NotFound,
@@ -44,6 +45,20 @@ class RequestMalformed(Invalid):
     code = "serving.request-malformed"
 
 
+class FormUnknown(Invalid):
+    """The body is in a form that the address does not take: its `Content-Type` or `Content-Encoding` is another."""
+
+    code = "serving.form-unknown"
+    advice = "See the forms in docs/reference/scoring.md; without a `Content-Type` the body is read as JSON."
+
+
+class AnswerFormUnknown(Invalid):
+    """The request accepts answers only in forms that the address does not give."""
+
+    code = "serving.answer-form-unknown"
+    advice = "Leave out the header `Accept`, or name one of the forms in docs/reference/scoring.md."
+
+
 class OutputUnknown(Invalid):
     """The request asks for an output that the endpoint does not have."""
 
@@ -70,6 +85,20 @@ class EndpointNotAllowed(NotAllowed):
     """The token is valid, but not for this endpoint."""
 
     code = "serving.endpoint-not-allowed"
+
+
+class ModelNotOrdered(Invalid):
+    """The order to load or unload cannot be followed: a release alone decides which versions an endpoint runs."""
+
+    code = "serving.model-not-ordered"
+    advice = "Propose a release with other versions: `muster release propose`."
+
+
+class OverrideNotAllowed(NotAllowed):
+    """The request names the variant that shall answer, and its token has no right to."""
+
+    code = "serving.override-not-allowed"
+    advice = "The right is `override` (docs/reference/roles.md); an admin gives it to an application with its token."
 
 
 class RateExceeded(Overloaded):
@@ -108,6 +137,34 @@ class RecordNotWritten(Unavailable):
 
     code = "serving.record-not-written"
     advice = "Make room on the disk that holds the archive's spool; see `muster logs`."
+
+
+class IdempotencyKeyReused(Conflict):
+    """The idempotency key was used within the last ten minutes for another request to the endpoint."""
+
+    code = "serving.idempotency-key-reused"
+    advice = "Take a new key for each new request; the same key only to repeat one."
+
+
+class RequestUnderWay(TimedOut):
+    """A request with the same idempotency key was still under way elsewhere when this one's time was over."""
+
+    code = "serving.request-under-way"
+    advice = "Ask again with the same key."
+
+
+class ClaimNotWritten(Unavailable):
+    """The idempotency key could not be noted, so the request was not carried out."""
+
+    code = "serving.claim-not-written"
+    advice = "Make room on the disk that holds the home's archive; see `muster logs`."
+
+
+class GrpcAddressUnusable(Unavailable):
+    """The front cannot listen on the address of the gRPC service."""
+
+    code = "serving.grpc-address-unusable"
+    advice = "Name another with --grpc-port, or serve without gRPC: MUSTER_SERVING_GRPC=false."
 
 
 class GoldenMismatch(Refused):

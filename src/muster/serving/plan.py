@@ -1,5 +1,6 @@
 """A serving plan made ready to use: what a front holds in memory for an endpoint."""
 
+import math
 from dataclasses import dataclass
 
 import msgspec
@@ -7,14 +8,24 @@ import rfc8785
 
 from muster.packaging.columns import Column
 from muster.packaging.contract import ContractChecker
+from muster.serving.decisions import Policy
+from muster.serving.policies.compiled import compiled, waited_s
 from muster.serving.policies.first import First
 from muster.vocabulary.digests import Digest, digest_of
+from muster.vocabulary.states import Role
 from muster.wire.contracts import as_document
-from muster.wire.plans import PlannedVariant, ServingPlan
+from muster.wire.plans import PlannedVariant, ServingPlan, SplitPolicy
+from muster.wire.records import VariantAnswer
 
 #: Kept for encoding and writing the reply, so that it leaves before the deadline and not at it: the smaller of the two.
 _REPLY_MARGIN_S = 0.004
 _REPLY_MARGIN_SHARE = 0.1
+#: However late a front runs, so much of a deadline is left for the variants.
+_USABLE_SHARE = 0.5
+#: Margins are rounded up to this, so that one that wavers does not make a policy for every request.
+_MARGIN_STEP_S = 0.0005
+#: Policies kept for other margins and other deadlines.
+_KEPT_POLICIES = 64
 
 
 def plan_digest(plan: ServingPlan) -> Digest:
@@ -32,10 +43,9 @@ class Variant:
     columns: tuple[int, ...]
     """Where its inputs are among the endpoint's, in its own order."""
 
-    @property
-    def version(self) -> str:
-        """As people write it: `churn:3`."""
-        return self.planned.version
+    version: str
+    """As people write it: `churn:3`."""
+    role: Role
 
     @property
     def number(self) -> str:
@@ -65,29 +75,77 @@ class Plan:
         self.variants = tuple(
             Variant(
                 planned=variant,
+                version=variant.version,
+                role=variant.role,
                 key=f"{document.endpoint}/{variant.version}@{variant.manifest[7:19]}",
                 columns=tuple(places[name] for name in variant.inputs),
             )
             for variant in document.variants
         )
+        self.pending = [VariantAnswer(variant.version, variant.role, "pending") for variant in self.variants]
+        """What is known of each variant before a request has been sent to it."""
         indexes = {variant.version: index for index, variant in enumerate(self.variants)}
         self.order = tuple(indexes[version] for version in document.policy.order)
-        self._patience_s = tuple(patience / 1000 for patience in document.policy.patience_ms)
-        self._policy = self._first(self.deadline_s)
+        """Indexes of all variants that may answer, the preferred first."""
+        self.split_field = document.policy.field if isinstance(document.policy, SplitPolicy) else None
+        """The input whose values are the units of a split; None for other policies."""
+        self._indexes = indexes
+        self._patience_s = dict(zip(self.order, waited_s(document.policy), strict=True))
+        self.least_patience_s = min(self.patience_s(index) for index in self.order)
+        """Before so much time has passed since its arrival, a request has waited for nobody in vain."""
+        # Callers choose their deadlines: what they make does not push out what everyone else needs.
+        self._own_policies: dict[tuple[float, float | None], Policy] = {}
+        self._other_policies: dict[tuple[float, float | None], Policy] = {}
+        self._own_policy = self._compiled(self.deadline_s, None)
         self.default_columns = self._default_columns()
         self.default_json = None if document.default is None else msgspec.json.encode(document.default)
 
     def margin_s(self, deadline_s: float) -> float:
-        """How long before a deadline the decision has to be taken."""
+        """How long before a deadline the decision has to be taken by a front that is not behind."""
         return min(_REPLY_MARGIN_S, deadline_s * _REPLY_MARGIN_SHARE)
 
-    def policy(self, deadline_s: float) -> First:
-        """The plan's policy for a request that has this long, seconds from arrival."""
-        return self._policy if deadline_s >= self.deadline_s else self._first(deadline_s)
+    def usable_s(self, deadline_s: float, margin_s: float | None = None) -> float:
+        """When the decision about a request with this deadline has to be taken, seconds from arrival.
 
-    def forced(self, variant: int, deadline_s: float) -> First:
+        Args:
+            deadline_s: when the answer has to leave, seconds from arrival.
+            margin_s: how late this front's timers and replies run at present, as far as it is more than usual; it takes no
+                more than half of the deadline.
+        """
+        margin = self.margin_s(deadline_s)
+        if margin_s is not None and margin_s > margin:
+            margin = min(margin_s, deadline_s * _USABLE_SHARE)
+        return deadline_s - margin
+
+    def patience_s(self, variant: int) -> float:
+        """How long the endpoint waits for a variant, seconds from arrival; for one that answers nothing, the deadline.
+
+        It is the release's: a caller that grants less makes no variant late.
+        """
+        return min(self._patience_s.get(variant, self.deadline_s), self.usable_s(self.deadline_s))
+
+    def policy(self, deadline_s: float, margin_s: float | None = None) -> Policy:
+        """The plan's policy for a request.
+
+        Args:
+            deadline_s: what it has, seconds from arrival; it may be more than the release grants.
+            margin_s: see `usable_s`.
+        """
+        if margin_s is None and deadline_s == self.deadline_s:
+            return self._own_policy
+        if margin_s is not None:
+            margin_s = math.ceil(margin_s / _MARGIN_STEP_S) * _MARGIN_STEP_S
+        kept = self._own_policies if deadline_s == self.deadline_s else self._other_policies
+        policy = kept.get((deadline_s, margin_s))
+        if policy is None:
+            if len(kept) >= _KEPT_POLICIES:
+                kept.clear()
+            policy = kept[deadline_s, margin_s] = self._compiled(deadline_s, margin_s)
+        return policy
+
+    def forced(self, variant: int, deadline_s: float, margin_s: float | None = None) -> First:
         """The policy for a request that asks for one version and will have no other."""
-        usable = deadline_s - self.margin_s(deadline_s)
+        usable = self.usable_s(deadline_s, margin_s)
         return First((variant,), (usable,), usable)
 
     def variant_numbered(self, number: str) -> int | None:
@@ -98,9 +156,8 @@ class Plan:
         """Index of the variant of that version."""
         return next((index for index, variant in enumerate(self.variants) if variant.version == version), None)
 
-    def _first(self, deadline_s: float) -> First:
-        usable = deadline_s - self.margin_s(deadline_s)
-        return First(self.order, self._patience_s, usable)
+    def _compiled(self, deadline_s: float, margin_s: float | None) -> Policy:
+        return compiled(self.document.policy, self._indexes, self.contract, self.usable_s(deadline_s, margin_s))
 
     def _default_columns(self) -> dict[str, Column] | None:
         if self.document.default is None:

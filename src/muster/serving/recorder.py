@@ -1,24 +1,48 @@
 """Answered means recorded: decision records are written to the open segment, and only then does the reply leave.
 
-All records of one turn of the event loop go out in one write. Level `group`: the reply follows write(2), fsync comes within
-50 ms, so no kill of a process loses anything. `sync`: the reply waits for an fsync that it shares with others. `async`: the reply
-does not wait at all.
+The records of one batch go out in one write. Level `group`: the reply follows write(2), fsync comes within 50 ms, so no kill of
+a process loses anything. `sync`: the reply waits for an fsync that it shares with others. `async`: the reply does not wait at
+all. An answer that came after the decision has nobody waiting for it: it goes out with the next write, within 50 ms.
 """
 
 import asyncio
 from collections.abc import Callable
-from typing import Literal
+from time import monotonic
+from typing import Literal, Protocol
 
 import structlog
 
+from muster.archive.accounts import Account
 from muster.archive.segments import SegmentWriter, encode
+from muster.serving.counts import EndpointCounts
 from muster.serving.errors import RecordNotWritten
 from muster.wire.records import AnsweredLate, Decided
 
 _FSYNC_EVERY_S = 0.05
-
-Told = Callable[[RecordNotWritten | None], None]
 log = structlog.get_logger()
+
+
+class Waiting(Protocol):
+    """Whoever waits for a record."""
+
+    def told(self, problem: RecordNotWritten | None, /) -> None:
+        """The record is as safe as its level asks, or could not be written; must not raise."""
+        ...
+
+
+class Ledger:
+    """What becomes of one endpoint's records on this front: on disk, for the exact account, and in memory, for the metrics.
+
+    Args:
+        account: of the archive.
+        counts: of the front.
+    """
+
+    __slots__ = ("account", "counts")
+
+    def __init__(self, account: Account, counts: EndpointCounts) -> None:
+        self.account = account
+        self.counts = counts
 
 
 class Recorder:
@@ -26,21 +50,25 @@ class Recorder:
 
     Args:
         writer: the front's segment writer.
+        synced: told how long each fsync took, seconds.
     """
 
-    def __init__(self, writer: SegmentWriter) -> None:
+    def __init__(self, writer: SegmentWriter, synced: Callable[[float], None] = lambda _: None) -> None:
         self._writer = writer
+        self._synced = synced
         self._loop = asyncio.get_running_loop()
         self._events: list[Decided | AnsweredLate] = []
-        self._waiting: list[tuple[Told, bool]] = []
-        self._waiting_for_sync: list[Told] = []
+        self._waiting: list[tuple[Waiting, bool, bool, Ledger]] = []
+        self._untold: list[Ledger] = []
+        """Of decisions at level `async`, for whose records nobody waits."""
+        self._waiting_for_sync: list[Waiting] = []
         self._flush_planned = False
         self._dirty = False
         self._sync_now = asyncio.Event()
         self._failing = False
         self._rotate_failing = False
         self.lost = 0
-        """Records that could not be written; their replies were errors, except at level `async`."""
+        """Records that could not be written; their replies were errors, except at level `async` and where the plan says `drop`."""
         self._syncing = self._loop.create_task(self._sync_for_ever(), name="recorder.sync")
 
     @property
@@ -48,55 +76,105 @@ class Recorder:
         """Number of the open segment, for new request ids."""
         return self._writer.segment
 
-    def decided(self, event: Decided, level: Literal["sync", "group", "async"], told: Told) -> None:
-        """Record a decision; `told` is called with None once it is as safe as `level` asks, or with the error."""
+    def decided(
+        self,
+        event: Decided,
+        level: Literal["sync", "group", "async"],
+        when_full: Literal["refuse", "drop"],
+        waiting: Waiting,
+        ledger: Ledger,
+    ) -> None:
+        """Record a decision; `waiting` is told once it is as safe as `level` asks, or of the error."""
         self._events.append(event)
         if level == "async":
-            told(None)
+            self._untold.append(ledger)
+            waiting.told(None)
         else:
-            self._waiting.append((told, level == "sync"))
-        self._plan_flush()
+            self._waiting.append((waiting, level == "sync", when_full == "drop", ledger))
+        if not self._flush_planned:
+            self._flush_planned = True
+            self._loop.call_soon(self.flush)
 
     def answered_late(self, event: AnsweredLate) -> None:
         """Record an answer that came after the decision."""
         self._events.append(event)
-        self._plan_flush()
 
     async def close(self) -> None:
         """Write what is left and close the segment."""
-        self._flush()
+        self._write()
         self._syncing.cancel()
         await asyncio.gather(self._syncing, return_exceptions=True)
         await self._sync()
         await self._loop.run_in_executor(None, self._writer.close)
 
-    def _plan_flush(self) -> None:
-        if not self._flush_planned:
-            self._flush_planned = True
-            self._loop.call_soon(self._flush)
-
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write every record there is, in one write, and tell whoever waits for it."""
         self._flush_planned = False
+        if not self._waiting:
+            return
+        self._write()
+
+    def ledger(self, endpoint: str, counts: EndpointCounts) -> Ledger:
+        """The ledger of an endpoint."""
+        return Ledger(self._writer.account(endpoint), counts)
+
+    @property
+    def spooled_bytes(self) -> int:
+        """What this front's segments take on the disk until they are compacted."""
+        return self._writer.spooled_bytes
+
+    @property
+    def unwritten(self) -> int:
+        """Records that are not written yet."""
+        return len(self._events)
+
+    def _write(self) -> None:
         events, self._events = self._events, []
         waiting, self._waiting = self._waiting, []
+        untold, self._untold = self._untold, []
         if not events:
             return
+        decisions: dict[Ledger, int] = {}
+        for _, _, _, ledger in waiting:
+            decisions[ledger] = decisions.get(ledger, 0) + 1
+        for ledger in untold:
+            decisions[ledger] = decisions.get(ledger, 0) + 1
         problem: RecordNotWritten | None = None
         try:
-            self._writer.write([encode(event) for event in events])
+            self._writer.write(
+                [encode(event) for event in events], [(ledger.account, count) for ledger, count in decisions.items()]
+            )
         except Exception as error:  # noqa: BLE001 - whatever it is, no reply may wait for ever
             problem = RecordNotWritten(f"the decision could not be recorded: {error}")
             self.lost += len(events)
             if not self._failing:
                 log.error("archive.write_failed", error=str(error))
+        else:
+            for ledger, count in decisions.items():
+                ledger.counts.recorded(count)
         self._failing = problem is not None
         self._dirty = self._dirty or problem is None
-        for told, wants_sync in waiting:
-            if wants_sync and problem is None:
-                self._waiting_for_sync.append(told)
+        if problem is not None:
+            self._count_lost(waiting, untold)
+        for one, wants_sync, may_drop, _ in waiting:
+            if problem is not None:
+                one.told(None if may_drop else problem)
+            elif wants_sync:
+                self._waiting_for_sync.append(one)
                 self._sync_now.set()
             else:
-                told(problem)
+                one.told(None)
+
+    def _count_lost(self, waiting: list[tuple[Waiting, bool, bool, Ledger]], untold: list[Ledger]) -> None:
+        for _, _, may_drop, ledger in waiting:
+            if may_drop:
+                ledger.account.dropped()
+                ledger.counts.dropped()
+            else:
+                ledger.account.refused()
+        for ledger in untold:
+            ledger.account.dropped()
+            ledger.counts.dropped()
 
     async def _sync_for_ever(self) -> None:
         while True:
@@ -106,6 +184,7 @@ class Recorder:
             except TimeoutError:
                 pass
             self._sync_now.clear()
+            self._write()
             if self._dirty:
                 await self._sync()
             try:
@@ -121,10 +200,12 @@ class Recorder:
         self._dirty = False
         waiting, self._waiting_for_sync = self._waiting_for_sync, []
         problem: RecordNotWritten | None = None
+        begun = monotonic()
         try:
             await self._loop.run_in_executor(None, self._writer.sync)
+            self._synced(monotonic() - begun)
         except Exception as error:  # noqa: BLE001 - whatever it is, no reply may wait for ever
             problem = RecordNotWritten(f"the decision could not be made safe: {error}")
             log.error("archive.sync_failed", error=str(error))
-        for told in waiting:
-            told(problem)
+        for one in waiting:
+            one.told(problem)

@@ -1,32 +1,49 @@
 """Where the answers of one request meet: a mailbox per request, and one queue of deadlines for all.
 
 A mailbox is decided once, by the plan's policy, at the latest when its deadline comes. The chosen answer leaves as soon as the
-policy is content; answers that come later are recorded as late.
+policy is content; answers that come later are recorded as late. Nothing here makes a task, a future or a timer per request:
+whoever opened a mailbox is called back once its decision is recorded.
 """
 
 import asyncio
 import heapq
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
+from math import inf
 from time import monotonic
 
+import structlog
+
 from muster.packaging.columns import Column, Table
-from muster.serving.decisions import Decision, Outcome, Policy
+from muster.serving.counts import VariantCounts
+from muster.serving.decisions import COMBINED, DEFAULT, Decision, Outcome, Policy
 from muster.serving.errors import RecordNotWritten
 from muster.serving.plan import Plan
-from muster.serving.recorder import Recorder
+from muster.serving.probation import ProbationEvent, Probations
+from muster.serving.recorder import Ledger, Recorder
 from muster.vocabulary.clock import wall_ns
 from muster.vocabulary.states import Reason
 from muster.vocabulary.tensors import Datatype
 from muster.wire.records import RECORD_FORMAT, AnsweredLate, Decided, StoredColumn, VariantAnswer
 
+#: Called with the mailbox once its decision is recorded, or with what went wrong. Must not raise.
+Done = Callable[["Mailbox", RecordNotWritten | None], None]
+#: The measured lag of the loop is taken into account up to this, seconds; beyond it, deciding early would cost good answers.
+_MOST_LAG_S = 0.008
+_LAG_FADES = 0.95
+_MOST_QUEUES = 64
+log = structlog.get_logger()
+
 
 class Mailbox:
-    """One request and what has come back for it; made by `Rendezvous.open`."""
+    """One request and what has come back for it; made by `Endpoints.submit`."""
 
     __slots__ = (
-        "_future", "answers", "arrived_at", "body_sha256", "client_id", "columns", "consumer", "deadline_s", "decided",
-        "decision", "elapsed_ns", "forced", "outcomes", "plan", "policy", "received_ns", "request_id", "rows", "step", "table",
+        "answers", "arrived_at", "body_sha256", "client_id", "columns", "consumer", "deadline_s", "decided",
+        "decision", "done", "elapsed_ns", "forced", "idempotency_key", "ledger", "outcomes", "overdue", "overrides", "plan", "policy",
+        "probations", "received_ns", "request_id", "rows", "step", "table", "trace",
+        "variants",
     )  # fmt: skip
 
     def __init__(
@@ -42,7 +59,14 @@ class Mailbox:
         arrived_at: float,
         received_ns: int,
         deadline_s: float,
-        forced: bool,
+        done: Done,
+        ledger: Ledger,
+        variants: Sequence[VariantCounts],
+        probations: Probations,
+        forced: bool = False,
+        step: int = 0,
+        overrides: tuple[str, ...] = (),
+        idempotency_key: str | None = None,
     ) -> None:
         self.plan = plan
         self.policy = policy
@@ -56,16 +80,26 @@ class Mailbox:
         self.arrived_at = arrived_at
         self.received_ns = received_ns
         self.deadline_s = deadline_s
+        self.done = done
+        self.ledger = ledger
+        self.variants = variants
+        self.probations = probations
         self.forced = forced
-        self.step = 0
+        self.step = step
+        self.overrides = overrides
+        self.idempotency_key = idempotency_key
         self.outcomes = [Outcome.PENDING] * len(plan.variants)
-        self.answers: list[VariantAnswer] = [
-            VariantAnswer(variant.version, variant.planned.role, "pending") for variant in plan.variants
-        ]
+        self.answers: list[VariantAnswer] = plan.pending.copy()
         self.decided = False
         self.decision: Decision | None = None
         self.elapsed_ns = 0
-        self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.overdue: tuple[int, ...] = ()
+        """Variants that the decision did not wait for any longer."""
+        self.trace: object = None
+
+    def told(self, problem: RecordNotWritten | None) -> None:
+        """The recorder is done with the decision."""
+        self.done(self, problem)
 
     def outputs(self, variant: int) -> Mapping[str, Column]:
         """The columns of a variant that has answered, by output."""
@@ -77,25 +111,6 @@ class Mailbox:
     def input(self, name: str) -> Column:
         """One column of the request."""
         return self.table.columns[name]
-
-    async def wait(self) -> Decision:
-        """The decision, once it is recorded.
-
-        Raises:
-            RecordNotWritten: it could not be recorded.
-        """
-        await self._future
-        assert self.decision is not None
-        return self.decision
-
-    def told(self, problem: RecordNotWritten | None) -> None:
-        """The recorder is done with the decision."""
-        if self._future.done():  # the caller has hung up
-            return
-        if problem is None:
-            self._future.set_result(None)
-        else:
-            self._future.set_exception(problem)
 
 
 class Rendezvous:
@@ -110,25 +125,27 @@ class Rendezvous:
         self._recorder = recorder
         self._front = front
         self._loop = asyncio.get_running_loop()
-        self._due: list[tuple[float, int, Mailbox]] = []
+        self._queues: dict[float, deque[tuple[float, Mailbox]]] = {}
+        self._odd: list[tuple[float, int, Mailbox]] = []
         self._tie = count()
         self._timer: asyncio.Handle | None = None
         self._timer_at = 0.0  # kept here: a timer of uvloop that is due at once cannot say when it is due
+        self.lag_s = 0.0
+        """How late the loop has been of late when a deadline came, seconds."""
         self.open_mailboxes = 0
         """Requests that have arrived and are not decided yet."""
+        self.decided = 0
+        """Requests decided since the start."""
 
     def open(self, mailbox: Mailbox) -> None:
         """Begin to wait for a request's answers; call before any answer can come."""
         self.open_mailboxes += 1
-        self._consult(mailbox)
-
-    def sent(self, mailbox: Mailbox, index: int, answer: VariantAnswer) -> None:
-        """The request left for a host: its batch is known from now on."""
-        mailbox.answers[index] = answer
+        self._consult(mailbox, 0.0)
 
     def answered(self, mailbox: Mailbox, index: int, outcome: Outcome, answer: VariantAnswer) -> None:
         """A variant has answered or failed."""
-        if mailbox.outcomes[index] is not Outcome.PENDING:
+        before = mailbox.outcomes[index]
+        if before is Outcome.ANSWERED or before is Outcome.FAILED:
             return
         mailbox.outcomes[index] = outcome
         mailbox.answers[index] = answer
@@ -137,64 +154,117 @@ class Rendezvous:
                 AnsweredLate(RECORD_FORMAT, mailbox.request_id, mailbox.plan.endpoint, wall_ns(), answer)
             )
         else:
-            self._consult(mailbox)
+            self._consult(mailbox, 0.0)
 
-    def _consult(self, mailbox: Mailbox) -> None:
+    def flush(self) -> None:
+        """Write what has been decided, and let the replies leave; called at the end of each batch."""
+        self._recorder.flush()
+
+    def _consult(self, mailbox: Mailbox, ahead_s: float) -> None:
+        """Ask the policy, as of `ahead_s` from now."""
         elapsed_s = monotonic() - mailbox.arrived_at
-        said = mailbox.policy.choose(mailbox, elapsed_s)
+        try:
+            said = mailbox.policy.choose(mailbox, elapsed_s + ahead_s)
+        except Exception:  # an answer all the same: nobody else would take this mailbox up again
+            log.exception("policy.failed", endpoint=mailbox.plan.endpoint)
+            said = Decision(DEFAULT, Reason.DEFAULT)
         if isinstance(said, Decision):
-            self._decide(mailbox, said, elapsed_s)
+            self._decide(mailbox, said, elapsed_s, ahead_s)
         else:
-            self._wake_at(mailbox.arrived_at + said.elapsed_s, mailbox)
+            self._wait(mailbox, said.elapsed_s)
 
-    def _decide(self, mailbox: Mailbox, decision: Decision, elapsed_s: float) -> None:
+    def _wait(self, mailbox: Mailbox, elapsed_s: float) -> None:
+        """Look at the mailbox again so long after its request came.
+
+        Nearly all requests of an endpoint wait equally long, so those that do stand in one queue, in the order of their
+        deadlines; whatever does not fit in one goes to a heap.
+        """
+        moment = mailbox.arrived_at + elapsed_s
+        queue = self._queues.get(elapsed_s)
+        if queue is None and len(self._queues) < _MOST_QUEUES:
+            queue = self._queues[elapsed_s] = deque()
+        if queue is None or (queue and moment < queue[-1][0]):
+            heapq.heappush(self._odd, (moment, next(self._tie), mailbox))
+        else:
+            queue.append((moment, mailbox))
+        if self._timer is None or moment - self.lag_s < self._timer_at:
+            self._set_timer(moment - self.lag_s)
+
+    def _decide(self, mailbox: Mailbox, decision: Decision, elapsed_s: float, ahead_s: float) -> None:
         plan = mailbox.plan
+        variant = decision.variant
         default = None
         if mailbox.forced:
-            decision = Decision(decision.variant, Reason.FORCED if decision.variant >= 0 else Reason.NONE)
-        elif decision.variant < 0:
-            if plan.default_json is None:
-                decision = Decision(-1, Reason.NONE, decision.probability)
+            decision = Decision(variant, Reason.FORCED if variant >= 0 else Reason.NONE)
+        elif variant == DEFAULT:
             default = plan.default_json
+            if default is None:
+                decision = Decision(DEFAULT, Reason.NONE, decision.probability)
         mailbox.decided = True
         mailbox.decision = decision
-        mailbox.elapsed_ns = int(elapsed_s * 1e9)
+        elapsed_ns = mailbox.elapsed_ns = int(elapsed_s * 1e9)
         self.open_mailboxes -= 1
+        self.decided += 1
+        if elapsed_s + ahead_s >= plan.least_patience_s:
+            self._tell_overdue(mailbox, elapsed_s + ahead_s)
+        deadline_ns = int(mailbox.deadline_s * 1e9)
+        mailbox.ledger.counts.decided(mailbox.variants, decision, elapsed_ns, deadline_ns, mailbox.rows)
+        combined: tuple[StoredColumn, ...] = ()
+        if variant == COMBINED and decision.outputs is not None:
+            combined = stored(decision.outputs)
+        # Positional, in the order of the record: naming thirty fields would cost more than filling them.
         event = Decided(
-            format=RECORD_FORMAT,
-            request_id=mailbox.request_id,
-            client_id=mailbox.client_id,
-            idempotency_key=None,
-            consumer=mailbox.consumer,
-            project=plan.document.project,
-            endpoint=plan.endpoint,
-            release=plan.release,
-            plan=plan.digest,
-            contract=plan.document.contract_digest,
-            received_ns=mailbox.received_ns,
-            decided_ns=wall_ns(),
-            elapsed_ns=mailbox.elapsed_ns,
-            deadline_ns=int(mailbox.deadline_s * 1e9),
-            rows=mailbox.rows,
-            body_sha256=mailbox.body_sha256,
-            inputs=tuple(
-                StoredColumn(name, column.datatype, column.shape, column.data, column.nulls)  # type: ignore[arg-type]
-                for name, column in mailbox.table.columns.items()
-            ),
-            answers=tuple(mailbox.answers),
-            chosen=(decision.variant,),
-            reason=decision.reason,
-            probability=decision.probability,
-            forced=mailbox.forced,
-            default=default,
-            front=self._front,
+            RECORD_FORMAT,
+            mailbox.request_id,
+            mailbox.client_id,
+            mailbox.idempotency_key,
+            mailbox.consumer,
+            plan.document.project,
+            plan.endpoint,
+            plan.release,
+            plan.digest,
+            plan.document.contract_digest,
+            mailbox.received_ns,
+            mailbox.received_ns + elapsed_ns,
+            elapsed_ns,
+            deadline_ns,
+            mailbox.rows,
+            mailbox.body_sha256,
+            stored(mailbox.table.columns),
+            tuple(mailbox.answers),
+            decision.chosen or (variant,),
+            decision.reason,
+            decision.probability,
+            mailbox.forced,
+            default,
+            self._front,
+            decision.weights or (),
+            combined,
+            mailbox.step,
+            mailbox.overrides,
         )
-        self._recorder.decided(event, plan.document.archive_level, mailbox.told)
+        self._recorder.decided(event, plan.document.archive_level, plan.document.archive_full, mailbox, mailbox.ledger)
 
-    def _wake_at(self, moment: float, mailbox: Mailbox) -> None:
-        heapq.heappush(self._due, (moment, next(self._tie), mailbox))
-        if self._timer is None or moment < self._timer_at:
-            self._set_timer(moment)
+    def _tell_overdue(self, mailbox: Mailbox, elapsed_s: float) -> None:
+        """Variants that the endpoint waited for in vain are cases for probation."""
+        plan, outcomes = mailbox.plan, mailbox.outcomes
+        now = mailbox.arrived_at + elapsed_s
+        for index in plan.order:
+            if outcomes[index] is Outcome.PENDING and elapsed_s >= plan.patience_s(index):
+                mailbox.overdue = (*mailbox.overdue, index)
+                self.on_probation(mailbox, index, mailbox.probations.overdue(index, now, mailbox.arrived_at))
+
+    def on_probation(self, mailbox: Mailbox, index: int, event: ProbationEvent | None) -> None:
+        """A variant was put on probation or taken back: say so."""
+        if event is None:
+            return
+        variant = mailbox.plan.variants[index]
+        mailbox.variants[index].probation(is_on=event is ProbationEvent.ENTERED)
+        log.warning(
+            "variant.on_probation" if event is ProbationEvent.ENTERED else "variant.taken_back",
+            endpoint=mailbox.plan.endpoint,
+            version=variant.version,
+        )
 
     def _set_timer(self, moment: float) -> None:
         if self._timer is not None:
@@ -204,13 +274,37 @@ class Rendezvous:
 
     def _wake(self) -> None:
         self._timer = None
-        due = self._due
         now = monotonic()
+        self.lag_s = min(max(now - self._timer_at, self.lag_s * _LAG_FADES), _MOST_LAG_S)
+        ahead_s = self.lag_s
+        due = now + ahead_s
+        next_at = inf
         try:
-            while due and (due[0][0] <= now or due[0][2].decided):
-                mailbox = heapq.heappop(due)[2]
+            for queue in self._queues.values():
+                while queue and (queue[0][1].decided or queue[0][0] <= due):
+                    mailbox = queue.popleft()[1]
+                    if not mailbox.decided:
+                        self._consult(mailbox, ahead_s)
+                if queue:
+                    next_at = min(next_at, queue[0][0])
+            odd = self._odd
+            while odd and (odd[0][2].decided or odd[0][0] <= due):
+                mailbox = heapq.heappop(odd)[2]
                 if not mailbox.decided:
-                    self._consult(mailbox)
-        finally:  # whatever one request did, the deadlines of all others hold
-            if due:
-                self._set_timer(due[0][0])
+                    self._consult(mailbox, ahead_s)
+            if odd:
+                next_at = min(next_at, odd[0][0])
+        except Exception:  # whatever one request did, the deadlines of all others hold
+            log.exception("rendezvous.failed")
+            next_at = now
+        if next_at < inf and (self._timer is None or next_at - ahead_s < self._timer_at):
+            self._set_timer(next_at - ahead_s)
+        self._recorder.flush()
+
+
+def stored(columns: Mapping[str, Column]) -> tuple[StoredColumn, ...]:
+    """Columns as a record holds them."""
+    return tuple([
+        StoredColumn(name, column.datatype, column.shape, column.data, column.nulls)  # type: ignore[arg-type]
+        for name, column in columns.items()
+    ])  # fmt: skip

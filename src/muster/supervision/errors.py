@@ -7,7 +7,7 @@ class PortInUse(Conflict):
     """Another program listens on a port that this factory wants."""
 
     code = "supervision.port-in-use"
-    advice = "Name another with --port or --scoring-port, or end the other program."
+    advice = "Name another with --port, --scoring-port or --grpc-port, or end the other program."
 
 
 class AddressUnusable(Unavailable):

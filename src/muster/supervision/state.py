@@ -29,6 +29,8 @@ class ProcessList(msgspec.Struct, frozen=True):
     """Address of the control API; only the supervisor says it."""
     scoring: str = ""
     """Address of the scoring side; only the supervisor says it."""
+    grpc: str = ""
+    """`HOST:PORT` of gRPC scoring; empty where it is not served. Only the supervisor says it."""
 
 
 def write_list(folder: Path, name: str, processes: ProcessList) -> None:

@@ -42,6 +42,8 @@ class Part:
     """After `python -m muster.bootstrap.process`."""
     listener: socket.socket | None = None
     """A listening socket it serves; handed over as `--listen-fd`."""
+    others: Sequence[socket.socket] = ()
+    """Listening sockets of parts of its kind, which it looks after when those do not; handed over as `--others-fds`."""
     log: Path
 
     @property
@@ -50,9 +52,19 @@ class Part:
         return self.log.stem
 
 
+@dataclass(frozen=True, slots=True)
+class PartLife:
+    """How a part has fared since the supervisor began."""
+
+    part: str
+    starts: int
+    is_up: bool
+
+
 @dataclass(slots=True)
 class _Kept:
     part: Part
+    starts: int = 0
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     quick_ends: int = 0
@@ -81,6 +93,50 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+def listen_together(host: str, port: int, count: int) -> list[socket.socket]:
+    """Listening sockets on one port, over which the kernel spreads connections evenly.
+
+    Raises:
+        PortInUse: another program has it.
+        AddressUnusable: it cannot be had.
+    """
+    if count == 1:
+        return [listen(host, port)]
+    reserved = reserve(host, port)
+    try:
+        sockets = [_shared(host, reserved.getsockname()[1], reserved.family) for _ in range(count)]
+    finally:
+        reserved.close()
+    for one in sockets:
+        one.listen(_BACKLOG)
+    return sockets
+
+
+def reserve(host: str, port: int) -> socket.socket:
+    """A port that several processes of this user may listen on together, held free for them: the socket takes no connection.
+
+    Raises:
+        PortInUse: another program has it.
+        AddressUnusable: it cannot be had.
+    """
+    with listen(host, port) as alone:  # whoever shares a port is asked nothing, so first it has to be had for oneself
+        port = alone.getsockname()[1]
+        family = alone.family
+    return _shared(host, port, family)
+
+
+def _shared(host: str, port: int, family: int) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        bound.bind((host, port))
+    except OSError as error:
+        bound.close()
+        raise PortInUse(f"port {port} on {host} is in use by another program", host=host, port=port) from error
+    return bound
+
+
 class Supervisor:
     """Keeps the parts of one factory running.
 
@@ -98,6 +154,7 @@ class Supervisor:
         self._of = of
         self._control = ""
         self._scoring = ""
+        self._grpc = ""
         self._kept: list[_Kept] = []
         self._ending = False
         lock = state.lock(folder)
@@ -105,10 +162,11 @@ class Supervisor:
             raise AlreadyUp(f"a factory runs on {of} already", home=of)
         self._lock = lock
 
-    def answers_at(self, *, control: str, scoring: str) -> None:
-        """Where the factory answers, for whoever asks the home."""
+    def answers_at(self, *, control: str, scoring: str, grpc: str = "") -> None:
+        """Where the factory answers, for whoever asks the home; gRPC as `HOST:PORT`."""
         self._control = control
         self._scoring = scoring
+        self._grpc = grpc
 
     def run(self, parts: Sequence[Part], *, is_ready: Callable[[], bool], on_ready: Callable[[], None]) -> int:
         """Keep the parts running until SIGTERM or SIGINT.
@@ -143,6 +201,10 @@ class Supervisor:
                 state.write_list(self._folder, "supervisor", state.ProcessList(()))
             os.close(self._lock)
         return 0
+
+    def lives(self) -> list[PartLife]:
+        """How every part has fared; safe on another thread."""
+        return [PartLife(kept.part.name, kept.starts, kept.process is not None) for kept in self._kept]
 
     def _end(self, _number: int, _frame: FrameType | None) -> None:
         self._ending = True
@@ -194,12 +256,17 @@ class Supervisor:
         if part.listener is not None:
             arguments += ["--listen-fd", str(part.listener.fileno())]
             passed.append(part.listener.fileno())
+        if part.others:
+            numbers = [other.fileno() for other in part.others]
+            arguments += ["--others-fds", ",".join(map(str, numbers))]
+            passed += numbers
         with part.log.open("ab") as log:
             kept.process = subprocess.Popen(
                 arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=passed, start_new_session=True
             )
         os.close(read_end)
         kept.started_at = time.monotonic()
+        kept.starts += 1
 
     def _write_list(self) -> None:
         own = state.ProcessEntry(os.getpid(), "supervisor", self._of)
@@ -212,7 +279,7 @@ class Supervisor:
             state.write_list(
                 self._folder,
                 "supervisor",
-                state.ProcessList((own, *others), control=self._control, scoring=self._scoring),
+                state.ProcessList((own, *others), control=self._control, scoring=self._scoring, grpc=self._grpc),
             )
 
     def _end_all(self) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from muster.vocabulary.states import ReleaseState, Role, SessionState, VersionState
 from muster.wire.contracts import Contract
-from muster.wire.plans import RequestLimits, ServingPlan
+from muster.wire.plans import PlannedPolicy, RequestLimits, ServingPlan
 
 #: Why somebody did something; no gate is passed without it. No control characters but tab and line breaks.
 ReasonText = Annotated[
@@ -34,6 +34,18 @@ MomentText = Annotated[
 ReleaseNumber = Annotated[int, msgspec.Meta(ge=1, le=999_999_999)]
 #: A duration in milliseconds.
 Milliseconds = Annotated[float, msgspec.Meta(gt=0, le=3_600_000)]
+#: A right that a user may be given beyond the role.
+GrantableRight = Literal["override"]
+#: Name of a field of a contract.
+FieldText = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+#: How much a version counts in a mean.
+Weight = Annotated[float, msgspec.Meta(gt=0, le=1_000_000)]
+#: Which part of the units a version answers.
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+#: What a simulation looks at at most.
+MOST_RECORDS = 100_000
+#: A step of a ramp; the first is 0.
+StepNumber = Annotated[int, msgspec.Meta(ge=0, le=99)]
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -65,6 +77,8 @@ class UserOrder(Order, frozen=True, kw_only=True):
     """Endpoints that the user may score at, where the role may score; `*` means all."""
     expires: MomentText | None = None
     """When the token ends; null: never."""
+    may: Annotated[tuple[GrantableRight, ...], msgspec.Meta(max_length=8)] = ()
+    """Rights beyond those of the role; the role must score."""
 
 
 class RoleOrder(Order, frozen=True, kw_only=True):
@@ -73,6 +87,8 @@ class RoleOrder(Order, frozen=True, kw_only=True):
     role: RoleText
     endpoints: tuple[EndpointPattern, ...] = ("*",)
     """Endpoints that the user may score at, where the role may score; `*` means all."""
+    may: Annotated[tuple[GrantableRight, ...], msgspec.Meta(max_length=8)] = ()
+    """Rights beyond those of the role, from now on; the role must score."""
 
 
 class TokenOrder(Order, frozen=True, kw_only=True):
@@ -80,6 +96,43 @@ class TokenOrder(Order, frozen=True, kw_only=True):
 
     expires: MomentText | None = None
     """When it ends; null: never."""
+
+
+class FirstOrder(Order, frozen=True, kw_only=True, tag_field="name", tag="first"):
+    """Policy `first`: the answer of the first version of the order that has one, each waited for as its patience says."""
+
+
+class VoteOrder(Order, frozen=True, kw_only=True, tag_field="name", tag="vote"):
+    """Policy `vote`: in each row what most versions of the order say."""
+
+    output: FieldText
+    """The output that is voted on."""
+    wait_ms: Milliseconds | None = None
+    """After which whoever is in has voted; null: 60 % of the deadline."""
+
+
+class WeightedOrder(Order, frozen=True, kw_only=True, tag_field="name", tag="weighted"):
+    """Policy `weighted`: the weighted mean of what the versions of the order say."""
+
+    weights: dict[VersionText, Weight]
+    """One for each version of the order; they need not sum to 1."""
+    outputs: tuple[FieldText, ...]
+    """The outputs that are averaged; the others come from the version with the greatest weight."""
+    argmax: dict[FieldText, FieldText] = {}
+    """Outputs that are the label of the greatest of averaged class probabilities: output to probabilities."""
+    wait_ms: Milliseconds | None = None
+    """After which the mean is that of whoever is in; null: 60 % of the deadline."""
+
+
+class SplitOrder(Order, frozen=True, kw_only=True, tag_field="name", tag="split"):
+    """Policy `split`: each unit, a value of an input, is answered by one version; the shares change step by step."""
+
+    field: FieldText
+    """The input whose values are the units."""
+    steps: tuple[dict[VersionText, Share], ...]
+    """The share of each version, step by step; those of a step sum to 1, and a version that it does not name has none."""
+    salt: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+    """Other salts assign other units; null: it is made of the endpoint and the versions."""
 
 
 class ProposalOrder(Order, frozen=True, kw_only=True):
@@ -92,15 +145,21 @@ class ProposalOrder(Order, frozen=True, kw_only=True):
     canaries: tuple[VersionText, ...] = ()
     """Constant earlier versions: a baseline, and stand-ins for the champion."""
     order: tuple[VersionText, ...] | None = None
-    """Which version's answer is preferred, first to last; null: the champion, then the canaries."""
+    """Which version's answer is preferred, first to last. Null: the champion, then for the policy `first` the canaries; for
+    `vote` everybody; for `weighted` whoever has a weight; for `split` whoever has a share, then the canaries."""
+    policy: FirstOrder | VoteOrder | WeightedOrder | SplitOrder = FirstOrder()
+    """How one of the answers is chosen, or one is made of several."""
     deadline_ms: Milliseconds | None = None
     """Within which every request is answered; null: 100 ms."""
-    patience_ms: Milliseconds | None = None
-    """How long the preferred versions are waited for before a later one will do; null: 60 % of the deadline."""
+    patience_ms: Milliseconds | dict[VersionText, Milliseconds] | None = None
+    """How long the preferred versions are waited for before a later one will do, all alike or by version, in the policies
+    `first` and `split`; where it is not said, 60 % of the deadline."""
     default: dict[str, Any] | None = None
     """One value per output, given when no version answers in time; null: such requests get an error."""
     archive_level: Literal["sync", "group", "async"] = "group"
     """When a decision record is on disk: before the reply, within 50 ms, or at leisure."""
+    archive_full: Literal["refuse", "drop"] = "refuse"
+    """When no record can be written: refuse the request, or answer it and count the record as dropped."""
     limits: RequestLimits | None = None
     """What one request may ask at most; null: the defaults."""
     reason: ReasonText
@@ -112,6 +171,27 @@ class ApprovalOrder(Order, frozen=True, kw_only=True):
     reason: ReasonText
     wait_s: Annotated[float, msgspec.Meta(ge=0, le=120)] = 0
     """How long the answer may wait for the release to be live; 0: answer at once."""
+
+
+class StepOrder(Order, frozen=True, kw_only=True):
+    """Move along the ramp that was approved with the release."""
+
+    step: StepNumber
+    """Which step; the first is 0."""
+    reason: ReasonText
+
+
+class SimulationOrder(Order, frozen=True, kw_only=True):
+    """Let the policy of a release decide again about past requests, on paper."""
+
+    last: Annotated[int, msgspec.Meta(ge=1, le=MOST_RECORDS)] | None = None
+    """How many of the endpoint's newest records; with `from` and `to`, how many of that time at most; null: 10,000."""
+    from_: MomentText | None = msgspec.field(default=None, name="from")
+    """Only requests that arrived then or later."""
+    to: MomentText | None = None
+    """Only requests that arrived before."""
+    step: StepNumber | None = None
+    """At which step of the ramp; null: where the release stands."""
 
 
 class RollbackOrder(Order, frozen=True, kw_only=True):
@@ -164,6 +244,8 @@ class User(Answer, frozen=True, kw_only=True):
     created_at: str
     tokens: tuple[Token, ...]
     """Those that are good now."""
+    may: tuple[str, ...] = ()
+    """Rights beyond those of the role; left out where there are none."""
 
 
 class Users(Answer, frozen=True, kw_only=True):
@@ -188,6 +270,8 @@ class Granted(Answer, frozen=True, kw_only=True):
     name: str
     role: str
     endpoints: tuple[str, ...]
+    may: tuple[str, ...] = ()
+    """Rights beyond those of the role; left out where there are none."""
 
 
 class Revoked(Answer, frozen=True, kw_only=True):
@@ -211,6 +295,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     limit: float | int | str | bool | None
     """What was asked for."""
     detail: str = ""
+    figures: dict[str, float] = {}
+    """What else was measured, by name with its unit."""
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
@@ -392,6 +478,12 @@ class Release(Answer, frozen=True, kw_only=True):
     order: tuple[str, ...]
     deadline_ms: float
     patience_ms: tuple[float, ...]
+    """One per version of the order; empty where the policy knows no patience."""
+    policy: PlannedPolicy
+    """How one of the answers is chosen, or one is made of several."""
+    step: int | None
+    """Where it stands on its ramp; null where the policy is no split."""
+    archive_full: Literal["refuse", "drop"]
     default: dict[str, Any] | None
     proposed_by: str
     proposed_at: str
@@ -406,6 +498,8 @@ class Release(Answer, frozen=True, kw_only=True):
     plan_digest: str
     plan: ServingPlan | None = None
     """Left out of lists."""
+    warnings: tuple[str, ...] = ()
+    """Why it cannot be approved as things are; left out where there is nothing to say."""
 
 
 class Releases(Answer, frozen=True, kw_only=True):
@@ -414,6 +508,47 @@ class Releases(Answer, frozen=True, kw_only=True):
     endpoint: str
     current: int | None
     releases: tuple[Release, ...]
+
+
+class Simulation(Answer, frozen=True, kw_only=True):
+    """What the policy of a release would have done with past requests. Shares are of the requests that were used."""
+
+    endpoint: str
+    release: int
+    step: int | None
+    """At which step of the ramp; null where the policy is no split."""
+    records: int
+    """How many were looked at."""
+    used: int
+    skipped: dict[str, int]
+    """How many were not used, by why not."""
+    first_at: str | None
+    """Arrival of the earliest request that was used."""
+    last_at: str | None
+    never_seen: tuple[str, ...]
+    """Versions of the release that no record tells anything of: simulated as if they were not there."""
+    absent: dict[str, int]
+    """In how many of the requests used a version was not asked, and so simulated as not there."""
+    champion_share: float
+    """Answered by the champion."""
+    fallback_share: float
+    """Answered by another than was preferred, because that was late or had failed."""
+    default_share: float
+    on_time_share: float
+    """Answered by the deadline, be it with the default answer; the others would have got an error."""
+    reasons: dict[str, float]
+    """Shares by reason."""
+    answered_by: dict[str, float]
+    """Shares by version, by rows where rows are answered by different versions; `combined` and `default` beside them."""
+    p50_ms: float | None
+    """From arrival to decision."""
+    p99_ms: float | None
+    rows_compared: int
+    """Rows that were given an answer then and would be given one now."""
+    agreement: float | None
+    """The share of these rows in which every output would be the same."""
+    mean_absolute_difference: dict[str, float]
+    """Of the outputs that are floating point numbers, over these rows; null and not finite values aside."""
 
 
 class EndpointSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -498,7 +633,7 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
     reason: str
     variants: tuple[str, ...]
-    """Versions that gave the answer, `default` for the default answer."""
+    """Versions that gave the answer, `combined` for one made of several, `default` for the default answer."""
     elapsed_ms: float
     client_id: str | None
 
@@ -553,12 +688,21 @@ class Request(Answer, frozen=True, kw_only=True):
     """Column by column, as the models saw them."""
     answers: tuple[RequestAnswer, ...]
     chosen: tuple[str, ...]
-    """Per row, or once for all rows, the version whose answer was given; `default` for the default answer, `none`."""
+    """Per row, or once for all rows, the version whose answer was given; `combined` for an answer made of several, `default`
+    for the default answer, `none`."""
     reason: str
     probability: float
     forced: bool
     default: dict[str, Any] | None
     front: str
+    weights: dict[str, float]
+    """What each version counted in a combined answer; empty where the answer was none."""
+    combined: dict[str, list[Any]] | None
+    """The outputs of a combined answer."""
+    step: int
+    """The step of the release's ramp."""
+    overrides: tuple[str, ...]
+    """What the caller overrode by right: `variant`, `deadline`."""
 
 
 class AuditEvent(msgspec.Struct, frozen=True, kw_only=True):

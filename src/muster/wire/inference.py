@@ -1,7 +1,8 @@
 """The Open Inference Protocol V2 over JSON, as structs.
 
-Source: Open Inference Protocol V2, REST specification (server and model metadata, health, inference). Unknown fields pass,
-as the protocol allows extensions.
+Source: Open Inference Protocol V2, REST specification (server and model metadata, health, inference), and the extension
+`model_repository` of Triton. Unknown fields pass, as the protocol allows extensions; values of parameters are text, numbers or
+booleans.
 """
 
 from typing import Any
@@ -11,21 +12,21 @@ import msgspec
 Parameters = dict[str, str | float | int | bool]
 
 
-class InferTensor(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One input or output tensor; `data` nested or flat, row-major."""
+class InferTensor(msgspec.Struct, frozen=True):
+    """One input tensor; `data` nested or flat, row-major, or the raw bytes that came behind the JSON."""
 
     name: str
     shape: tuple[int, ...]
     datatype: str
-    data: list[Any]
-    parameters: dict[str, Any] | None = None
+    data: Any = msgspec.UNSET
+    parameters: Parameters | None = None
 
 
 class RequestedOutput(msgspec.Struct, frozen=True):
     """An output that the caller wants; others are left out."""
 
     name: str
-    parameters: dict[str, Any] | None = None
+    parameters: Parameters | None = None
 
 
 class InferRequest(msgspec.Struct, frozen=True):
@@ -33,18 +34,8 @@ class InferRequest(msgspec.Struct, frozen=True):
 
     inputs: tuple[InferTensor, ...]
     id: str | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: Parameters | None = None
     outputs: tuple[RequestedOutput, ...] | None = None
-
-
-class InferResponse(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A V2 inference response."""
-
-    model_name: str
-    model_version: str
-    id: str
-    parameters: Parameters
-    outputs: tuple[InferTensor, ...]
 
 
 class TensorMetadata(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -66,6 +57,23 @@ class ModelMetadata(msgspec.Struct, frozen=True):
     outputs: tuple[TensorMetadata, ...]
 
 
+class RepositoryIndexRequest(msgspec.Struct, frozen=True):
+    """Asks which models there are; an empty body asks for all."""
+
+    ready: bool = False
+    """Only those that can answer now."""
+
+
+class RepositoryModel(msgspec.Struct, frozen=True):
+    """One line of the repository index."""
+
+    name: str
+    version: str
+    state: str
+    """`READY` or `UNAVAILABLE`."""
+    reason: str
+
+
 class ScoreRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The records form: `{"rows": [{…}, …], "deadline_ms": 50}`."""
 
@@ -78,3 +86,8 @@ class InferenceError(msgspec.Struct, frozen=True):
     """The only body an error of the scoring side has."""
 
     error: str
+
+
+def error_body(error: InferenceError) -> bytes:
+    """The body of an error."""
+    return msgspec.json.encode(error)

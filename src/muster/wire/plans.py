@@ -43,12 +43,14 @@ class FirstPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_f
 class VotePolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="name", tag="vote"):
     """Answer each row with the value of `output` that most versions of `order` gave; a tie goes to the earlier in the order.
 
-    The vote is taken when all have answered or failed, when those still missing cannot change it, or after `wait_ms` from
-    arrival over whoever is in then. With nobody in, the first answer until the deadline will do.
+    The vote is taken when all have answered or failed, when those still missing cannot change the value of a row, or after
+    `wait_ms` from arrival over whoever is in then. With one in, its answer is given; with nobody in, the first answer until
+    the deadline. The row's other outputs come from the earliest version in the order that gave the winning value.
     """
 
     order: tuple[str, ...]
     output: str
+    """A single text, flag or whole number; null is a value like any other."""
     wait_ms: float
 
 
@@ -56,13 +58,19 @@ class WeightedPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ta
     """Answer with the weighted mean of `outputs` over the versions of `order` that are in after `wait_ms`, or all.
 
     `weights` has one number above 0 per entry of `order`; those of the versions that are in are scaled to sum 1, and the
-    answer reports them. Outputs that are not averaged come from the version with the greatest weight among those in.
+    answer reports them. In a row where a version's output is null it has no say about it. Outputs that are not averaged come
+    from the version with the greatest weight among those in. With one in, its answer is given as it is; with nobody in, the
+    first answer until the deadline.
     """
 
     order: tuple[str, ...]
     weights: tuple[float, ...]
     outputs: tuple[str, ...]
+    """Floating-point outputs: numbers, or tensors averaged element by element."""
     wait_ms: float
+    argmax: dict[str, str] = {}
+    """Outputs that are the class with the greatest mean: `{"label": "probability"}` sets `label` to the contract's label of
+    the greatest of the averaged `probability`, so that the two never contradict."""
 
 
 class SplitStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -74,15 +82,20 @@ class SplitStep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class SplitPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="name", tag="split"):
     """Each unit (a value of the input `field`) is answered by the version that a hash of it and `salt` assigns it to.
 
-    The assignment is the same on every front and every day; from one step to the next a unit moves only where a share grows.
-    A version that fails or misses its patience is replaced along `order`, as with `first`.
+    The assignment is the same on every front and every day; from one step to the next a unit moves only from a version whose
+    share falls to one whose share grows. Which units a step gives to whom depends on it and the steps before it.
+    A version that fails or misses its patience is replaced along `order`, as with `first`, whatever its share.
     """
 
     order: tuple[str, ...]
     patience_ms: tuple[float, ...]
+    """Counted from arrival, as with `first`; the last entry, too, may be below the deadline: the last version has units."""
     field: str
+    """A single text, flag or whole number; all nulls are one unit."""
     salt: str
+    """Another salt, another assignment: two splits over one field do not favour the same units."""
     steps: tuple[SplitStep, ...]
+    """Fronts follow `EndpointPlans.step`; a step beyond the last means the last."""
 
 
 PlannedPolicy = FirstPolicy | VotePolicy | WeightedPolicy | SplitPolicy

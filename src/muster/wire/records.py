@@ -119,7 +119,41 @@ class Recovered(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="rec
     cut_bytes: int
 
 
-Event = Decided | AnsweredLate | Recovered
+class EndpointCounts(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What became of an endpoint's requests at one front, from segment `since` on: received = the sum of the others and of what is still on its way."""
+
+    endpoint: str
+    since: int
+    """The segment from whose beginning it is counted."""
+    received: int
+    """Requests that were given an id."""
+    recorded: int
+    """Decisions in segments."""
+    dropped: int
+    """Answered without a record, as the endpoint chose for a full archive, or at level `async`."""
+    refused: int
+    """Turned away because no record could be written."""
+    unanswered: int
+    """On their way when the front was killed: neither answered nor recorded."""
+
+    @property
+    def on_the_way(self) -> int:
+        """Received, and nothing has become of them yet."""
+        return self.received - self.recorded - self.dropped - self.refused - self.unanswered
+
+
+class Accounted(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="accounted"):
+    """What a front has counted so far; `recorded` holds exactly for the decisions before this event in the front's segments."""
+
+    format: int
+    front: int
+    epoch: str
+    """Changes when counting has begun anew, because the file of the counts was lost."""
+    at_ns: int
+    counts: tuple[EndpointCounts, ...]
+
+
+Event = Decided | AnsweredLate | Recovered | Accounted
 
 
 def document_of(value: Any) -> Any:

@@ -14,6 +14,7 @@ from muster.access.errors import (
     FactoryHasUsers,
     LastAdmin,
     RightMissing,
+    RightNotGrantable,
     RoleUnknown,
     TokenExpired,
     TokenMissing,
@@ -182,11 +183,45 @@ def test_the_access_list_says_who_may_score_what(factory: Factory) -> None:
     for role in AccessRole:
         factory.access.add_user(factory.admin, f"a-{role}", role, ["wine", "churn"])
     assert {name: (entry.endpoints, entry.rights) for name, entry in factory.scoring().items()} == {
-        "admin": (("*",), ("live-test",)),
-        "a-admin": (("churn", "wine"), ("live-test",)),
-        "a-operator": (("churn", "wine"), ("live-test",)),
+        "admin": (("*",), ("live-test", "override")),
+        "a-admin": (("churn", "wine"), ("live-test", "override")),
+        "a-operator": (("churn", "wine"), ("live-test", "override")),
         "a-consumer": (("churn", "wine"), ()),
     }
+
+
+def test_a_consumer_can_be_given_the_right_to_override(factory: Factory) -> None:
+    """On record, in the access list, for every token of the user; it ends with the next role that does not name it."""
+    made = factory.access.add_user(factory.admin, "app", "consumer", ["churn"], may=["override", "override"])
+    assert factory.scoring()["app"].rights == ("override",)
+    factory.access.new_token(factory.admin, "app")
+    newest = factory.board.newest(ACCESS_SUBJECT)
+    assert newest is not None
+    assert isinstance(newest.document, AccessList)
+    assert [entry.rights for entry in newest.document.entries if entry.name == "app"] == [("override",)] * 2
+    assert {user.name: user.may for user in factory.access.users(factory.admin)}["app"] == (Right.OVERRIDE,)
+    with factory.database.read() as tx:
+        details = [entry.details for entry in factory.journal.entries(tx) if entry.subject == "user app"]
+    assert '"may":["override"]' in details[0]
+    assert made.token is not None
+    factory.access.change_role(factory.admin, "app", "consumer", ["churn"])
+    assert factory.scoring()["app"].rights == ()
+    factory.access.change_role(factory.admin, "app", "consumer", ["churn"], may=["override"])
+    assert factory.scoring()["app"].rights == ("override",)
+
+
+@pytest.mark.parametrize(
+    ("role", "right"),
+    [("viewer", "override"), ("scientist", "override"), ("front", "override"), ("consumer", "approve"),
+     ("consumer", "live-test"), ("operator", "ban"), ("consumer", "everything")],
+)  # fmt: skip
+def test_no_other_right_is_given_beyond_a_role(factory: Factory, role: str, right: str) -> None:
+    """Only `override`, and only where the role scores; nothing is left of the attempt."""
+    with pytest.raises(RightNotGrantable, match=right):
+        factory.access.add_user(factory.admin, "app", role, may=[right])
+    with pytest.raises(RightNotGrantable):
+        factory.access.change_role(factory.admin, "admin", role, may=[right])
+    assert [user.name for user in factory.access.users(factory.admin)] == ["admin", "front"]
 
 
 def test_users_are_listed_with_their_live_tokens(factory: Factory) -> None:

@@ -67,7 +67,7 @@ def rounds_of_kills(root: Path, rounds: int) -> None:
 
     assert wrong() == []
     with SegmentWriter(root / "spool", 0) as writer:
-        assert len(writer.recovered) == 1
+        assert len(writer.recovered) in (1, 2)  # two: killed between the new segment and the end of the old one
     compactor(root).compact()
     assert not segments_in(root / "spool" / "0")
     assert wrong() == []

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from muster.migrations.runner import check, migrate
+from muster.access.store import grants_of
+from muster.migrations.runner import _config, check, migrate
 from muster.migrations.whole_schema import whole_schema
 from muster.storage.errors import DatabaseDamaged, SchemaMismatch
 from muster.storage.transaction import Database
@@ -140,3 +142,26 @@ def test_a_file_that_is_no_database_is_named_damaged(tmp_path: Path) -> None:
         migrate(database)
     database.close()
     assert path.read_bytes() == before
+
+
+def test_what_was_there_before_ramps_stands_at_their_beginning(empty: Database) -> None:
+    """Releases and users of the first schema keep all they have: step 0, and no right beyond the role."""
+    with empty.write() as tx:
+        command.upgrade(_config(tx.connection), "0001")
+        tx.connection.exec_driver_sql("INSERT INTO users (name, created_at) VALUES ('app', '2026-01-01')")
+        tx.connection.exec_driver_sql(
+            "INSERT INTO grants (user_name, project, role, endpoints, granted_at) "
+            "VALUES ('app', 'default', 'consumer', '[\"churn\"]', '2026-01-01T00:00:00.000000Z')"
+        )
+        tx.connection.exec_driver_sql(
+            "INSERT INTO endpoints (name, project, created_by, created_at) VALUES ('churn', 'default', 'ana', '2026-01-01')"
+        )
+        tx.connection.exec_driver_sql(
+            "INSERT INTO releases (endpoint, number, project, state, plan, plan_digest, proposed_by, proposed_at, reason) "
+            "VALUES ('churn', 1, 'default', 'live', '{}', 'sha256:0', 'ana', '2026-01-01', 'first')"
+        )
+    migrate(empty)
+    with empty.read() as tx:
+        assert tx.connection.exec_driver_sql("SELECT step FROM releases").scalars().all() == [0]
+        (grant,) = grants_of(tx, "app")
+    assert (grant.may, grant.endpoints) == ((), ("churn",))

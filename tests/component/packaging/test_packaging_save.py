@@ -229,7 +229,8 @@ class TestOtherModels:
                 ("twice", D.FP64),
                 ("plan", D.BYTES),
             ]
-            assert values_of(read_golden(folder, bundle).expected.columns["twice"]) == [2.0, 24.0, "NaN", 144.0]
+            assert values_of(read_golden(folder, bundle).expected.columns["twice"]) == [2.0, 24.0, None, 144.0]
+            assert [field.nullable for field in bundle.contract.outputs] == [False, True, False]
 
     def test_own_modules_go_by_value(self, save: Saver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """A class of a file beside the script, that no package brings, is found where the model runs."""

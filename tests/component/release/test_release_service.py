@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from governed_factory import GovernedFactory, ObedientFront
+from known_figures import add_certificate
 from muster.access.errors import RightMissing
 from muster.audit.errors import IdempotencyKeyReused
 from muster.audit.verify import verify
@@ -136,6 +137,7 @@ def test_a_solo_factory_waives_that_rule_and_says_so(database: Database, tmp_pat
     version = factory.register(by="adele", owners=("adele",))
     with factory.database.write() as tx:
         factory.registry.move(tx, version, VersionState.CERTIFIED)
+        add_certificate(tx, version, clock)
     factory.approvals.accept(factory.call("adele"), version.name, "good")
     release = factory.propose(version, by="adele")
     assert release.plan.solo

@@ -1,6 +1,7 @@
 """Answered means recorded: the recorder over a real segment writer."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,13 @@ def decided(request_id: bytes, size: int = 8) -> Decided:
     )  # fmt: skip
 
 
+class Waits:
+    """Whoever waits for a record."""
+
+    def __init__(self, told: Callable[[RecordNotWritten | None], None]) -> None:
+        self.told = told
+
+
 @pytest.mark.parametrize("level", ["sync", "group"])
 def test_a_decision_is_told_only_when_the_archive_can_show_it(tmp_path: Path, level: Any) -> None:
     """At the moment the reply may leave, another process finds the record."""
@@ -47,7 +55,7 @@ def test_a_decision_is_told_only_when_the_archive_can_show_it(tmp_path: Path, le
                 found.append(problem is None and reader.find(request_id_text(request_id)) is not None)
                 future.set_result(None)
 
-            recorder.decided(decided(request_id), level, told)
+            recorder.decided(decided(request_id), level, "refuse", Waits(told))
             waiting.append(future)
         await asyncio.wait_for(asyncio.gather(*waiting), 10)
         await recorder.close()
@@ -67,7 +75,7 @@ def test_a_spool_that_is_full_refuses_and_loses_nothing_of_what_was_told(tmp_pat
         for _ in range(40):
             request_id = ids.next(recorder.segment)
             future = asyncio.get_running_loop().create_future()
-            recorder.decided(decided(request_id, 1600), "group", future.set_result)
+            recorder.decided(decided(request_id, 1600), "group", "refuse", Waits(future.set_result))
             problem = await asyncio.wait_for(future, 10)
             if problem is None:
                 good.append(request_id)
@@ -75,7 +83,7 @@ def test_a_spool_that_is_full_refuses_and_loses_nothing_of_what_was_told(tmp_pat
                 assert isinstance(problem, RecordNotWritten)
                 refused += 1
         told: list[object] = []
-        recorder.decided(decided(ids.next(recorder.segment), 1600), "async", told.append)
+        recorder.decided(decided(ids.next(recorder.segment), 1600), "async", "refuse", Waits(told.append))
         assert told == [None]
         await recorder.close()
         return good, refused, recorder.lost

@@ -23,7 +23,10 @@ _WATCH = {Right.READ, Right.READ_REQUESTS, Right.READ_OWN_REQUESTS, Right.REPLAY
             {Right.READ, Right.REGISTER, Right.CERTIFY, Right.PROPOSE, Right.READ_OWN_REQUESTS, Right.REPLAY_OWN},
         ),
         ("approver", _WATCH | {Right.ACCEPT, Right.APPROVE, Right.RETIRE, Right.BAN}),
-        ("operator", _WATCH | {Right.ROLL_BACK, Right.RESTART, Right.SCORE, Right.LIVE_TEST}),
+        (
+            "operator",
+            _WATCH | {Right.ROLL_BACK, Right.RAMP, Right.RESTART, Right.SCORE, Right.LIVE_TEST, Right.OVERRIDE},
+        ),
         ("admin", _ALL - {Right.FOLLOW}),
         ("consumer", {Right.SCORE}),
         ("front", {Right.FOLLOW}),

@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from muster.archive.catalogue import Catalogue
 from muster.archive.compaction import Compactor
 from muster.archive.conversion import Conversion, SegmentChanged
 from muster.archive.errors import ArchiveFileDamaged
 from muster.archive.files import ArchiveFile
+from muster.archive.late import LateAnswers
 from muster.archive.layout import EVENT_HEAD, encode
 from muster.archive.reader import Reader
 from muster.archive.records import Record
 from muster.archive.rows import late_of, records_of
 from muster.archive.segments import SegmentWriter, segments_in
+from muster.archive.store import FolderStore
 from muster.vocabulary.clock import wall_ns
 from muster.vocabulary.request_ids import RequestIds, request_id_text
 from muster.wire.records import AnsweredLate, Decided
@@ -112,7 +116,7 @@ def everything_in_files(root: Path) -> tuple[list[Record], list[AnsweredLate]]:
         if path.parent.name == "_recovered":
             continue
         file = ArchiveFile(path)
-        if path.parent.name == "late":
+        if path.is_relative_to(root / "parquet" / "_late"):
             late_rows += late_of(file.facts.layout, file.read())
         else:
             rows += records_of(file.facts.layout, file.read())
@@ -169,16 +173,17 @@ def test_every_event_is_found_wherever_it_lies(operations: list[tuple[str, int]]
 
 def test_one_file_per_endpoint_and_segment(factory: Factory) -> None:
     """The files lie where the reference says, and rows without any output join the others."""
-    factory.decide()
+    first = factory.decide()
     factory.decide(answers=(), chosen=(-1,), default=b'{"churn_probability": 0.5}')
     factory.decide(endpoint="credit")
     number = factory.writer.segment
     factory.writer.rotate()
     (done,) = factory.compactor().compact()
-    names = [f"churn/0-{number:08d}.parquet", f"credit/0-{number:08d}.parquet"]
-    assert sorted(done.files) == [factory.root / "parquet" / name for name in names]
+    moment = datetime.fromtimestamp(first.received_ns // 10**9, UTC)
+    hour = f"date={moment:%Y-%m-%d}/hour={moment:%H}"
+    assert sorted(done.files) == [f"churn/{hour}/0-{number:08d}.parquet", f"credit/{hour}/0-{number:08d}.parquet"]
     assert (done.requests, done.late, done.damages) == (3, 0, ())
-    ids = pq.read_table(done.files[0]).column("request_id").to_pylist()
+    ids = pq.read_table(factory.root / "parquet" / done.files[0]).column("request_id").to_pylist()
     assert ids == sorted(ids)
 
 
@@ -198,7 +203,7 @@ def test_late_answers_that_came_in_time_are_in_the_row_and_others_beside_it(fact
     rows, beside = everything_in_files(factory.root)
     assert [len(record.late) for record in rows] == [1]
     assert beside == factory.late[1:]
-    assert (factory.root / "parquet" / "churn" / "late" / f"0-{number:08d}.late.parquet").exists()
+    assert (factory.root / "parquet" / "_late" / "churn" / "0" / "000000" / f"00000001.{number:08d}.parquet").exists()
     assert factory.reader.find(request_id_text(event.request_id)) == factory.expected(event)
 
 
@@ -277,7 +282,8 @@ def test_a_number_that_was_used_before_overwrites_nothing(tmp_path: Path) -> Non
         factory.close()
         assert len(factory.compactor().compact()) == 1
         (tmp_path / "spool" / "0" / "number").unlink()
-    names = sorted(path.name for path in (tmp_path / "parquet" / "churn").glob("*.parquet"))
+        (tmp_path / "spool" / "0" / "chain").unlink()
+    names = sorted(path.name for path in (tmp_path / "parquet" / "churn").rglob("*.parquet"))
     assert names == ["0-00000001.1.parquet", "0-00000001.parquet"]
     for event in events:
         assert Reader(tmp_path).find(request_id_text(event.request_id)) == Record(decided=event)
@@ -309,11 +315,12 @@ def test_a_damaged_file_hides_only_itself(factory: Factory) -> None:
     first = factory.decide()
     factory.writer.rotate()
     (done,) = factory.compactor().compact()
-    done.files[0].chmod(0o600)
-    done.files[0].write_bytes(b"PAR1 and nothing else")
+    path = factory.root / "parquet" / done.files[0]
+    path.chmod(0o600)
+    path.write_bytes(b"PAR1 and nothing else")
     second = factory.decide()
     with pytest.raises(ArchiveFileDamaged):
-        ArchiveFile(done.files[0])
+        ArchiveFile(path)
     assert factory.reader.find(request_id_text(first.request_id)) is None
     assert factory.reader.last("churn", 5) == [factory.expected(second)]
 
@@ -395,7 +402,13 @@ def test_a_late_answer_that_its_front_took_back_is_not_joined(factory: Factory) 
     before = path.stat().st_size
     factory.answer_late(0)
     closed = segments_in(factory.root / "spool" / "0")[number - 1]
-    begun = Conversion(factory.root / "parquet", 0, number - 1, closed, 10**12)
+    begun = Conversion(
+        Catalogue(FolderStore(factory.root / "parquet")),
+        factory.root / "parquet" / "_new",
+        closed,
+        LateAnswers(),
+        settle_ns=10**12,
+    )
     decisions, own, _ = begun._sorted_out()
     _, late_ones = begun._late_answers(decisions, own)
     assert sum(map(len, late_ones.values())) == 1

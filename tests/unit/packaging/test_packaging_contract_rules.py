@@ -107,7 +107,7 @@ def test_outputs_that_do_not_fit(outputs: tuple[Field, ...], said: str) -> None:
         (Field("a", D.FP64, labels=("x",)), "labels do not fit"),
         (Field("a", D.INT64, declared=Declared(minimum=2, maximum=1)), "above the maximum"),
         (Field("a", D.BYTES, declared=Declared(minimum=2)), "for numbers"),
-        (Field("a", D.INT64, declared=Declared(maximum=2**53 + 1)), "within ±2^53"),
+        (Field("a", D.INT64, declared=Declared(maximum=2**53)), "within ±2^53"),
         (Field("a", D.FP64, declared=Declared(maximum=float("inf"))), "finite"),
         (Field("a", D.BYTES, declared=Declared(categories=())), "excludes every value"),
         (Field("a", D.BYTES, declared=Declared(categories=(1,))), "no value of BYTES"),

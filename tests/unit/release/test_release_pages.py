@@ -9,7 +9,8 @@ import pytest
 
 from muster.certification.checks import QUESTIONS
 from muster.packaging.contract import contract_digest
-from muster.release.planner import DEFAULT_DEADLINE, MAX_VARIANTS, PATIENCE_SHARE
+from muster.release.planner import DEFAULT_DEADLINE, MAX_VARIANTS
+from muster.release.policies import PATIENCE_SHARE
 from muster.serving.plan import Plan
 from muster.vocabulary.states import RELEASE_MOVES, SESSION_MOVES, VERSION_MOVES
 from muster.wire.plans import AccessEntry, EndpointPlans, FrontReport, PlannedVariant, RequestLimits, ServingPlan

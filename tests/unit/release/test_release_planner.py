@@ -21,7 +21,7 @@ from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import Role, VersionState
 from muster.vocabulary.tensors import Datatype
 from muster.wire.contracts import Contract, Field
-from muster.wire.plans import RequestLimits, ServingPlan
+from muster.wire.plans import FirstPolicy, RequestLimits, ServingPlan
 
 SCORE = Field("score", Datatype.FP64)
 CONTRACT = Contract(inputs=(Field("tenure", Datatype.INT64), Field("plan", Datatype.BYTES)), outputs=(SCORE,))
@@ -76,19 +76,18 @@ def test_a_plan_names_every_variant_with_role_digest_inputs_and_owners() -> None
 def test_what_a_proposal_leaves_open_is_filled_in() -> None:
     """The champion answers, then the canary; challengers never; 100 ms, of which the champion is waited for 60."""
     plan = compiled(THREE)
-    assert plan.policy.order == ("churn:3", "churn:1")
+    assert plan.policy == FirstPolicy(order=("churn:3", "churn:1"), patience_ms=(60, 100))
     assert plan.deadline_ms == 100
-    assert plan.policy.patience_ms == (60, 100)
     assert plan.default is None
     assert plan.limits == RequestLimits()
-    assert compiled(Proposal(champion=VersionName("churn", 1))).policy.patience_ms == (100,)
+    alone = compiled(Proposal(champion=VersionName("churn", 1)))
+    assert alone.policy == FirstPolicy(order=("churn:1",), patience_ms=(100,))
 
 
 def test_a_challenger_answers_only_if_the_order_names_it() -> None:
     """The order of the proposal is taken as it is."""
     plan = compiled(replace(THREE, order=named(3, 2), deadline=timedelta(milliseconds=40)))
-    assert plan.policy.order == ("churn:3", "churn:2")
-    assert plan.policy.patience_ms == (24, 40)
+    assert plan.policy == FirstPolicy(order=("churn:3", "churn:2"), patience_ms=(24, 40))
 
 
 @given(
@@ -111,6 +110,7 @@ def test_patience_never_falls_and_never_exceeds_the_deadline(
         patience=patience,
     )
     plan = compiled(proposal)
+    assert isinstance(plan.policy, FirstPolicy)
     given_ms = plan.policy.patience_ms
     assert len(given_ms) == length
     assert list(given_ms) == sorted(given_ms)

@@ -15,8 +15,9 @@ import scipy.sparse
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muster_host.fields import INTEGER_RANGES, NUMPY_NAMES, STRUCT_CODES, Field
-from muster_host.outputs import OutputBroken, join, reader_of
+from muster_host.fields import FLOATS, INTEGER_RANGES, NUMPY_NAMES, STRUCT_CODES, Field
+from muster_host.outputs import join, reader_of
+from muster_host.promises import OutputBroken
 
 FP64 = {"name": "y", "datatype": "FP64"}
 INT64 = {"name": "y", "datatype": "INT64"}
@@ -126,14 +127,73 @@ def test_missing_numbers_are_null(value: Any, datatype: str) -> None:
     assert given_back(field, value, 2) == ([1, 0], [1])
 
 
-def test_nan_and_infinity_are_values_of_floats() -> None:
-    """NaN is not null in an output, nullable or not."""
-    for value in (np.array([np.nan, np.inf]), [math.nan, math.inf], pd.Series([math.nan, math.inf])):
+@pytest.mark.parametrize(
+    "value",
+    [np.array([math.nan, 0.5]), [math.nan, 0.5], pd.Series([math.nan, 0.5]), np.array([[math.nan], [0.5]], "float32")],
+)
+def test_nan_is_null_where_the_output_is_nullable_and_an_error_where_it_is_not(value: Any) -> None:
+    """NaN and null are one thing in a nullable scalar, as in inputs; elsewhere NaN is no answer."""
+    assert given_back({**FP64, "nullable": True}, value, 2) == ([0, 0.5], [0])
+    with pytest.raises(OutputBroken, match="is nan in row 0 and is not nullable; an output is a finite number"):
+        given_back(FP64, value, 2)
+
+
+def test_an_infinity_is_no_answer_anywhere() -> None:
+    """Nullable or not, as an array or as Python's own numbers, whatever the width."""
+    for value in (np.array([0.5, -math.inf]), [0.5, -math.inf], np.array([0.5, -math.inf], "float16")):
         for nullable in (True, False):
-            values, nulls = given_back({**FP64, "nullable": nullable}, value, 2)
-            assert math.isnan(values[0])
-            assert values[1] == math.inf
-            assert nulls is None
+            with pytest.raises(OutputBroken, match="is -inf in row 1"):
+                given_back({**FP64, "nullable": nullable}, value, 2)
+
+
+def test_a_nullable_tensor_may_lack_elements() -> None:
+    """There NaN stays what it is, for null is about the whole row; a tensor that is not nullable holds numbers only."""
+    field = {**FP64, "shape": [2], "nullable": True}
+    for value in (np.array([[0.5, math.nan], [1, 2]]), [[0.5, math.nan], [1, 2]]):
+        values, nulls = given_back(field, value, 2)
+        assert nulls is None
+        assert math.isnan(values[1])
+        with pytest.raises(OutputBroken, match="is nan in row 0"):
+            given_back({**field, "nullable": False}, value, 2)
+    assert given_back(field, [[1, 2], None], 2) == ([1, 2, 0, 0], [1])
+
+
+_SHARE = {**FP64, "declared": {"minimum": 0, "maximum": 1}}
+_CLASS = {"name": "y", "datatype": "BYTES", "declared": {"categories": ["yes", "no"]}}
+_GRADE = {"name": "y", "datatype": "INT64", "declared": {"categories": [1, 2, 3], "maximum": 3}}
+
+
+@pytest.mark.parametrize(
+    ("field", "good", "bad", "said"),
+    [
+        (_SHARE, [0.0, 1.0], [0.5, 1.1], "is 1.1 in row 1; its contract declares at least 0 and at most 1"),
+        (_SHARE, [0.0, 1.0], [-1e-9, 0.5], "in row 0; its contract declares at least 0"),
+        ({**_SHARE, "shape": [1]}, [[0.0], [1.0]], [[0.0], [2.0]], "is 2.0 in row 1"),
+        (_CLASS, ["no", "yes"], ["yes", "maybe"], "is 'maybe' in row 1; its contract declares one of 2 declared categories"),
+        (_GRADE, [1, 3], [1, 4], "is 4 in row 1"),
+        ({**FP64, "declared": {"maximum": 1}}, [-5.0, 1.0], [1.5, 0.0], "is 1.5 in row 0; its contract declares at most 1"),
+    ],
+)  # fmt: skip
+def test_declared_limits_hold_for_answers(field: dict[str, Any], good: list[Any], bad: list[Any], said: str) -> None:
+    """What lies outside is no answer, as an array and as Python's own values; a null lies nowhere."""
+    for form in (np.array, list):
+        values, _ = given_back(field, form(good), 2)
+        assert len(values) == 2
+        with pytest.raises(OutputBroken, match=said):
+            given_back(field, form(bad), 2)
+    if not field.get("shape"):
+        assert given_back({**field, "nullable": True}, [good[0], None], 2)[1] == [1]
+
+
+def test_limits_are_held_where_nan_is_null() -> None:
+    """The null is passed over, the value beside it is not; an element that is missing in a tensor is outside every range."""
+    field = {**_SHARE, "nullable": True}
+    for form in (np.array, list):
+        assert given_back(field, form([math.nan, 0.5]), 2) == ([0, 0.5], [0])
+        with pytest.raises(OutputBroken, match=r"is 1\.5 in row 1"):
+            given_back(field, form([math.nan, 1.5]), 2)
+        with pytest.raises(OutputBroken, match="is nan in row 1"):
+            given_back({**field, "shape": [1]}, form([[0.5], [math.nan]]), 2)
 
 
 @pytest.mark.parametrize(
@@ -185,10 +245,13 @@ def test_numbers_change_type_only_without_loss(have: str, want: str, data: st.Da
     plain = values.tolist()
     field = {"name": "y", "datatype": want}
     for form in (values, plain):
-        if all(_holds(want, value) for value in plain):
+        if want in FLOATS and not all(map(math.isfinite, plain)):
+            with pytest.raises(OutputBroken, match=r"cannot hold exactly|finite number"):
+                given_back(field, form, len(plain))
+        elif all(_holds(want, value) for value in plain):
             found, nulls = given_back(field, form, len(plain))
             assert nulls is None
-            assert all(a == b or (math.isnan(a) and math.isnan(b)) for a, b in zip(found, plain, strict=True))
+            assert found == plain
         else:
             with pytest.raises(OutputBroken, match="cannot hold exactly"):
                 given_back(field, form, len(plain))

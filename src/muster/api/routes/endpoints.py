@@ -124,6 +124,40 @@ def withdraw(
     return convert.release(services.releases.withdraw(call, endpoint, number, data.reason))
 
 
+@post(
+    "/endpoints/{endpoint:str}/releases/{number:int}/step",
+    status_code=200,
+    sync_to_thread=True,
+    operation_id="stepRelease",
+    tags=[TAG],
+)
+def step(
+    services: Given, call: Caller, endpoint: EndpointName, number: ReleaseNumber, data: JSONBody[control.StepOrder]
+) -> control.Release:
+    """Move the current release to a step of the ramp that was approved with it."""
+    return convert.release(services.releases.step(call, endpoint, number, data.step, data.reason))
+
+
+@post(
+    "/endpoints/{endpoint:str}/releases/{number:int}/simulate",
+    status_code=200,
+    operation_id="simulateRelease",
+    tags=[TAG],
+)
+async def simulate(
+    services: Given,
+    call: Caller,
+    threads: Threads,
+    endpoint: EndpointName,
+    number: ReleaseNumber,
+    data: JSONBody[control.SimulationOrder],
+) -> control.Simulation:
+    """Let the policy of a release, proposed or not, decide again about past requests, on paper. Takes the right read-requests."""
+    window = convert.window(data)
+    found = await threads.run(services.simulations.simulate, call, endpoint, number, window, step=data.step)
+    return convert.simulation(found)
+
+
 @post("/endpoints/{endpoint:str}/rollback", status_code=200, operation_id="rollBack", tags=[TAG])
 async def roll_back(
     services: Given, call: Caller, threads: Threads, endpoint: EndpointName, data: JSONBody[control.RollbackOrder]
@@ -157,5 +191,7 @@ HANDLERS = (
     approve,
     reject,
     withdraw,
+    step,
+    simulate,
     roll_back,
 )

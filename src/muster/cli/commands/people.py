@@ -8,6 +8,13 @@ from muster.wire import control
 
 _ROLES = click.Choice(["viewer", "scientist", "approver", "operator", "admin", "consumer", "front"])
 
+_may_option = click.option(
+    "--may",
+    multiple=True,
+    type=click.Choice(["override"]),
+    help="A right beyond the role: to name the variant that shall answer, or a longer deadline, with a request.",
+)
+
 
 @click.group()
 def user() -> None:
@@ -19,11 +26,14 @@ def user() -> None:
 @click.option("--role", required=True, type=_ROLES, help="What the user may do; docs/reference/roles.md.")
 @click.option("--endpoint", "endpoints", multiple=True, metavar="NAME", help="May score only here; may be repeated.")
 @click.option("--expires", metavar="MOMENT", help="When the token ends, like 2027-01-01T00:00:00Z; else never.")
+@_may_option
 @answering
-def add(out: Output, name: str, role: str, endpoints: tuple[str, ...], expires: str | None) -> None:
+def add(
+    out: Output, name: str, role: str, *, endpoints: tuple[str, ...], expires: str | None, may: tuple[str, ...]
+) -> None:
     """Add a user, or an application (role consumer); the token is shown this once."""
     with factory() as muster:
-        made = muster.add_user(name, role, endpoints=endpoints or ("*",), expires=expires)
+        made = muster.add_user(name, role, endpoints=endpoints or ("*",), expires=expires, may=may)
     _show_new(out, made)
 
 
@@ -34,21 +44,23 @@ def list_users(out: Output) -> None:
     with factory() as muster:
         found = muster.users()
     rows = [
-        (one.name, one.role, one.endpoints, one.created_at, [token.token_id for token in one.tokens])
+        (one.name, one.role, one.may, one.endpoints, one.created_at, [token.token_id for token in one.tokens])
         for one in found.users
     ]
-    out.document(found, lambda console: show_table(console, ("user", "role", "endpoints", "added", "tokens"), rows))
+    columns = ("user", "role", "may", "endpoints", "added", "tokens")
+    out.document(found, lambda console: show_table(console, columns, rows))
 
 
 @user.command()
 @click.argument("name")
 @click.argument("role", type=_ROLES)
 @click.option("--endpoint", "endpoints", multiple=True, metavar="NAME", help="May score only here; may be repeated.")
+@_may_option
 @answering
-def role(out: Output, name: str, role: str, endpoints: tuple[str, ...]) -> None:
-    """Give a user another role."""
+def role(out: Output, name: str, role: str, endpoints: tuple[str, ...], may: tuple[str, ...]) -> None:
+    """Give a user another role, and no other rights beyond it than --may names."""
     with factory() as muster:
-        granted = muster.change_role(name, role, endpoints=endpoints or ("*",))
+        granted = muster.change_role(name, role, endpoints=endpoints or ("*",), may=may)
     out.document(granted, lambda console: console.print(f"{granted.name} is {granted.role} now"))
 
 

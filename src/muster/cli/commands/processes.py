@@ -15,6 +15,7 @@ import msgspec
 from muster.bootstrap.creation import create_home
 from muster.bootstrap.errors import HomeMissing
 from muster.bootstrap.home import Home, open_home
+from muster.bootstrap.metrics import metrics_address
 from muster.bootstrap.up import Addresses, bring_up
 from muster.cli.output import Output, answering, show_table
 from muster.supervision import state
@@ -22,9 +23,10 @@ from muster.supervision.errors import NotUp, StillRunning
 
 DEFAULT_HOME = Path(".muster")
 _END_WITHIN_S = 60.0
+_LAST_PORT = 65535
 _FOLLOW_EVERY_S = 0.2
 
-_home_option = click.option(
+home_option = click.option(
     "--home",
     type=click.Path(path_type=Path, file_okay=False),
     envvar="MUSTER_HOME",
@@ -35,15 +37,18 @@ _home_option = click.option(
 
 
 @click.command("up")
-@_home_option
+@home_option
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8600, show_default=True, help="Control API; 0: any.")
 @click.option("--scoring-port", type=click.IntRange(0, 65535), default=8601, show_default=True, help="Scoring; 0: any.")
 @click.option(
-    "--grpc-port", type=click.IntRange(0, 65535), default=8602, show_default=True, help="Kept for gRPC scoring."
+    "--grpc-port",
+    type=click.IntRange(0, 65535),
+    show_default="the one after --scoring-port",
+    help="Scoring over gRPC; 0: any.",
 )
 @answering
-def up(output: Output, *, home: Path, host: str, port: int, scoring_port: int, grpc_port: int) -> int:
+def up(output: Output, *, home: Path, host: str, port: int, scoring_port: int, grpc_port: int | None) -> int:
     """Start the factory and stay until it is told to stop (Ctrl-C, SIGTERM or `muster down`).
 
     Without a home one is made, with an admin whose token is printed once. With --json, one document is printed when the
@@ -64,6 +69,8 @@ def up(output: Output, *, home: Path, host: str, port: int, scoring_port: int, g
             "control": addresses.control,
             "scoring": addresses.scoring,
         }
+        if opened.settings.serving.grpc:
+            document["grpc"] = addresses.grpc
         if token is not None:
             document["admin_token"] = token
         if opened.factory.solo:
@@ -71,17 +78,20 @@ def up(output: Output, *, home: Path, host: str, port: int, scoring_port: int, g
         output.document(document, lambda console: console.print(_greeting(opened, addresses), highlight=False))
         sys.stdout.flush()
 
+    if grpc_port is None:
+        grpc_port = scoring_port + 1 if 0 < scoring_port < _LAST_PORT else 0
     return bring_up(opened, Addresses(host=host, port=port, scoring_port=scoring_port, grpc_port=grpc_port), on_ready)
 
 
 @click.command("ps")
-@_home_option
+@home_option
 @answering
 def ps(output: Output, *, home: Path) -> None:
     """Show the processes of the factory; none when it does not run."""
-    entries = state.running(open_home(home).state)
+    opened = open_home(home)
+    entries = state.running(opened.state)
     output.document(
-        entries,
+        [_entry_document(opened, entry) for entry in entries],
         lambda console: show_table(
             console,
             ("pid", "kind", "of"),
@@ -92,7 +102,7 @@ def ps(output: Output, *, home: Path) -> None:
 
 
 @click.command("logs")
-@_home_option
+@home_option
 @click.argument("process", required=False)
 @click.option("-n", "--last", type=click.IntRange(0), default=50, show_default=True, help="Lines of each log.")
 @click.option("-f", "--follow", is_flag=True, help="Go on as new lines come, until Ctrl-C.")
@@ -115,7 +125,7 @@ def logs(output: Output, *, home: Path, process: str | None, last: int, follow: 
 
 
 @click.command("down")
-@_home_option
+@home_option
 @answering
 def down(output: Output, *, home: Path) -> None:
     """Stop the factory: answer what is under way, write what is open, end every process."""
@@ -135,11 +145,20 @@ def down(output: Output, *, home: Path) -> None:
     output.document(document, lambda console: console.print("The factory has stopped."))
 
 
+def _entry_document(home: Home, entry: state.ProcessEntry) -> dict[str, Any]:
+    document: dict[str, Any] = {"pid": entry.pid, "kind": entry.kind, "of": entry.of}
+    if entry.kind not in {"parent", "host"}:
+        url = metrics_address(home, entry.of if entry.kind == "front" else entry.kind).url
+        document |= {"metrics": url} if url else {}
+    return document
+
+
 def _greeting(home: Home, addresses: Addresses) -> str:
     lines = [
         f"The factory at {home.path} is up.",
         f"  control   {addresses.control}/api/v1",
         f"  scoring   {addresses.scoring}/v2 and {addresses.scoring}/score/ENDPOINT",
+        *([f"  gRPC      {addresses.grpc}"] if home.settings.serving.grpc else []),
         f"  admin     whoever can read {home.admin_token}",
         "Stop it with Ctrl-C or `muster down`.",
     ]

@@ -1,5 +1,6 @@
-"""Who answers at an endpoint: release propose, approve, reject, withdraw; releases, endpoints, withdraw, rollback."""
+"""Who answers at an endpoint: release propose, approve, reject, withdraw, step, simulate; releases, endpoints, rollback."""
 
+from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -8,9 +9,11 @@ import msgspec
 from muster.cli import exits
 from muster.cli.errors import NotLiveYet
 from muster.cli.options import duration, factory, reason_option
-from muster.cli.output import Output, answering, show_facts, show_table
+from muster.cli.output import Output, answering, percent, show_facts, show_table
+from muster.cli.policies import by_version, in_words, policy_of, policy_options, steps_in_words, version_and_number
 from muster.vocabulary.states import ReleaseState
 from muster.wire import control
+from muster.wire.control import MOST_RECORDS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +25,16 @@ def json_object(text: Any) -> dict[str, Any]:
         return msgspec.json.decode(text, type=dict[str, Any])
     except (msgspec.MsgspecError, UnicodeEncodeError) as error:
         raise click.BadParameter(f"{text!r} is not a JSON object: {error}") from error
+
+
+def past(text: Any) -> dict[str, Any]:
+    """Which past requests; used as the `type` of an option."""
+    if text == "today":
+        return {"from_": datetime.combine(datetime.now(UTC).date(), time(), UTC), "last": MOST_RECORDS}
+    kind, _, count = str(text).partition(":")
+    if kind != "last" or not count.isascii() or not count.isdecimal():
+        raise click.BadParameter(f"{text!r} is neither last:N, like last:10000, nor today")
+    return {"last": int(count)}
 
 
 @click.group()
@@ -37,9 +50,17 @@ def release() -> None:
     "--canary", "canaries", multiple=True, metavar="VERSION", help="A constant earlier version; may be repeated."
 )
 @click.option("--order", metavar="VERSION,…", help="Whose answer is preferred; else the champion, then the canaries.")
+@policy_options
 @click.option("--deadline", type=duration, metavar="DURATION", help="Within which every request is answered; 100ms.")
 @click.option(
     "--patience", type=duration, metavar="DURATION", help="How long a preferred version is waited for; 60 % of it."
+)
+@click.option(
+    "--patience-ms",
+    multiple=True,
+    type=version_and_number,
+    metavar="VERSION=MS",
+    help="How long one version is waited for; may be repeated.",
 )
 @click.option(
     "--default",
@@ -54,22 +75,62 @@ def release() -> None:
     default="group",
     help="When a decision record is on disk: before the reply (sync), within 50 ms (group), at leisure (async).",
 )
+@click.option(
+    "--archive-full",
+    type=click.Choice(["refuse", "drop"]),
+    default="refuse",
+    help="When no decision record can be written: refuse the request, or answer it and count the record as dropped.",
+)
 @reason_option
 @answering
-def propose(
-    out: Output,
-    endpoint: str,
-    *,
-    order: str | None,
-    challengers: tuple[str, ...],
-    canaries: tuple[str, ...],
-    **options: Any,
-) -> None:
+def propose(out: Output, endpoint: str, **options: Any) -> None:
     """Propose who shall answer at an endpoint; the first proposal makes the endpoint."""
+    names = ("policy", "on", "wait_ms", "weight", "average", "argmax", "by", "step", "salt")
+    policy = policy_of(**{name: options.pop(name) for name in names})
+    order, patience, single = (options.pop(name) for name in ("order", "patience", "patience_ms"))
+    if patience is not None and single:
+        raise click.UsageError("--patience is for all versions, --patience-ms for single ones: give one of the two")
     named = None if order is None else [version.strip() for version in order.split(",") if version.strip()]
     with factory() as muster:
-        found = muster.propose(endpoint, order=named, challengers=challengers, canaries=canaries, **options)
+        found = muster.propose(endpoint, order=named, policy=policy, patience=by_version(single) or patience, **options)
     out.document(found, lambda console: _show_release(console, found))
+    for warning in found.warnings:
+        out.note(warning)
+
+
+@release.command("step")
+@click.argument("endpoint")
+@click.argument("release", metavar="RELEASE", type=click.IntRange(min=1))
+@click.argument("step", metavar="STEP", type=click.IntRange(min=0))
+@reason_option
+@answering
+def move_to_step(out: Output, endpoint: str, release: int, step: int, reason: str) -> None:
+    """Move the current release to a step of its ramp; the first is 0. The steps were approved with the release."""
+    with factory() as muster:
+        found = muster.step(endpoint, release, step, reason)
+    out.document(found, lambda console: _show_release(console, found))
+
+
+@release.command()
+@click.argument("endpoint")
+@click.argument("release", metavar="RELEASE", type=click.IntRange(min=1))
+@click.option(
+    "--on", type=past, metavar="last:N|today", help="Which requests: the newest (last:10000), or those of today, UTC."
+)
+@click.option("--from", "from_", metavar="MOMENT", help="Those that arrived then or later, like 2026-11-21T00:00:00Z.")
+@click.option("--to", metavar="MOMENT", help="Those that arrived before.")
+@click.option("--step", type=click.IntRange(min=0), metavar="STEP", help="Of its ramp; else where it stands.")
+@answering
+def simulate(out: Output, endpoint: str, release: int, on: "dict[str, Any] | None", **options: Any) -> None:
+    """Let the policy of a release, proposed or not, decide again about past requests, on paper.
+
+    Each version's recorded answer comes after its recorded time; deadline and patience are those of the release.
+    """
+    if on is not None and "from_" in on and (options["from_"] or options["to"]):
+        raise click.UsageError("--on today says from when on: give it, or --from and --to")
+    with factory() as muster:
+        found = muster.simulate(endpoint, release, **{**options, **(on or {})})
+    out.document(found, lambda console: _show_simulation(console, found))
 
 
 @release.command()
@@ -194,11 +255,56 @@ def _show_release(console: "Console", found: control.Release) -> None:
             ("variants", _roster(found)),
             ("order", found.order),
             ("deadline", f"{found.deadline_ms:g} ms"),
-            ("patience", ", ".join(f"{patience:g} ms" for patience in found.patience_ms)),
+            ("policy", in_words(found.policy)),
+            *(("step", line) for line in steps_in_words(found.policy, found.step)),
             ("default", found.default),
             ("proposed", f"{found.proposed_at} by {found.proposed_by}: {found.reason}"),
             ("decided", found.decided_by and f"{found.decided_at} by {found.decided_by}: {found.decision_reason}"),
             ("live", found.live_at),
             ("failure", found.failure),
+            ("archive full", "the record is dropped and counted" if found.archive_full == "drop" else None),
+            *(("warning", warning) for warning in found.warnings),
         ),
     )
+
+
+def _show_simulation(console: "Console", found: control.Simulation) -> None:
+    console.print(f"{found.endpoint} release {found.release}, simulated on {found.used} requests", style="bold")
+    for version in found.never_seen:
+        console.print(f"{version} is in none of these records: simulated as if it were not there", style="yellow")
+    seldom = {version: count for version, count in found.absent.items() if version not in found.never_seen}
+    if not found.used:
+        show_facts(console, _counts(found.skipped))
+        return
+    show_facts(
+        console,
+        (
+            ("requests", f"{found.first_at} to {found.last_at}, {found.records} looked at"),
+            *_counts(found.skipped),
+            *(("not asked", f"{version} in {count} of them") for version, count in seldom.items()),
+            ("step", found.step),
+            ("champion", percent(found.champion_share)),
+            ("fallback", percent(found.fallback_share)),
+            ("default", percent(found.default_share)),
+            ("on time", percent(found.on_time_share)),
+            ("reasons", _shares(found.reasons)),
+            ("answered by", _shares(found.answered_by)),
+            ("decided after", f"p50 {found.p50_ms or 0:.2f} ms, p99 {found.p99_ms or 0:.2f} ms"),
+            (
+                "same answer",
+                None if found.agreement is None else f"{percent(found.agreement)} of {found.rows_compared} rows",
+            ),
+            *(
+                ("mean |difference|", f"{name} {difference:.6g}")
+                for name, difference in found.mean_absolute_difference.items()
+            ),
+        ),
+    )
+
+
+def _counts(skipped: dict[str, int]) -> "list[tuple[str, str]]":
+    return [("skipped", f"{count}: {why}") for why, count in skipped.items()]
+
+
+def _shares(shares: dict[str, float]) -> str:
+    return ", ".join(f"{name} {percent(share)}" for name, share in shares.items())

@@ -1,64 +1,56 @@
-"""The ASGI application of a front: addresses, statuses, headers.
+"""What the scoring door answers.
 
-Errors have one body, `{"error": "…"}`, as the Open Inference Protocol V2 asks; the family of an error gives its status.
+Everything here is synchronous: a request is answered at once, or by the callback of the batch that decided it.
 """
 
-from collections.abc import Awaitable, Callable
-from time import monotonic
+from functools import partial
+from hashlib import sha256
 from typing import Any
-from urllib.parse import unquote
 
-import msgspec
 import structlog
 
-import muster
+from muster.serving.counts import FrontCounts
 from muster.serving.endpoint import Endpoints, Scored
-from muster.serving.errors import (
-    BodyTooLarge,
-    EndpointNotReady,
-    MethodUnknown,
-    RequestMalformed,
-    RouteUnknown,
-    VersionUnreachable,
-)
-from muster.serving.front import records, v2
+from muster.serving.errors import MethodUnknown, OverrideNotAllowed, RecordNotWritten, RequestMalformed
+from muster.serving.front import records, records_answers, v2, v2_answers
+from muster.serving.front.about import About
+from muster.serving.front.addressed import OVERRIDE, named
+from muster.serving.front.encoding import packed, unpacked
+from muster.serving.front.forms import JSON, Asked, client_id_of, json_length_of
+from muster.serving.front.http import Reply, Request
+from muster.serving.front.replies import internal, refusal, scored_reply, status_of
+from muster.serving.front.routes import Form, Route, route_of
 from muster.serving.front.tokens import Tokens
+from muster.serving.front.traces import TraceContext, Traces
+from muster.serving.idempotency import Idempotency, checked_key
 from muster.serving.plan import Plan
-from muster.vocabulary import errors
-from muster.vocabulary.request_ids import request_id_text
-from muster.wire.inference import InferenceError
+from muster.serving.rendezvous import Mailbox
+from muster.vocabulary.errors import MusterError
 from muster.wire.plans import AccessEntry
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-
-STATUS_OF_FAMILY: dict[type[errors.MusterError], int] = {
-    errors.Invalid: 400,
-    errors.NotIdentified: 401,
-    errors.NotAllowed: 403,
-    errors.NotFound: 404,
-    errors.Conflict: 409,
-    errors.Refused: 409,
-    errors.Overloaded: 429,
-    errors.TimedOut: 504,
-    errors.Unavailable: 503,
-    errors.Damaged: 500,
-}
-_STATUS_OF_LEAF: dict[type[errors.MusterError], int] = {BodyTooLarge: 413, MethodUnknown: 405}
-_BINARY_HEADER = b"inference-header-content-length"
-_DEADLINE_HEADER = b"muster-deadline-ms"
-_JSON = (b"content-type", b"application/json")
-_EXTENSIONS = ("muster_records", "schedule_policy")
+#: The body of a request that needs none is read over up to this.
+_SMALL_BODY = 64 * 1024
+#: Addresses and tokens come from outside: remembering them has an end.
+_MOST_KNOWN = 4096
 log = structlog.get_logger()
 
 
-class Reply(msgspec.Struct, frozen=True):
-    """A whole HTTP answer."""
+class _Known:
+    """Who asks what, as the head of a scoring request has shown it."""
 
-    status: int
-    body: bytes
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+    __slots__ = ("entry", "limit", "overrides", "plan", "route", "turn", "version")
+
+    def __init__(
+        self, route: Route, entry: AccessEntry, plan: Plan, version: int | None, turn: tuple[int, int]
+    ) -> None:
+        self.route = route
+        self.entry = entry
+        self.plan = plan
+        self.version = version
+        self.overrides: tuple[str, ...] = () if version is None else ("variant",)
+        self.limit = plan.document.limits.body_bytes
+        self.turn = turn
+        """Of plans and of the access list: what was found out holds until one of them changes."""
 
 
 class FrontApp:
@@ -67,243 +59,251 @@ class FrontApp:
     Args:
         endpoints: what is served.
         tokens: who may call.
+        about: answers all that is not scoring.
+        counts: what this front has done.
+        idempotency: knows keys that were used before.
+        traces: takes spans; None: there are no traces.
     """
 
-    def __init__(self, endpoints: Endpoints, tokens: Tokens) -> None:
+    def __init__(
+        self,
+        endpoints: Endpoints,
+        tokens: Tokens,
+        about: About,
+        counts: FrontCounts,
+        idempotency: Idempotency,
+        traces: Traces | None = None,
+    ) -> None:
         self._endpoints = endpoints
         self._tokens = tokens
-        self.is_draining = False
-        self.is_informed = False
-        """Plans and access list have been read, from control or from the cache."""
+        self._about = about
+        self._counts = counts
+        self._idempotency = idempotency
+        self._traces = traces
+        self._routes: dict[bytes, Route] = {}
+        self._known: dict[tuple[bytes, bytes | None], _Known] = {}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI: one request."""
-        if scope["type"] != "http":
-            return
-        arrived_at = monotonic()
+    # What the HTTP server asks.
+
+    def expect(self, request: Request) -> int | Reply:
+        """Who asks for what, as soon as the head is there: the limit of the body, or the refusal."""
+        headers = request.headers
+        known = self._known.get((request.target, headers.get(b"authorization")))
+        if (
+            known is not None
+            and known.turn == self._turn
+            and request.method == b"POST"
+            and b"muster-variant" not in headers
+        ):
+            request.facts = known
+            return known.limit
         try:
-            reply = await self._answer(scope, receive, arrived_at)
-        except errors.MusterError as error:
-            reply = _refusal(error)
+            return self._found_out(request)
+        except MusterError as error:
+            return self._refused(error)
         except Exception as error:
-            log.exception("request.failed", path=scope.get("path"))
-            reply = Reply(500, msgspec.json.encode(InferenceError(f"internal error: {type(error).__name__}")))
-        await send(
-            {
-                "type": "http.response.start",
-                "status": reply.status,
-                "headers": [_JSON, (b"content-length", b"%d" % len(reply.body)), *reply.headers],
-            }
-        )
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
+            log.exception("request.failed")
+            return internal(error)
 
-    async def _answer(self, scope: Scope, receive: Receive, arrived_at: float) -> Reply:
-        path: str = scope["path"]
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]
-        match [unquote(part) for part in path.split("/")[1:]]:
-            case ["score", endpoint]:
-                _only(method, "POST", path)
-                return await self._score(scope, receive, endpoint, arrived_at)
-            case ["v2", "models", model, "infer"]:
-                _only(method, "POST", path)
-                return await self._infer(scope, receive, model, None, arrived_at)
-            case ["v2", "models", model, "versions", number, "infer"]:
-                _only(method, "POST", path)
-                return await self._infer(scope, receive, model, number, arrived_at)
-            case ["v2", "models", model, *rest] if rest in ([], ["ready"]) or _is_version(rest):
-                _only(method, "GET", path)
-                return self._about(scope, model, rest)
-            case ["v2", "health", ("live" | "ready") as question]:
-                _only(method, "GET", path)
-                return self._health(question)
-            case ["v2"] | ["v2", ""]:
-                _only(method, "GET", path)
-                return _json({"name": "muster", "version": muster.__version__, "extensions": _EXTENSIONS})
-        raise RouteUnknown(f"there is no {path!r} here; see /v2 and POST /score/ENDPOINT", path=path)
+    def answer(self, request: Request) -> None:
+        """Answer a whole request, now or when its batch is back."""
+        facts: Any = request.facts
+        plan: Plan | None = None
+        try:
+            if type(facts) is _Known:
+                plan = facts.plan
+                self._score(request, facts)
+            else:
+                request.reply(facts.answering(self._about, request, facts.model, facts.number))
+        except MusterError as error:
+            request.reply(self._refused(error, plan))
+        except Exception as error:
+            log.exception("request.failed", target=request.target[:200])
+            request.reply(internal(error))
+
+    @property
+    def _turn(self) -> tuple[int, int]:
+        return self._endpoints.turn, self._tokens.turn
+
+    def _found_out(self, request: Request) -> int:
+        """Look at a head for the first time."""
+        route = self._routes.get(request.target)
+        if route is None:
+            route = route_of(request.target)
+            if len(self._routes) >= _MOST_KNOWN:
+                self._routes.clear()
+            self._routes[request.target] = route
+        if request.method != route.method:
+            allowed = route.method.decode()
+            raise MethodUnknown(
+                f"{route.path!r} takes {allowed}, not {request.method.decode('latin-1')}", allow=allowed
+            )
+        if route.form is None:
+            request.facts = route
+            return _SMALL_BODY
+        known = request.facts = self._admitted(request, route)
+        is_the_same_again = (
+            known.version is None and not known.plan.document.limits.requests_per_s and not known.entry.expires_ns
+        )
+        if is_the_same_again:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            self._known[request.target, request.headers.get(b"authorization")] = known
+        return known.limit
+
+    def _admitted(self, request: Request, route: Route) -> _Known:
+        """The caller, the plan and the variant that is asked for.
+
+        Raises:
+            TokenUnknown, EndpointNotAllowed, RateExceeded: the caller may not ask this, or not so often.
+            EndpointUnknown, VersionUnreachable: there is no such endpoint or version.
+            OverrideNotAllowed: a variant is named without the right to.
+        """
+        turn = self._turn
+        headers = request.headers
+        entry = self._tokens.identify(headers.get(b"authorization"))
+        variant = headers.get(b"muster-variant")
+        plan, version = named(
+            self._endpoints,
+            self._tokens,
+            entry,
+            route.model,
+            route.number,
+            None if variant is None else variant.decode("latin-1"),
+        )
+        self._tokens.admit(entry, plan.endpoint, plan.document.limits.requests_per_s)
+        if version is not None and OVERRIDE not in entry.rights:
+            raise OverrideNotAllowed(
+                f"the token of {entry.name!r} may not choose the variant of endpoint {plan.endpoint!r}",
+                endpoint=plan.endpoint,
+            )
+        return _Known(route, entry, plan, version, turn)
 
     # Scoring.
 
-    async def _score(self, scope: Scope, receive: Receive, endpoint: str, arrived_at: float) -> Reply:
-        entry, plan = self._admitted(scope, endpoint)
-        body = await _body(scope, receive, plan.document.limits.body_bytes)
-        plan = self._endpoints.find(endpoint)  # a slow body may have outlived the plan
-        request = records.read_request(body)
-        table = records.rows_of(request, plan)
-        asked_s = None if request.deadline_ms is None else request.deadline_ms / 1000
-        scored = await self._endpoints.score(
-            plan,
-            table,
-            consumer=entry.name,
-            client_id=request.id,
-            body=body,
-            arrived_at=arrived_at,
-            deadline_s=_earliest(asked_s, _header_deadline_s(scope)),
-        )
-        return self._scored(scored, records.response(scored))
-
-    async def _infer(self, scope: Scope, receive: Receive, model: str, number: str | None, arrived_at: float) -> Reply:
-        entry = self._tokens.identify(_header(scope, b"authorization"))
-        plan, version = self._named(entry, model, number)
-        self._tokens.admit(entry, plan.endpoint, plan.document.limits.requests_per_s)
-        body = await _body(scope, receive, plan.document.limits.body_bytes)
-        if _header(scope, _BINARY_HEADER) is not None:
-            raise RequestMalformed(
-                "tensors come as JSON here: this server does not announce the extension binary_tensor_data"
+    def _score(self, request: Request, known: _Known) -> None:
+        if self._endpoints.find(known.plan.endpoint) is not known.plan:  # a slow body has outlived the plan
+            known = self._admitted(request, known.route)
+        plan, headers = known.plan, request.headers
+        asked, form = self._read(request, known, plan)
+        client_id = asked.id
+        if client_id is None and b"muster-client-id" in headers:
+            client_id = client_id_of(headers[b"muster-client-id"])
+        deadline_s = asked.deadline_s
+        if b"muster-deadline-ms" in headers:
+            deadline_s = _earliest(deadline_s, _deadline_of(headers[b"muster-deadline-ms"]))
+        overrides = known.overrides
+        if deadline_s is not None and deadline_s > plan.deadline_s and OVERRIDE in known.entry.rights:
+            overrides = (*overrides, "deadline")
+        if b"idempotency-key" in headers:
+            self._idempotency.submit(
+                checked_key(headers[b"idempotency-key"]),
+                plan,
+                asked.table,
+                partial(self._answered_once, request, asked, form),
+                consumer=known.entry.name,
+                client_id=client_id,
+                body_sha256=sha256(request.body).digest(),
+                arrived_at=request.arrived_at,
+                deadline_s=deadline_s,
+                version=known.version,
+                overrides=overrides,
             )
-        plan, version = self._named(entry, model, number)  # a slow body may have outlived the plan
-        request = v2.read_request(body)
-        v2.check_outputs(request, plan)
-        table = v2.rows_of(request, plan)
-        scored = await self._endpoints.score(
+            return
+        trace = None
+        if self._traces is not None:
+            trace = self._traces.begin(headers.get(b"traceparent"), headers.get(b"tracestate"))
+        self._endpoints.submit(
             plan,
-            table,
-            consumer=entry.name,
-            client_id=request.id,
-            body=body,
-            arrived_at=arrived_at,
-            deadline_s=_earliest(v2.timeout_s(request.parameters), _header_deadline_s(scope)),
-            version=version,
+            asked.table,
+            consumer=known.entry.name,
+            client_id=client_id,
+            body_sha256=sha256(request.body).digest(),
+            arrived_at=request.arrived_at,
+            done=partial(self._decided, request, asked, form, trace),
+            deadline_s=deadline_s,
+            version=known.version,
+            overrides=overrides,
         )
-        return self._scored(scored, v2.response(scored, request))
 
-    def _admitted(self, scope: Scope, endpoint: str) -> tuple[AccessEntry, Plan]:
-        entry = self._tokens.identify(_header(scope, b"authorization"))
-        plan = self._endpoints.find(endpoint)
-        self._tokens.admit(entry, endpoint, plan.document.limits.requests_per_s)
-        return entry, plan
+    @staticmethod
+    def _read(request: Request, known: _Known, plan: Plan) -> tuple[Asked, bytes]:
+        """The checked request, and in which form its answer goes out."""
+        headers, body = request.headers, request.body
+        if b"content-encoding" in headers:
+            body = unpacked(body, headers[b"content-encoding"], known.limit)
+        content_type = headers.get(b"content-type")
+        if known.route.form is Form.V2:
+            if content_type != JSON:
+                v2.check_content_type(content_type)
+            return v2.read(plan, body, json_length_of(headers.get(b"inference-header-content-length"))), JSON
+        form = records.answer_form(headers[b"accept"]) if b"accept" in headers else JSON
+        return records.read(plan, body, content_type), form
 
-    def _named(self, entry: AccessEntry, model: str, number: str | None) -> tuple[Plan, int | None]:
-        """The plan, and the variant if one was named: `model` is an endpoint, or with a number also a model."""
-        if number is None:
-            return self._endpoints.find(model), None
+    def _decided(
+        self,
+        request: Request,
+        asked: Asked,
+        form: bytes,
+        trace: TraceContext | None,
+        mailbox: Mailbox,
+        problem: RecordNotWritten | None,
+    ) -> None:
+        """The batch's callback: whatever is wrong with one request, the others of the batch have nothing to do with it."""
         try:
-            plan = self._endpoints.find(model)
-            version = plan.variant_numbered(number)
-        except errors.NotFound:
-            found = self._endpoints.with_version(model, number)
-            if found is None or not self._tokens.may_call(entry, found.endpoint):
-                raise VersionUnreachable(
-                    f"no current release holds {model}:{number}", version=f"{model}:{number}"
-                ) from None
-            plan, version = found, found.variant_of(f"{model}:{number}")
-        if version is None:
-            raise VersionUnreachable(
-                f"release {plan.release} of endpoint {plan.endpoint!r} holds no version {number}",
-                endpoint=plan.endpoint,
-            )
-        return plan, version
+            reply = self._reply(request, self._endpoints.scored(mailbox, problem), asked, form)
+        except MusterError as error:
+            reply = refusal(error)
+        except Exception as error:
+            log.exception("reply.not_made")
+            reply = internal(error)
+        if trace is not None and self._traces is not None:
+            reply.headers = (*reply.headers, (b"traceparent", trace.traceparent))
+            self._traces.finish(mailbox, trace)
+        request.reply(reply)
 
-    def _scored(self, scored: Scored, body: bytes) -> Reply:
-        headers = [(b"muster-request-id", request_id_text(scored.mailbox.request_id).encode())]
-        if scored.mailbox.plan.document.solo:
-            headers.append((b"muster-solo", b"true"))
-        return Reply(200, body, tuple(headers))
+    def _answered_once(
+        self, request: Request, asked: Asked, form: bytes, scored: Scored | None, problem: Exception | None
+    ) -> None:
+        """A request with an idempotency key was carried out, or had been before."""
+        if scored is not None:
+            try:
+                reply = self._reply(request, scored, asked, form)
+            except Exception as error:
+                log.exception("reply.not_made")
+                reply = internal(error)
+        elif isinstance(problem, MusterError):
+            reply = self._refused(problem)
+        else:
+            log.error("request.failed", error=repr(problem))
+            reply = internal(problem or AssertionError())
+        request.reply(reply)
 
-    # Health and metadata.
+    def _reply(self, request: Request, scored: Scored, asked: Asked, form: bytes) -> Reply:
+        facts: Any = request.facts
+        is_v2 = facts.route.form is Form.V2
+        answer = v2_answers.answer(scored, asked) if is_v2 else records_answers.answer(scored, form)
+        return scored_reply(scored, packed(answer, request.headers.get(b"accept-encoding")))
 
-    def _health(self, question: str) -> Reply:
-        """Live: the process answers. Ready: every endpoint can be answered by its champion or a fallback, now."""
-        if question == "live":
-            return _json({"live": True, "ready": self._is_ready()})
-        if self._is_ready():
-            degraded = {
-                plan.endpoint: missing
-                for plan in self._endpoints.served()
-                if (missing := self._endpoints.missing(plan))
-            }
-            return _json({"live": True, "ready": True, **({"degraded": degraded} if degraded else {})})
-        waiting = [plan.endpoint for plan in self._endpoints.served() if not self._endpoints.can_answer(plan)]
-        why = f"endpoints without a running variant: {', '.join(waiting)}" if waiting else "plans are not loaded yet"
-        if self.is_draining:
-            why = "this front is shutting down"
-        return Reply(503, msgspec.json.encode(InferenceError(why)))
-
-    def _is_ready(self) -> bool:
-        return (
-            self.is_informed
-            and not self.is_draining
-            and all(self._endpoints.can_answer(plan) for plan in self._endpoints.served())
-        )
-
-    def _about(self, scope: Scope, model: str, rest: list[str]) -> Reply:
-        entry = self._tokens.identify(_header(scope, b"authorization"))
-        number = rest[1] if rest[:1] == ["versions"] else None
-        plan, version = self._named(entry, model, number)
-        if not self._tokens.may_call(entry, plan.endpoint):
-            self._tokens.admit(entry, plan.endpoint, 0)
-        if rest[-1:] != ["ready"]:
-            return Reply(200, msgspec.json.encode(v2.metadata(plan)))
-        up = self._endpoints.can_answer(plan) if version is None else self._endpoints.is_up(plan, version)
-        if not up or self.is_draining:
-            raise EndpointNotReady(f"{model!r} cannot answer now", endpoint=plan.endpoint)
-        return _json({"name": plan.endpoint, "ready": True})
+    def _refused(self, error: MusterError, plan: Plan | None = None) -> Reply:
+        """The reply to a request that was not decided, counted."""
+        counts: Any = self._counts if plan is None else self._counts.endpoint(plan.endpoint)
+        counts.refused(status_of(error), error.code)
+        return refusal(error)
 
 
-def _is_version(rest: list[str]) -> bool:
-    return rest[:1] == ["versions"] and (len(rest) == 2 or rest[2:] == ["ready"])
-
-
-def _only(method: str, allowed: str, path: str) -> None:
-    if method != allowed:
-        raise MethodUnknown(f"{path!r} takes {allowed}, not {method}", allow=allowed)
-
-
-def _json(document: Any) -> Reply:
-    return Reply(200, msgspec.json.encode(document))
-
-
-def _header(scope: Scope, name: bytes) -> bytes | None:
-    return next((value for key, value in scope["headers"] if key == name), None)
-
-
-def _header_deadline_s(scope: Scope) -> float | None:
-    value = _header(scope, _DEADLINE_HEADER)
-    if value is None:
-        return None
+def _deadline_of(header: bytes) -> float:
+    """The deadline in the header `Muster-Deadline-Ms`, in seconds from arrival."""
     try:
-        deadline_ms = float(value)
+        deadline_ms = float(header)
     except ValueError:
         deadline_ms = 0.0
     if not 0 < deadline_ms < float("inf"):
         raise RequestMalformed(
-            f"the header Muster-Deadline-Ms is {value.decode('latin-1')!r}; it is a number of milliseconds above 0"
+            f"the header Muster-Deadline-Ms is {header.decode('latin-1')!r}; it is a number of milliseconds above 0"
         )
     return deadline_ms / 1000
 
 
-def _earliest(*deadlines_s: float | None) -> float | None:
-    return min((deadline for deadline in deadlines_s if deadline is not None), default=None)
-
-
-async def _body(scope: Scope, receive: Receive, limit: int) -> bytes:
-    """The body, read to its end; a body above the limit is refused as soon as that is known."""
-    announced = _header(scope, b"content-length")
-    if announced is not None and announced.isdigit() and int(announced) > limit:
-        raise BodyTooLarge(f"the body has {int(announced)} bytes; the limit is {limit}", limit=limit)
-    parts: list[bytes] = []
-    taken = 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise RequestMalformed("the caller hung up before the body was complete")
-        part = message.get("body", b"")
-        taken += len(part)
-        if taken > limit:
-            raise BodyTooLarge(f"the body has more than {limit} bytes", limit=limit)
-        parts.append(part)
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def _refusal(error: errors.MusterError) -> Reply:
-    status = _STATUS_OF_LEAF.get(type(error)) or STATUS_OF_FAMILY.get(errors.family_of(error), 500)
-    headers: list[tuple[bytes, bytes]] = [(b"muster-error-code", error.code.encode())]
-    if status in {429, 503}:
-        headers.append((b"retry-after", str(error.facts.get("retry_after_s", 1)).encode()))
-    if status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    if "allow" in error.facts:
-        headers.append((b"allow", str(error.facts["allow"]).encode()))
-    if "request_id" in error.facts:
-        headers.append((b"muster-request-id", str(error.facts["request_id"]).encode()))
-    return Reply(status, msgspec.json.encode(InferenceError(error.message)), tuple(headers))
+def _earliest(one_s: float | None, other_s: float) -> float:
+    return other_s if one_s is None else min(one_s, other_s)

@@ -1,4 +1,4 @@
-"""The Open Inference Protocol V2 over JSON: bodies to columns, answers to bodies.
+"""The Open Inference Protocol V2: a body becomes a checked request.
 
 Source: Open Inference Protocol V2, REST specification. The deadline comes as `parameters.timeout`, microseconds, as in the schedule
 policy extension.
@@ -8,32 +8,66 @@ from typing import Any
 
 import msgspec
 
-from muster.packaging.columns import Column, Table
-from muster.serving.endpoint import Scored
-from muster.serving.errors import OutputUnknown, RequestMalformed
+from muster.serving.errors import FormUnknown, OutputUnknown, RequestMalformed
+from muster.serving.front.binary import flag, json_part, with_raw_tensors
+from muster.serving.front.compiled import compiled
+from muster.serving.front.forms import JSON_NAMES, OCTETS, Asked, is_utf8, media_type
 from muster.serving.plan import Plan
-from muster.vocabulary.request_ids import request_id_text
-from muster.wire.contracts import Field
-from muster.wire.inference import InferRequest, ModelMetadata, TensorMetadata
+from muster.wire.inference import InferRequest, RequestedOutput
 
 _read = msgspec.json.Decoder(InferRequest)
-_write = msgspec.json.Encoder()
 _LONGEST_TIMEOUT_US = 2**63
+_REFUSED_OF_OUTPUTS = {
+    "classification": "this server does not announce the extension classification",
+    "shared_memory_region": "this server does not write to shared memory",
+}
 
 
-def read_request(body: bytes) -> InferRequest:
-    """The request in a body.
+def read(plan: Plan, body: bytes, json_bytes: int | None = None) -> Asked:
+    """The checked request in a body.
+
+    Args:
+        plan: under which it is asked.
+        body: the whole body, as it was before any `Content-Encoding`.
+        json_bytes: what the header `Inference-Header-Content-Length` says; None: there is none.
 
     Raises:
-        RequestMalformed: the body is no JSON, or no V2 inference request.
+        RequestMalformed: it is no V2 inference request.
+        OutputUnknown: it asks for an output that there is not.
+        ContractBroken: its tensors do not keep the contract.
     """
-    try:
-        request = _read.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise RequestMalformed(f"the body is not a V2 inference request: {error}") from error
-    if request.parameters is not None:
-        timeout_s(request.parameters)
-    return request
+    usual = compiled(plan).tensors(body) if json_bytes is None else None
+    if usual is not None:
+        request, table = usual
+        if request.parameters is None and request.outputs is None:
+            return Asked(table, request.id)
+    else:
+        try:
+            request = _read.decode(json_part(body, json_bytes))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise RequestMalformed(f"the body is not a V2 inference request: {error}") from error
+        request = with_raw_tensors(request, body, json_bytes)
+        table = None
+    granted_s = timeout_s(request.parameters)
+    flag(request.parameters, "binary_data_output", "parameters")
+    if request.outputs:
+        check_outputs(request.outputs, plan)
+    if table is None:
+        table = plan.checker.check_tensors(request.inputs)
+    return Asked(table, request.id, granted_s, request.parameters, request.outputs)
+
+
+def check_content_type(header: bytes | None) -> None:
+    """See that a body may be a V2 request.
+
+    Raises:
+        FormUnknown: it says that it is something else.
+    """
+    name, parameters = media_type(header)
+    if name and name != OCTETS and (name not in JSON_NAMES or not is_utf8(parameters)):
+        raise FormUnknown(
+            f"the body is {name.decode('latin-1')!r}; a V2 request is application/json, or application/octet-stream with raw tensors"
+        )
 
 
 def timeout_s(parameters: dict[str, Any] | None) -> float | None:
@@ -50,83 +84,22 @@ def timeout_s(parameters: dict[str, Any] | None) -> float | None:
     return timeout / 1e6 if timeout else None  # V2: 0 means no timeout
 
 
-def check_outputs(request: InferRequest, plan: Plan) -> None:
-    """See that every requested output exists.
+def check_outputs(outputs: tuple[RequestedOutput, ...], plan: Plan) -> None:
+    """See that the outputs that a request wants are there.
 
     Raises:
-        OutputUnknown: one does not.
+        OutputUnknown: one is not.
+        RequestMalformed: one is wanted twice, or in a form that is not given.
     """
-    for output in request.outputs or ():
+    for output in outputs:
         if plan.contract.output(output.name) is None:
             has = ", ".join(field.name for field in plan.contract.outputs)
             raise OutputUnknown(
-                f"endpoint {plan.endpoint!r} has no output {output.name!r}; it has {has}", output=output.name
+                f"endpoint {plan.endpoint!r} has no output {output.name[:80]!r}; it has {has}", output=output.name[:80]
             )
-
-
-def response(scored: Scored, request: InferRequest) -> bytes:
-    """The body of an answer."""
-    mailbox, plan = scored.mailbox, scored.mailbox.plan
-    wanted = None if not request.outputs else {output.name for output in request.outputs}
-    table = scored.outputs()
-    request_id = request_id_text(mailbox.request_id)
-    return _write.encode(
-        {
-            "model_name": plan.endpoint,
-            "model_version": (
-                plan.variants[scored.decision.variant].number if scored.decision.variant >= 0 else "default"
-            ),
-            "id": request.id if request.id is not None else request_id,
-            "parameters": {
-                "request_id": request_id,
-                "release": plan.release,
-                "variant": scored.version,
-                "role": scored.role,
-                "reason": scored.decision.reason,
-            },
-            "outputs": [
-                {
-                    "name": name,
-                    "datatype": column.datatype,
-                    "shape": [table.rows, *column.shape],
-                    "data": _flat(plan, column),
-                }
-                for name, column in table.columns.items()
-                if wanted is None or name in wanted
-            ],
-        }
-    )
-
-
-def _flat(plan: Plan, column: Column) -> list[Any]:
-    values: list[Any] = plan.checker.values_of(column)
-    while values and isinstance(values[0], list):
-        values = [item for row in values for item in row]
-    return values
-
-
-def metadata(plan: Plan) -> ModelMetadata:
-    """What a caller can learn of an endpoint before asking."""
-    return ModelMetadata(
-        name=plan.endpoint,
-        versions=tuple(dict.fromkeys(variant.number for variant in plan.variants)),
-        platform="muster",
-        inputs=tuple(_tensor(field) for field in plan.contract.inputs),
-        outputs=tuple(_tensor(field) for field in plan.contract.outputs),
-    )
-
-
-def _tensor(field: Field) -> TensorMetadata:
-    said: dict[str, Any] = {}
-    if field.nullable:
-        said["nullable"] = True
-    if field.unit is not None:
-        said["unit"] = field.unit
-    if field.labels is not None:
-        said["labels"] = ",".join(str(label) for label in field.labels)
-    return TensorMetadata(field.name, field.datatype, (-1, *field.shape), said or None)
-
-
-def rows_of(request: InferRequest, plan: Plan) -> Table:
-    """The request's tensors as checked columns; raises what the contract check raises."""
-    return plan.checker.check_tensors(request.inputs)
+        flag(output.parameters, "binary_data", f"output {output.name!r}")
+        for parameter, why in _REFUSED_OF_OUTPUTS.items():
+            if output.parameters is not None and parameter in output.parameters:
+                raise RequestMalformed(f"output {output.name!r} has the parameter {parameter}: {why}")
+    if len({output.name for output in outputs}) < len(outputs):
+        raise RequestMalformed("an output is asked for twice")

@@ -21,6 +21,7 @@ from muster.runtimes.channel import Channel
 from muster.runtimes.errors import OrderBroken
 from muster.runtimes.parent import Limits, Parent
 from muster.serving.errors import GoldenMismatch
+from muster.serving.workers.host_counts import HostCounts
 from muster.serving.workers.readiness import PreparedBundle, Preparer, prove
 from muster.serving.workers.roster import (
     FromFront,
@@ -32,6 +33,7 @@ from muster.serving.workers.roster import (
     line,
     read_from_front,
 )
+from muster.serving.workers.watch import HostWatch, usable_memory_bytes
 from muster.vocabulary.errors import MusterError
 
 _LINE_LIMIT = 64 * 1024 * 1024
@@ -42,9 +44,12 @@ _REFUSED_PAUSE_S = 15.0
 #: So many ends within this time, in seconds, are answered at once; beyond them the pauses grow.
 _ENDS_AT_ONCE = 10
 _ENDS_COUNT_FOR_S = 60.0
-_MEMORY_EVERY_S = 0.5
+_WATCH_EVERY_S = 0.5
 _STOP_WITHIN_S = 5.0
 _HOST_NICENESS = 5
+#: What a model may ask for at once lies so far above the resident memory at which its host is ended: a leak is to be
+#: met by a new host, and not by one MemoryError after the other.
+_HEADROOM = 1.25
 log = structlog.get_logger()
 
 #: (pid, kind, of) of every process the keeper owns, itself not included.
@@ -58,6 +63,7 @@ class _Kept:
     wanted: WantedHost
     standing: HostStanding
     task: asyncio.Task[None] | None = None
+    watch: HostWatch | None = None
 
 
 class Keeper:
@@ -68,7 +74,7 @@ class Keeper:
         sockets: short folder for the hosts' own sockets.
         logs: folder for the hosts' logs.
         preparer: fetches bundles and environments.
-        memory_bytes: resident memory above which a host is ended; 0: no limit.
+        memory_bytes: resident memory above which a host is ended; 0: no limit. Four fifths of the machine's at most.
         told: called whenever the list of processes has changed.
     """
 
@@ -79,9 +85,9 @@ class Keeper:
         self._sockets = sockets
         self._logs = logs
         self._preparer = preparer
-        self._memory_bytes = memory_bytes
+        self._memory_bytes = usable_memory_bytes(memory_bytes)
         # Fronts go first: a host that computes must not keep a reply from leaving.
-        self._limits = Limits(memory_bytes=memory_bytes or None, nice=_HOST_NICENESS)
+        self._limits = Limits(memory_bytes=int(self._memory_bytes * _HEADROOM) or None, nice=_HOST_NICENESS)
         self._told = told
         self._kept: dict[str, _Kept] = {}
         self._parents: dict[str, Parent] = {}
@@ -90,6 +96,11 @@ class Keeper:
         self._gone_since: dict[str, float] = {}
         self._fronts: set[asyncio.StreamWriter] = set()
         self._stopping: set[asyncio.Task[None]] = set()
+        self._counts = HostCounts()
+
+    def metrics(self) -> bytes:
+        """The text of the keeper's metrics."""
+        return self._counts.render([kept.standing for kept in self._kept.values()], len(self._fronts))
 
     async def run(self, until: asyncio.Event) -> None:
         """Keep hosts until the event is set; then end them all."""
@@ -151,8 +162,8 @@ class Keeper:
         for kept in self._kept.values():
             if kept.standing.host == host and kept.standing.state == "up":
                 log.error("host.hung", key=kept.standing.key, host=host, pid=kept.standing.pid)
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    psutil.Process(kept.standing.pid).kill()
+                self._counts.ends_for(host, "hung")
+                _kill(kept.standing.pid)
 
     # What is wanted.
 
@@ -197,6 +208,7 @@ class Keeper:
         restarts = 0
         ends: deque[float] = deque()
         while True:
+            self._counts.began(key, again=restarts > 0)
             try:
                 await self._live_once(kept, restarts)
             except GoldenMismatch as error:
@@ -235,6 +247,7 @@ class Keeper:
             hello = await asyncio.to_thread(prove, socket, prepared)
             reader, writer = await asyncio.open_unix_connection(str(socket))
             log.info("host.up", key=key, host=host, pid=pid, restarts=restarts)
+            self._counts.up(key)
             self._stands(
                 kept,
                 HostStanding(
@@ -248,6 +261,7 @@ class Keeper:
             finally:
                 writer.close()
             log.warning("host.ended", key=key, host=host, pid=pid)
+            self._counts.ended(key, host)
         finally:
             await asyncio.to_thread(_end, process, socket)
             with contextlib.suppress(FileNotFoundError):
@@ -291,10 +305,10 @@ class Keeper:
 
     async def _watch_for_ever(self) -> None:
         while True:
-            await asyncio.sleep(_MEMORY_EVERY_S)
+            await asyncio.sleep(_WATCH_EVERY_S)
             self._forget_fronts()
-            if self._memory_bytes:
-                self._limit_memory()
+            for kept in self._kept.values():
+                self._look_at(kept)
 
     def _forget_fronts(self) -> None:
         """Drop what a front wanted that has been away for longer than a restart takes."""
@@ -306,23 +320,25 @@ class Keeper:
         if gone:
             self._settle()
 
-    def _limit_memory(self) -> None:
-        for kept in self._kept.values():
-            standing = kept.standing
-            if standing.state != "up":
-                continue
-            with contextlib.suppress(psutil.Error):
-                process = psutil.Process(standing.pid)
-                resident = process.memory_info().rss
-                if resident > self._memory_bytes:
-                    log.error(
-                        "host.memory_exceeded",
-                        key=standing.key,
-                        pid=standing.pid,
-                        resident=resident,
-                        limit=self._memory_bytes,
-                    )
-                    process.kill()
+    def _look_at(self, kept: _Kept) -> None:
+        """End a host that takes too much memory or is stopped, confine one that wants too many processors."""
+        standing = kept.standing
+        if standing.state != "up":
+            kept.watch = None
+            return
+        if kept.watch is None or kept.watch.pid != standing.pid:
+            kept.watch = HostWatch(standing.pid, standing.threads, self._memory_bytes)
+        why = kept.watch.look()
+        facts = {"key": standing.key, "host": standing.host, "pid": standing.pid}
+        if why == "memory":
+            log.error("host.memory_exceeded", limit=self._memory_bytes, **facts)
+        elif why == "stopped":
+            log.error("host.stopped", **facts)
+        if kept.watch.confined_now:
+            log.warning("host.confined", threads=standing.threads, **facts)
+        if why is not None:
+            self._counts.ends_for(standing.host, why)
+            _kill(standing.pid)
 
     def _parent_entries(self) -> Iterable[tuple[int, str, str]]:
         return [
@@ -346,6 +362,11 @@ def _end(process: psutil.Process, socket: Path) -> None:
             with contextlib.suppress(MusterError), Channel(socket, _STOP_WITHIN_S) as channel:
                 channel.stop()
             process.kill()
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(pid).kill()
 
 
 def _pause_after(ends: deque[float]) -> float:

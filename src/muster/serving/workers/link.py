@@ -12,6 +12,9 @@ from muster.packaging.columns import Buffer
 from muster.serving.workers.roster import HostStanding
 from muster_host import frames
 
+#: Small pieces are put together: one copy costs less than many buffers handed to the kernel.
+_JOIN_BELOW = 256 * 1024
+
 
 class LinkOwner(Protocol):
     """Whoever sends batches over a link."""
@@ -56,7 +59,11 @@ class HostLink(asyncio.Protocol):
 
     def send(self, buffers: list[Buffer]) -> None:
         """Send one frame."""
-        if self._transport is not None:
+        if self._transport is None:
+            return
+        if sum(map(len, buffers)) <= _JOIN_BELOW:
+            self._transport.write(b"".join(buffers))
+        else:
             self._transport.writelines(buffers)
 
     def close(self) -> None:

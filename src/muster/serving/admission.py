@@ -1,0 +1,38 @@
+"""How many requests a front takes on at a time: about as many as it can answer in time, and the rest is told so at once.
+
+By Little's law the requests that are under way are the rate of answers times the time each takes. Where more are under way than
+the measured rate answers within a share of the deadline, one more would only make all of them late.
+"""
+
+#: The share of the shortest deadline that requests may spend under way before new ones are refused.
+_SHARE = 0.75
+#: So many are always taken on: a burst after a quiet time must not be refused because nothing was measured.
+FEWEST = 512
+MOST = 20_000
+_SMOOTHING = 0.3
+
+
+class Admission:
+    """The limit on requests under way, learnt from what the front gets done."""
+
+    def __init__(self) -> None:
+        self.limit = FEWEST
+        """Requests that may be under way."""
+        self._rate = 0.0
+        self._decided = 0
+        self._at = 0.0
+
+    def learn(self, decided: int, now: float, deadline_s: float) -> None:
+        """Look at the count of decisions; called several times a second.
+
+        Args:
+            decided: decisions since the start.
+            now: monotonic, seconds.
+            deadline_s: the shortest deadline that is served.
+        """
+        if self._at:
+            rate = (decided - self._decided) / max(now - self._at, 1e-3)
+            # Up at once, down slowly: a pause in the load says nothing of what the front can do.
+            self._rate = rate if rate > self._rate else self._rate + (rate - self._rate) * _SMOOTHING * 0.1
+        self._decided, self._at = decided, now
+        self.limit = min(MOST, max(FEWEST, int(self._rate * deadline_s * _SHARE)))

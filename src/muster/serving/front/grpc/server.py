@@ -1,0 +1,69 @@
+"""The gRPC server of one front process."""
+
+import grpc
+import structlog
+
+from muster.serving.endpoint import Endpoints
+from muster.serving.errors import GrpcAddressUnusable
+from muster.serving.front.grpc.opening import Standing, Statistics
+from muster.serving.front.grpc.service import InferenceService
+from muster.serving.front.tokens import Tokens
+from muster.serving.idempotency import Idempotency
+
+#: A connection without a call is closed after this; clients open another when they need one.
+_IDLE_MS = 10 * 60 * 1000
+#: Requests under way, beyond which a caller is told to come back; the endpoints have limits of their own below it.
+_MOST_CALLS = 4096
+_MOST_STREAMS = 1024
+_METADATA_BYTES = 16 * 1024
+log = structlog.get_logger()
+
+
+class Server:
+    """A started server; see `opening.GrpcServer`.
+
+    Args:
+        server: grpc's own.
+        port: where it listens.
+    """
+
+    def __init__(self, server: grpc.aio.Server, port: int) -> None:
+        self._server = server
+        self.port = port
+
+    async def stop(self, grace_s: float) -> None:
+        """Take no more requests, give those under way that many seconds, and end."""
+        await self._server.stop(grace_s)
+
+
+async def started(
+    endpoints: Endpoints,
+    tokens: Tokens,
+    address: str,
+    *,
+    standing: Standing,
+    idempotency: Idempotency,
+    statistics: Statistics,
+    message_bytes: int,
+) -> Server:
+    """A server that serves; see `opening.serve_grpc`."""
+    server = grpc.aio.server(
+        options=(
+            ("grpc.so_reuseport", 1),
+            ("grpc.max_receive_message_length", message_bytes),
+            ("grpc.max_send_message_length", -1),
+            ("grpc.max_concurrent_streams", _MOST_STREAMS),
+            ("grpc.max_metadata_size", _METADATA_BYTES),
+            ("grpc.max_connection_idle_ms", _IDLE_MS),
+        ),
+        maximum_concurrent_rpcs=_MOST_CALLS,
+    )
+    service = InferenceService(endpoints, tokens, standing=standing, idempotency=idempotency, statistics=statistics)
+    server.add_generic_rpc_handlers((service.handler(),))
+    try:
+        port = server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise GrpcAddressUnusable(f"gRPC cannot listen on {address}: {error}", address=address) from error
+    await server.start()
+    log.info("grpc.started", port=port)
+    return Server(server, port)

@@ -1,0 +1,654 @@
+"""HTTP/1.1 for the scoring door: connections, limits, timeouts, order of replies.
+
+The parser is llhttp (through httptools), which refuses what is ambiguous: two lengths, a length beside chunks, folded headers,
+bare line ends. What this module adds is everything around it. A request is handed on when its body is whole, as a plain
+object, and is answered by a call to `Request.reply`, at once or from the callback of a batch: there is no task, future or
+timer per request. One sweep a second finds the connections that have been too slow.
+
+Source: RFC 9110 and RFC 9112; the section numbers in the comments are those of RFC 9112.
+"""
+
+import asyncio
+import email.utils
+import resource
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Sequence
+from http import HTTPStatus
+from time import monotonic
+from typing import Protocol, cast
+
+import httptools
+import structlog
+
+from muster.serving.errors import BodyTooLarge
+from muster.wire.inference import InferenceError, error_body
+
+#: Most bytes of a request line and headers together; more is answered with 431.
+MAX_HEAD_BYTES = 64 * 1024
+#: Within this time, in seconds, a head that has begun has to be complete.
+HEAD_WITHIN_S = 20.0
+#: A body has this long, in seconds, and one second more for each so many bytes that have come.
+BODY_WITHIN_S = 20.0
+BODY_BYTES_PER_S = 64 * 1024
+#: How long a connection may be idle, and how long a caller may leave a reply unread, seconds.
+IDLE_S = 75.0
+UNREAD_S = 30.0
+#: Requests that wait behind one that is under way; then the socket is not read further.
+MAX_PIPELINED = 16
+#: Of a refused body so much is read and thrown away to keep the connection; beyond it the connection is closed.
+MAX_SKIPPED_BYTES = 256 * 1024
+#: File descriptors that are kept for everything but callers' connections.
+_RESERVED_FILES = 256
+_SWEEP_EVERY_S = 1.0
+_LINGER_S = 2.0
+
+_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_CLOSE = b"connection: close\r\n"
+_KEEP = b"connection: keep-alive\r\n"
+_JSON = b"application/json"
+#: Of these there is one at most: two would be read differently by different programs.
+_ONE_ONLY = frozenset({b"host", b"authorization", b"content-type", b"content-encoding", b"idempotency-key"})
+
+Header = tuple[bytes, bytes]
+log = structlog.get_logger()
+
+
+class Reply:
+    """A whole answer.
+
+    Args:
+        status: the HTTP status.
+        body: its bytes, or several pieces of them.
+        headers: further headers; names in lower case.
+        content_type: of the body.
+    """
+
+    __slots__ = ("body", "content_type", "headers", "status")
+
+    def __init__(
+        self,
+        status: int,
+        body: bytes | Sequence[bytes | memoryview],
+        headers: tuple[Header, ...] = (),
+        content_type: bytes = _JSON,
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.headers = headers
+        self.content_type = content_type
+
+
+class App(Protocol):
+    """What answers requests. Neither method raises."""
+
+    def expect(self, request: "Request") -> int | Reply:
+        """The head is there: how many bytes the body may have, or the refusal."""
+        ...
+
+    def answer(self, request: "Request") -> None:
+        """The body is there: call `request.reply`, now or later."""
+        ...
+
+
+class Request:
+    """One request; its body is whole when `App.answer` gets it."""
+
+    __slots__ = (
+        "_connection",
+        "_is_head",
+        "arrived_at",
+        "body",
+        "facts",
+        "headers",
+        "is_old",
+        "keep_alive",
+        "method",
+        "refusal",
+        "target",
+    )
+
+    def __init__(
+        self, connection: "Connection", method: bytes, target: bytes, headers: dict[bytes, bytes], *, keep_alive: bool
+    ) -> None:
+        self._connection = connection
+        self._is_head = method == b"HEAD"
+        self.method = b"GET" if self._is_head else method
+        self.target = target
+        self.headers = headers
+        """By lower-case name."""
+        self.keep_alive = keep_alive
+        self.is_old = False
+        """HTTP/1.0: a connection that is kept has to be named in the reply."""
+        self.body: bytes = b""
+        self.arrived_at = 0.0
+        """When the whole request was there, by `time.monotonic`."""
+        self.refusal: Reply | None = None
+        self.facts: object = None
+        """For the application: what it found out from the head."""
+
+    def reply(self, reply: Reply) -> None:
+        """Send the answer; does nothing when the caller has gone, and never raises."""
+        self._connection.send(self, reply, without_body=self._is_head)
+
+    @property
+    def peer(self) -> str | None:
+        """The caller's address; None where it has none, or has gone."""
+        return self._connection.peer
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether the caller has hung up."""
+        return self._connection.is_gone
+
+
+class Connection(asyncio.Protocol):
+    """One caller's connection."""
+
+    def __init__(self, server: "HttpServer") -> None:
+        self._server = server
+        self._app = server.app
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._target = b""
+        self._headers: dict[bytes, bytes] = {}
+        self._in_head = True
+        self._head_bytes = 0
+        self._parts: list[bytes] = []
+        self._body_bytes = 0
+        self._limit = 0
+        self._incoming: Request | None = None
+        self._current: Request | None = None
+        self._waiting: deque[Request] = deque()
+        self._wrong = ""
+        self._last: Reply | None = None
+        """To be sent when what came before is answered; then the connection ends."""
+        self._is_paused = False
+        self._is_blocked = False
+        self._is_beginning = False
+        self._is_cut = False
+        """The caller may still be sending when the last reply leaves."""
+        self._since = monotonic()
+        """When the present phase began: idle, in a head, in a body, unread."""
+        self._has_begun = False
+        self.is_gone = False
+
+    # asyncio.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Asyncio: a caller is there."""
+        self._transport = cast("asyncio.Transport", transport)
+        if not self._server.add(self):
+            self._finish(_refusal(503, "too many connections; try again later", ((b"retry-after", b"1"),)))
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Asyncio: the caller is gone; what is under way for it is answered into the void."""
+        self.is_gone = True
+        self._transport = None
+        self._waiting.clear()
+        self._server.remove(self)
+
+    def data_received(self, data: bytes) -> None:
+        """Asyncio: bytes came."""
+        if self._last is not None or self.is_gone:
+            return
+        if not self._has_begun:
+            self._has_begun = True
+            self._since = monotonic()
+        if self._in_head:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (
+            httptools.HttpParserUpgrade
+        ):  # answered as any other request, as the last; another protocol is never spoken
+            self._pause()
+        except httptools.HttpParserError as error:
+            self._broken(error)
+        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and self._last is None:
+            self._finish(_refusal(431, f"the request line and headers have more than {MAX_HEAD_BYTES} bytes"))
+
+    def eof_received(self) -> bool:
+        """Asyncio: the caller sends nothing more; it may still read what it asked for."""
+        if self._current is None and not self._waiting:
+            return False
+        self._close_after_replies()
+        return True
+
+    def pause_writing(self) -> None:
+        """Asyncio: the caller does not read what it is sent."""
+        self._is_blocked = True
+        self._since = monotonic()
+        self._pause()
+
+    def resume_writing(self) -> None:
+        """Asyncio: it reads again."""
+        self._is_blocked = False
+        self._since = monotonic()
+        self._next()
+
+    # llhttp.
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        self._target = b""
+        self._headers = {}
+        self._wrong = ""
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the target."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer, of which none means anything here."""
+        if not self._in_head:
+            return
+        name = name.lower()
+        headers = self._headers
+        if name in headers:
+            if name in _ONE_ONLY:
+                self._wrong = f"the header {name.decode('latin-1')} is there twice"
+            headers[name] += b", " + value
+        else:
+            headers[name] = value
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        parser = self._parser
+        headers = self._headers
+        method = parser.get_method()
+        self._in_head = False
+        self._head_bytes = 0
+        self._parts = []
+        self._body_bytes = 0
+        keep_alive = parser.should_keep_alive() and b"upgrade" not in headers and method != b"CONNECT"
+        request = Request(self, method, self._target, headers, keep_alive=keep_alive)
+        self._incoming = request
+        version = parser.get_http_version()
+        request.is_old = version == "1.0"
+        refusal = self._head_refusal(version, headers)
+        if refusal is not None:  # where its body ends is not certain, so nothing after it is read
+            request.keep_alive = False
+            self._refuse(request, refusal)
+            return
+        expected = self._app.expect(request)
+        if isinstance(expected, int):
+            self._limit = expected
+            refusal = self._body_refusal(request, expected, version)
+        else:
+            refusal = expected
+        if refusal is not None:
+            self._refuse(request, refusal)
+
+    def _head_refusal(self, version: str, headers: dict[bytes, bytes]) -> Reply | None:
+        """What is wrong with a head, whatever it asks for."""
+        if version not in {"1.1", "1.0"}:
+            return _refusal(505, f"HTTP {version} is not spoken here; HTTP/1.1 is")
+        if self._wrong:
+            return _refusal(400, self._wrong)
+        if version == "1.1" and b"host" not in headers:  # section 3.2
+            return _refusal(400, "the header Host is missing")
+        coding = headers.get(b"transfer-encoding")
+        if coding is not None and version == "1.0":  # section 6.1
+            return _refusal(400, "HTTP/1.0 has no transfer codings")
+        if coding is not None and coding.lower() != b"chunked":  # section 7
+            return _refusal(501, "the only transfer coding that is understood is chunked")
+        return None
+
+    def _body_refusal(self, request: Request, limit: int, version: str) -> Reply | None:
+        """What is wrong with the body that is announced; tells a caller who waits for it to go on."""
+        length = request.headers.get(b"content-length")
+        if length is not None and int(length) > limit:
+            return _too_large(f"the body has {int(length)} bytes; the limit is {limit}")
+        expectation = request.headers.get(b"expect")
+        if expectation is None:
+            return None
+        if expectation.lower() != b"100-continue":
+            return _refusal(417, "the only expectation that can be met is 100-continue")
+        if self._current is None and self._transport is not None and version == "1.1":
+            self._transport.write(_CONTINUE)
+        return None
+
+    def on_body(self, data: bytes) -> None:
+        """A piece of the body."""
+        request = self._incoming
+        if request is None:
+            return
+        self._body_bytes += len(data)
+        if request.refusal is not None:
+            if self._body_bytes > MAX_SKIPPED_BYTES:
+                self._answer_now(request)
+        elif self._body_bytes > self._limit:
+            self._refuse(request, _too_large(f"the body has more than {self._limit} bytes"))
+        else:
+            self._parts.append(data)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._in_head = True
+        self._has_begun = False
+        request, self._incoming = self._incoming, None
+        if request is None:
+            return
+        parts = self._parts
+        request.body = parts[0] if len(parts) == 1 else b"".join(parts)
+        self._parts = []
+        request.arrived_at = self._since = monotonic()
+        self._waiting.append(request)
+        if not request.keep_alive:
+            self._pause()
+        elif len(self._waiting) > MAX_PIPELINED:
+            self._pause()
+        if self._current is None:
+            self._next()
+
+    # Replies, in the order of the requests.
+
+    def send(self, request: Request, reply: Reply, *, without_body: bool) -> None:
+        """Send the reply to the request that is under way."""
+        transport = self._transport
+        if transport is None or request is not self._current:
+            return
+        self._current = None
+        self._since = monotonic()
+        body = reply.body
+        size = len(body) if isinstance(body, bytes) else sum(map(len, body))
+        keep = request.keep_alive and not self._server.is_stopping
+        head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b%b\r\n" % (
+            _STATUS_LINES[reply.status],
+            reply.content_type,
+            size,
+            self._server.date,
+            b"".join([b"%b: %b\r\n" % header for header in reply.headers]) if reply.headers else b"",
+            (_KEEP if request.is_old else b"") if keep else _CLOSE,
+        )
+        if without_body:
+            self._server.post(self, head, keep=keep)
+        elif isinstance(body, bytes):
+            self._server.post(self, head + body, keep=keep)
+        else:
+            self._server.post(self, [head, *body], keep=keep)
+        if keep and (self._waiting or self._last is not None or self._is_paused):
+            self._next()
+
+    def write(self, data: bytes | list[bytes | memoryview], *, keep: bool) -> None:
+        """Hand a reply to the kernel, and end the connection if it was the last; never raises."""
+        transport = self._transport
+        if transport is None:
+            return
+        try:
+            if isinstance(data, bytes):
+                transport.write(data)
+            else:
+                transport.writelines(data)
+            if not keep:
+                self._hang_up()
+        except Exception:  # other callers' replies are about to leave
+            log.exception("reply.failed")
+            transport.abort()
+
+    def _next(self) -> None:
+        """Begin the requests that wait, one after another; some are answered at once, so this must not go deeper and deeper."""
+        if self._is_beginning:
+            return
+        self._is_beginning = True
+        try:
+            while self._waiting and self._current is None and not self._is_blocked:
+                request = self._current = self._waiting.popleft()
+                if request.refusal is not None:
+                    request.reply(request.refusal)
+                else:
+                    self._app.answer(request)
+        finally:
+            self._is_beginning = False
+        if self._current is None and not self._waiting and self._last is not None:
+            self._say_last()
+        if self._is_paused and not self._is_blocked and len(self._waiting) <= MAX_PIPELINED and self._last is None:
+            self._is_paused = False
+            if self._transport is not None and not self._transport.is_closing():
+                self._transport.resume_reading()
+
+    # Refusals and ends.
+
+    def _refuse(self, request: Request, reply: Reply) -> None:
+        """Answer with this once the body has passed by; at once, and with the end of the connection, if that is too much."""
+        request.refusal = reply
+        self._parts = []
+        length = request.headers.get(b"content-length")
+        if (
+            not request.keep_alive
+            or b"expect" in request.headers
+            or (length is not None and int(length) > MAX_SKIPPED_BYTES)
+        ):
+            self._answer_now(request)
+
+    def _answer_now(self, request: Request) -> None:
+        assert request.refusal is not None
+        self._incoming = None
+        self._finish(request.refusal)
+
+    def _broken(self, error: Exception) -> None:
+        """What came is not HTTP. What was asked before it is still answered."""
+        if self._last is not None or (self._current is not None and not self._current.keep_alive):
+            return
+        self._incoming = None
+        if isinstance(error, httptools.HttpParserInvalidMethodError):
+            self._finish(_refusal(501, "the request method is unknown"))
+        else:
+            self._finish(_refusal(400, f"this is not HTTP/1.1: {error}"))
+
+    def _finish(self, reply: Reply) -> None:
+        """Read nothing more; send this after the replies that are due, then close."""
+        self._pause()
+        self._is_cut = True
+        self._last = reply
+        if self._current is None and not self._waiting:
+            self._say_last()
+
+    def _say_last(self) -> None:
+        reply, transport = self._last, self._transport
+        if reply is None or transport is None or transport.is_closing():
+            return
+        self._current = ending = Request(self, b"POST", b"", {}, keep_alive=False)
+        self.send(ending, reply, without_body=False)
+
+    def _hang_up(self) -> None:
+        """Close once everything is sent.
+
+        Section 9.6: a caller that is still sending would lose the reply to a reset, so what it sends is read and thrown away
+        for a moment.
+        """
+        transport = self._transport
+        if transport is None:
+            return
+        self._last = self._last or Reply(400, b"")
+        if not self._is_cut or not transport.can_write_eof():
+            transport.close()
+            return
+        transport.write_eof()
+        transport.resume_reading()
+        self._server.close_later(transport, _LINGER_S)
+
+    def _close_after_replies(self) -> None:
+        for request in (self._current, *self._waiting):
+            if request is not None:
+                request.keep_alive = False
+
+    def _pause(self) -> None:
+        if not self._is_paused and self._transport is not None:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    @property
+    def peer(self) -> str | None:
+        """The caller's address."""
+        name = None if self._transport is None else self._transport.get_extra_info("peername")
+        return str(name[0]) if isinstance(name, tuple) else None
+
+    # Called by the server.
+
+    def sweep(self, now: float) -> None:
+        """End the connection if the caller has been too slow."""
+        transport = self._transport
+        if transport is None:
+            return
+        waited = now - self._since
+        if self._is_blocked:
+            if waited > UNREAD_S:
+                transport.abort()
+        elif self._current is not None or self._waiting or self._last is not None:
+            return
+        elif not self._has_begun:
+            if waited > IDLE_S:
+                transport.close()
+        elif self._in_head:
+            if waited > HEAD_WITHIN_S:
+                self._finish(_refusal(408, f"the head of the request was not there within {HEAD_WITHIN_S:g} s"))
+        elif waited > BODY_WITHIN_S + self._body_bytes / BODY_BYTES_PER_S:
+            self._incoming = None
+            self._finish(_refusal(408, "the body came too slowly"))
+
+    def end(self) -> None:
+        """The server stops: close when what is under way is answered."""
+        if self._transport is None:
+            return
+        if self._current is None and not self._waiting:
+            if not self._has_begun:
+                self._transport.close()
+        else:
+            self._close_after_replies()
+
+    def abort(self) -> None:
+        """Close now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer is due."""
+        return self._current is not None or bool(self._waiting)
+
+
+class HttpServer:
+    """Serves one listening socket.
+
+    Args:
+        app: what answers.
+        tls: certificates, where the door speaks TLS itself.
+    """
+
+    def __init__(self, app: App, tls: ssl.SSLContext | None = None) -> None:
+        self.app = app
+        self.is_stopping = False
+        self.date = b""
+        """The header Date, made once a second."""
+        self._tls = tls
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._most = _most_connections()
+        self._outbox: list[tuple[Connection, bytes | list[bytes | memoryview], bool]] = []
+        self.taken = 0
+        """Connections since the start."""
+        self.refused = 0
+        """Connections turned away because there were too many."""
+
+    @property
+    def connections(self) -> int:
+        """How many callers are connected."""
+        return len(self._connections)
+
+    async def start(self, listener: socket.socket) -> None:
+        """Begin to accept."""
+        self._tell_time()
+        self._server = await self._loop.create_server(
+            lambda: Connection(self), sock=listener, ssl=self._tls, backlog=2048
+        )
+        self._sweeping = self._loop.create_task(self._sweep_for_ever(), name="http.sweep")
+
+    async def adopt(self, connection: socket.socket) -> None:
+        """Serve a connection that another process was to accept."""
+        await self._loop.connect_accepted_socket(lambda: Connection(self), sock=connection, ssl=self._tls)
+
+    async def stop(self, within_s: float) -> None:
+        """Accept nothing more, answer what is under way, close everything."""
+        self.is_stopping = True
+        if self._server is not None:
+            self._server.close()
+        for connection in tuple(self._connections):
+            connection.end()
+        until = monotonic() + within_s
+        while monotonic() < until and any(connection.is_busy for connection in self._connections):
+            await asyncio.sleep(0.01)
+        self._deliver()
+        for connection in tuple(self._connections):
+            connection.end()
+        await asyncio.sleep(0.01)
+        for connection in tuple(self._connections):
+            connection.abort()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
+
+    def post(self, connection: Connection, data: bytes | list[bytes | memoryview], *, keep: bool) -> None:
+        """Have a reply leave together with the others of this turn of the loop.
+
+        Written one by one while others are still being made, each would wake the program at the other end anew, which costs
+        several times what the writing costs; written in a row they wake it once.
+        """
+        if not self._outbox:
+            self._loop.call_soon(self._deliver)
+        self._outbox.append((connection, data, keep))
+
+    def _deliver(self) -> None:
+        outbox, self._outbox = self._outbox, []
+        for connection, data, keep in outbox:
+            connection.write(data, keep=keep)
+
+    def add(self, connection: Connection) -> bool:
+        """Count a connection; False when there are too many."""
+        self._connections.add(connection)
+        self.taken += 1
+        if len(self._connections) <= self._most:
+            return True
+        self.refused += 1
+        return False
+
+    def remove(self, connection: Connection) -> None:
+        """The connection is gone."""
+        self._connections.discard(connection)
+
+    def close_later(self, transport: asyncio.Transport, after_s: float) -> None:
+        """Close a transport after a moment."""
+        self._loop.call_later(after_s, transport.abort)
+
+    def _tell_time(self) -> None:
+        self.date = b"date: %b\r\n" % email.utils.formatdate(time.time(), usegmt=True).encode()
+
+    async def _sweep_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_EVERY_S)
+            self._tell_time()
+            now = monotonic()
+            for connection in tuple(self._connections):
+                connection.sweep(now)
+
+
+def _most_connections() -> int:
+    """As many connections as the process may have files, after raising its own limit as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return 1_000_000 if hard == resource.RLIM_INFINITY else max(hard - _RESERVED_FILES, hard // 2)
+
+
+def _refusal(status: int, told: str, headers: tuple[Header, ...] = ()) -> Reply:
+    return Reply(status, error_body(InferenceError(told)), headers)
+
+
+def _too_large(told: str) -> Reply:
+    return _refusal(413, told, ((b"muster-error-code", BodyTooLarge.code.encode()),))
