@@ -7,7 +7,6 @@ from time import monotonic
 from typing import Any, cast
 
 from decided_requests import plan_of
-
 from muster.archive.records import Record
 from muster.packaging.columns import Column, Table
 from muster.serving.endpoint import Endpoints, Scored
@@ -53,7 +52,12 @@ def decided_of(
         "body_sha256": bytes(32),
         "inputs": (StoredColumn("x", "FP64", (), bytes(table.columns["x"].data)),),
         "answers": tuple(
-            VariantAnswer(variant.version, variant.planned.role, "answered" if place == 0 else "pending", score if place == 0 else None)
+            VariantAnswer(
+                variant.version,
+                variant.planned.role,
+                "answered" if place == 0 else "pending",
+                score if place == 0 else None,
+            )
             for place, variant in enumerate(plan.variants)
         ),
         "chosen": (0,),
@@ -101,7 +105,7 @@ class CountingEndpoints:
         await self.gate.wait()
         if self.fails:
             raise RuntimeError("this front is not well")
-        changed = {"chosen": (-1,), "reason": Reason.NONE} if self.gives_nothing else {}
+        changed: dict[str, Any] = {"chosen": (-1,), "reason": Reason.NONE} if self.gives_nothing else {}
         decided = decided_of(plan, request_id, table, key=idempotency_key, **changed)
         self._record(decided)
         if self.gives_nothing:
@@ -110,7 +114,9 @@ class CountingEndpoints:
         return Scored(answer.mailbox, answer.decision)
 
 
-def asked(*, deadline_s: float = 5.0, consumer: str = "shop", overrides: tuple[str, ...] = ("deadline",)) -> dict[str, Any]:
+def asked(
+    *, deadline_s: float = 5.0, consumer: str = "shop", overrides: tuple[str, ...] = ("deadline",)
+) -> dict[str, Any]:
     """The other arguments of a request that arrives now."""
     return {
         "consumer": consumer,

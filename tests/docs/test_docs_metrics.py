@@ -19,7 +19,10 @@ ALERTS = (PROMETHEUS / "alerts.yml").read_text()
 ALERT_NAMES = re.findall(r"^ +- alert: (\w+)$", ALERTS, re.MULTILINE)
 NAMES = {metric.name for metric in DECLARED}
 SAMPLES = NAMES | {
-    metric.name + suffix for metric in DECLARED if metric.kind == "histogram" for suffix in ("_bucket", "_sum", "_count")
+    metric.name + suffix
+    for metric in DECLARED
+    if metric.kind == "histogram"
+    for suffix in ("_bucket", "_sum", "_count")
 }
 NAMED = re.compile(r"\b(?:muster_(?:serving|control|archive|sessions|supervision|info)\w*|process_\w+)")
 
@@ -38,7 +41,7 @@ def metrics_in(query: str) -> set[str]:
 @pytest.mark.parametrize("metric", DECLARED, ids=lambda metric: metric.name)
 def test_every_metric_has_its_row(metric: Any) -> None:
     """The page says of each metric its kind, its labels and what it counts."""
-    labels = ", ".join(f"`{label}`" for label in metric.labels) or "–"
+    labels = ", ".join(f"`{label}`" for label in metric.labels) or "-"
     assert f"| `{metric.name}` | {metric.kind} | {labels} | {metric.told} |" in PAGE
 
 
@@ -68,10 +71,14 @@ def test_the_dashboard_is_laid_out_whole() -> None:
     """Ids are unique, panels lie in the 24 columns and none over another."""
     ids = [panel["id"] for panel in DASHBOARD["panels"]]
     assert len(ids) == len(set(ids))
-    taken = set()
+    taken: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
         place = panel["gridPos"]
-        cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
         assert max(x for x, _ in cells) < 24
         assert not cells & taken, panel["title"]
         taken |= cells

@@ -90,7 +90,7 @@ def _metrics(services: Given, request: Request[Any, Any, Any]) -> Response[bytes
     peer = request.client.host if request.client is not None else None
     if not may_read(services.metrics_token, peer, authorization):
         raise TokenMissing("metrics are for callers of this machine, or with the token of the setting metrics.token")
-    return Response(services.counts.render(), media_type=CONTENT_TYPE)
+    return Response(services.counts.render(), headers={"content-type": CONTENT_TYPE})
 
 
 def _exception_handlers(*, solo: bool) -> ExceptionHandlersMap:

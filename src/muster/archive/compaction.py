@@ -94,11 +94,16 @@ class Compactor:
                 yield False
                 return
             for left in (self._root / NEW_FOLDER).glob("*"):
-                if left.suffix != INTENT:
+                if left.suffix != INTENT or not self._is_wanted(left):
                     left.unlink()
             yield True
         finally:
             os.close(lock)
+
+    def _is_wanted(self, intent: Path) -> bool:
+        """The segment of the note is still there: its compaction was killed, and the next one goes by the note."""
+        front, _, number = intent.stem.partition("-")
+        return (self._spool / front / f"{number}{CLOSED}").exists()
 
     def _compact_front(self, folder: Path) -> Iterator[Compacted]:
         for path in segments_in(folder).values():

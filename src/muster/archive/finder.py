@@ -7,6 +7,7 @@ from pathlib import Path
 from muster.archive.errors import IndexDamaged
 from muster.archive.index import Index
 from muster.archive.records import Record
+from muster.archive.segments import segments_in
 from muster.archive.spool import Spool
 from muster.archive.store import ArchiveStore, FolderStore
 from muster.vocabulary.request_ids import RequestPlace, place_of, request_id_bytes
@@ -40,8 +41,8 @@ class Finder:
         for event in self._spool.about(wanted, place.front, place.segment, place.segment + _LOOKAHEAD):
             if isinstance(event, Decided):
                 return Record(decided=event)
-        # Compaction publishes Parquet before it removes a segment: what has left the spool is there already.
-        if not self._may_be_parquet(place):
+        # Segments leave the spool in order, and only once they are Parquet: as long as the first is there, so are the others.
+        if place.segment in segments_in(self._root / "spool" / str(place.front)) or not self._may_be_parquet(place):
             return None
         find: Callable[[str], Record | None] = (
             import_module("muster.archive.reader").Reader(self._root, self._store).find

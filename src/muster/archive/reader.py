@@ -7,6 +7,7 @@ goes while a reader is at it, the reader looks again.
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -146,30 +147,30 @@ class Reader:
             for count, event in enumerate(self._spool.newest(front, endpoint)):
                 if count == n:
                     break
-                found.setdefault(event.request_id, Record(decided=event))
-        in_spool = len(found)
-        by_front: dict[int, int] = {}
-        for front, place in self._files_newest_first(endpoint):
-            # Hours may hold little: go on until every front has had its chance to fill the list.
-            if by_front.get(front, 0) >= n:
-                continue
-            for record in self._catalogue.look_all(place, lambda file: _newest_of(file, n)):
-                found.setdefault(record.decided.request_id, record)
-                by_front[front] = by_front.get(front, 0) + 1
-            if len(found) - in_spool >= n and min(by_front.values()) >= n:
+                found[event.request_id] = Record(decided=event)
+        for hour in self._hours_newest_first(endpoint):
+            of_front: Counter[int] = Counter()
+            for (front, _), places in hour:
+                if of_front[front] < n:
+                    for place in places:
+                        records = self._catalogue.look_all(place, lambda file: _newest_of(file, n))
+                        found.update((record.decided.request_id, record) for record in records)
+                        of_front[front] += len(records)
+            if len(found) >= n:
                 break
         newest = sorted(found.values(), key=lambda record: record.decided.decided_ns, reverse=True)[:n]
         complete = {record.decided.request_id: record for record in self._with_late(newest)}
         return [complete[record.decided.request_id] for record in newest]
 
-    def _files_newest_first(self, endpoint: str) -> Iterator[tuple[int, str]]:
-        """Front and place of all files of an endpoint's requests, about the newest first."""
+    def _hours_newest_first(self, endpoint: str) -> Iterator[list[tuple[tuple[int, int], list[str]]]]:
+        """The files of an endpoint's requests by front and segment, the newest first, hour by hour."""
         for folder in self._catalogue.hours(endpoint, newest_first=True):
-            for front, _, place in reversed(self._catalogue.files_in(folder)):
-                yield front, place
-        for front, segment in reversed(self._catalogue.flat.segments(endpoint)):
-            for place in self._catalogue.flat.rows(front, segment, endpoint):
-                yield front, place
+            of_segment: dict[tuple[int, int], list[str]] = {}
+            for front, segment, place in reversed(self._catalogue.files_in(folder)):
+                of_segment.setdefault((front, segment), []).append(place)
+            yield list(of_segment.items())
+        flat = self._catalogue.flat
+        yield [(key, list(flat.rows(*key, endpoint))) for key in reversed(flat.segments(endpoint))]
 
     def _newest_of_front(self, front: int, endpoint: str, from_ns: int, to_ns: int | None) -> Iterator[Record]:
         part: list[Record] = []

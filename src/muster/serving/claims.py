@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS claims (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS claims_at ON claims (at);
 """
-_NAMED = "consumer = ? AND endpoint = ? AND key = ?"
+_OF_REQUEST = " WHERE consumer = ? AND endpoint = ? AND key = ? AND request_id = ?"
 
 #: (consumer, endpoint, key)
 Name = tuple[str, str, str]
@@ -129,7 +129,7 @@ class Claims:
             ClaimNotWritten: it could not be written.
         """
         return self._change(
-            f"UPDATE claims SET request_id = ?, owner = ?, at = ?, until = ?, decided = 0 WHERE {_NAMED} AND request_id = ?",
+            "UPDATE claims SET request_id = ?, owner = ?, at = ?, until = ?, decided = 0" + _OF_REQUEST,
             (request_id, owner, time.monotonic(), until, *name, abandoned),
         )
 
@@ -139,7 +139,7 @@ class Claims:
         Raises:
             ClaimNotWritten: that could not be written; whoever waits for it elsewhere finds the record a little later.
         """
-        self._change(f"UPDATE claims SET decided = 1 WHERE {_NAMED} AND request_id = ?", (*name, request_id))
+        self._change("UPDATE claims SET decided = 1" + _OF_REQUEST, (*name, request_id))
 
     def release(self, name: Name, request_id: bytes) -> None:
         """The request was not carried out; its key is free again.
@@ -147,7 +147,7 @@ class Claims:
         Raises:
             ClaimNotWritten: that could not be written.
         """
-        self._change(f"DELETE FROM claims WHERE {_NAMED} AND request_id = ?", (*name, request_id))
+        self._change("DELETE FROM claims" + _OF_REQUEST, (*name, request_id))
 
     def close(self) -> None:
         """Close the file."""
@@ -174,10 +174,14 @@ class Claims:
 
     def _found(self, file: sqlite3.Connection, name: Name, now: float) -> Claim | None:
         row = file.execute(
-            f"SELECT digest, request_id, owner, at, until, decided FROM claims WHERE {_NAMED} AND at > ?",  # noqa: S608 - constants
+            "SELECT digest, request_id, owner, at, until, decided FROM claims"
+            " WHERE consumer = ? AND endpoint = ? AND key = ? AND at > ?",
             (*name, now - KEPT_S),
         ).fetchone()
-        return None if row is None else Claim(*row[:5], bool(row[5]))
+        if row is None:
+            return None
+        digest, request_id, owner, at, until, decided = row
+        return Claim(digest, request_id, owner, at, until, bool(decided))
 
     def _tidy(self, now: float) -> None:
         """Forget what is too old, a part at a time, and give its room back."""

@@ -10,8 +10,8 @@ Who calls what, and when:
   role), ...])` in the plan's order, again at every switch. The tuple is kept beside the plan; each lane keeps its own element.
 - When a reply is handed to the transport, or would be but for a caller who hung up: `endpoint.decided(variants, decision,
   elapsed_ns, deadline_ns, rows)`, once for each request that was decided, the 504 of `Reason.NONE` included.
-- A request that was not decided (no token, malformed, too many, ...): `endpoint.refused(status, code)`, or `front.refused(status,
-  code)` where no endpoint is known. So every request is counted once: `requests + refusals`.
+- A request that was not decided (no token, malformed, too many, ...): `front.refused(status, code, endpoint)`; the endpoint may be
+  None or a name that nobody serves. So every request is counted once: `requests + refusals`.
 - When a host's answer to a batch was read: `variant.computed(rows, requests, compute_ns)` once for the batch, then for each of its
   requests `variant.answered(latency_ns, is_late)` or `variant.failed(latency_ns)`. Everything that ends as `failed` without a host's
   answer (no host, quarantined) is `variant.failed(latency_ns)`, too; what ends as `unsent` is `variant.unsent()`, what was not sent
@@ -325,9 +325,17 @@ class FrontCounts:
         for name in [name for name in self.endpoints if name not in kept]:
             del self.endpoints[name]
 
-    def refused(self, status: int, code: str) -> None:
-        """A request was answered with an error, and no endpoint is known for it."""
-        self.refusals[status, code] = self.refusals.get((status, code), 0) + 1
+    def refused(self, status: int, code: str, endpoint: str | None = None) -> None:
+        """A request was answered with an error before it could be decided.
+
+        Args:
+            status: of the reply.
+            code: the error's.
+            endpoint: whose; where none of that name is served, which may be anything, it is counted without.
+        """
+        counts = None if endpoint is None else self.endpoints.get(endpoint)
+        refusals = self.refusals if counts is None else counts.refusals
+        refusals[status, code] = refusals.get((status, code), 0) + 1
 
     def synced(self, seconds: float) -> None:
         """An fsync of the archive's segment took so long."""

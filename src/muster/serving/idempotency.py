@@ -15,7 +15,6 @@ import os
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic
@@ -70,14 +69,6 @@ def input_digest(table: Table, variant: str) -> bytes:
     return digest.digest()
 
 
-@dataclass(frozen=True, slots=True)
-class _UnderWay:
-    """A keyed request on this front."""
-
-    digest: bytes
-    task: asyncio.Task[Scored]
-
-
 class Idempotency:
     """Keeps keyed requests from being carried out twice; made on the front's event loop.
 
@@ -93,7 +84,7 @@ class Idempotency:
         self._find = find
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "claims")
-        self._under_way: dict[Name, _UnderWay] = {}
+        self._under_way: dict[tuple[Name, bytes], asyncio.Task[Scored]] = {}
         self._answering: set[asyncio.Task[None]] = set()
         self._owner = _process(os.getpid())
 
@@ -117,19 +108,18 @@ class Idempotency:
         version = asked.get("version")
         digest = input_digest(table, "" if version is None else plan.variants[version].version)
         name = (asked["consumer"], plan.endpoint, key)
-        first = self._under_way.get(name)
+        # By input too: which of two inputs a key belongs to, the claims alone know.
+        first = self._under_way.get((name, digest))
         if first is None:
             task = self._loop.create_task(self._once(name, digest, plan, table, asked), name="idempotency.once")
-            self._under_way[name] = _UnderWay(digest, task)
-            task.add_done_callback(lambda done: self._ended(name, done))
+            self._under_way[name, digest] = task
+            task.add_done_callback(lambda done: self._ended(name, digest, done))
             # Whoever asked may hang up; the request is carried out all the same, and others may wait for it.
             return await asyncio.shield(task)
-        if first.digest != digest:
-            raise _reused(name)
-        await asyncio.wait({first.task}, timeout=max(0.0, _until(plan, asked) - monotonic()))
-        if not first.task.done():
+        await asyncio.wait({first}, timeout=max(0.0, _until(plan, asked) - monotonic()))
+        if not first.done():
             raise _still_under_way(name)
-        scored = first.task.result()
+        scored = first.result()
         return Recalled(scored.mailbox, scored.decision)
 
     def submit(
@@ -164,7 +154,7 @@ class Idempotency:
 
     async def close(self) -> None:
         """Wait for what is under way, and close the file."""
-        tasks = [*(one.task for one in self._under_way.values()), *self._answering]
+        tasks = [*self._under_way.values(), *self._answering]
         await asyncio.gather(*tasks, return_exceptions=True)
         await self._in_thread(self._claims.close)
         self._thread.shutdown()
@@ -174,7 +164,6 @@ class Idempotency:
     async def _once(self, name: Name, digest: bytes, plan: Plan, table: Table, asked: dict[str, Any]) -> Scored:
         request_id = self._endpoints.new_request_id()
         until = _until(plan, asked)
-        pause_s = _FIRST_LOOK_S
         while True:
             there = await self._in_thread(self._claims.claim, name, digest, request_id, self._owner, until)
             if there is None:
@@ -187,24 +176,26 @@ class Idempotency:
             if record is not None and was_answered(record):
                 return recalled(record, plan)
             if record is not None or is_gone:
-                if await self._in_thread(
-                    self._claims.take_over, name, there.request_id, request_id, self._owner, until
-                ):
+                taken = (there.request_id, request_id, self._owner, until)
+                if await self._in_thread(self._claims.take_over, name, *taken):
                     log.info("request.taken_over", endpoint=name[1], request_id=request_id_text(there.request_id))
                     break
-                continue
-            # It is under way on another front: cheap looks at the claim until that has decided it.
-            while there is not None and not there.decided and not _is_abandoned(there):
-                if monotonic() > until:
-                    raise _still_under_way(name)
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
-                there = await self._in_thread(self._claims.find, name)
-            if there is not None and there.decided:
-                if monotonic() > until + _GRACE_S:
-                    raise _still_under_way(name)
-                await asyncio.sleep(_FIRST_LOOK_S)
+            else:
+                await self._other_front(name, there, until)
         return await self._carry_out(name, request_id, plan, table, asked)
+
+    async def _other_front(self, name: Name, claim: Claim, until: float) -> None:
+        """Wait, by cheap looks at the claim, while another front carries the request out."""
+        there: Claim | None = claim
+        pause_s = _FIRST_LOOK_S
+        while there is not None and not _is_abandoned(there):
+            if monotonic() > until + (_GRACE_S if there.decided else 0):
+                raise _still_under_way(name)
+            await asyncio.sleep(pause_s)
+            if there.decided:
+                return
+            pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
+            there = await self._in_thread(self._claims.find, name)
 
     async def _carry_out(
         self, name: Name, request_id: bytes, plan: Plan, table: Table, asked: dict[str, Any]
@@ -233,8 +224,8 @@ class Idempotency:
         except MusterError as error:
             log.warning("claim.not_noted", error=error.message)
 
-    def _ended(self, name: Name, task: asyncio.Task[Scored]) -> None:
-        self._under_way.pop(name, None)
+    def _ended(self, name: Name, digest: bytes, task: asyncio.Task[Scored]) -> None:
+        self._under_way.pop((name, digest), None)
         if not task.cancelled():
             task.exception()  # whoever asked may have hung up; then nobody else looks at it
 

@@ -6,7 +6,9 @@ all. An answer that came after the decision has nobody waiting for it: it goes o
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
+from itertools import chain
 from time import monotonic
 from typing import Literal, Protocol
 
@@ -134,11 +136,7 @@ class Recorder:
         untold, self._untold = self._untold, []
         if not events:
             return
-        decisions: dict[Ledger, int] = {}
-        for _, _, _, ledger in waiting:
-            decisions[ledger] = decisions.get(ledger, 0) + 1
-        for ledger in untold:
-            decisions[ledger] = decisions.get(ledger, 0) + 1
+        decisions = Counter(chain((ledger for _, _, _, ledger in waiting), untold))
         problem: RecordNotWritten | None = None
         try:
             self._writer.write(
@@ -154,12 +152,16 @@ class Recorder:
                 ledger.counts.recorded(count)
         self._failing = problem is not None
         self._dirty = self._dirty or problem is None
-        if problem is not None:
+        if problem is None:
+            self._tell_written(waiting)
+        else:
             self._count_lost(waiting, untold)
-        for one, wants_sync, may_drop, _ in waiting:
-            if problem is not None:
+            for one, _, may_drop, _ in waiting:
                 one.told(None if may_drop else problem)
-            elif wants_sync:
+
+    def _tell_written(self, waiting: list[tuple[Waiting, bool, bool, Ledger]]) -> None:
+        for one, wants_sync, _, _ in waiting:
+            if wants_sync:
                 self._waiting_for_sync.append(one)
                 self._sync_now.set()
             else:

@@ -265,6 +265,19 @@ class Rendezvous:
             endpoint=mailbox.plan.endpoint,
             version=variant.version,
         )
+        if event is ProbationEvent.ENTERED:
+            self._loop.call_soon(self._pass_over, mailbox.plan, index)
+
+    def _pass_over(self, plan: Plan, index: int) -> None:
+        """A variant is on probation: requests that wait for it already need not wait any longer either."""
+        waiting = [mailbox for queue in self._queues.values() for _, mailbox in queue]
+        waiting += [mailbox for _, _, mailbox in self._odd]
+        for mailbox in waiting:
+            is_of_it = mailbox.plan is plan and not mailbox.decided and not mailbox.forced
+            if is_of_it and mailbox.outcomes[index] is Outcome.PENDING:
+                mailbox.outcomes[index] = Outcome.PASSED_OVER
+                self._consult(mailbox, 0.0)
+        self._recorder.flush()
 
     def _set_timer(self, moment: float) -> None:
         if self._timer is not None:

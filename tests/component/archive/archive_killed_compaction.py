@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd  # noqa: F401  # Arrow imports it at its first use: here once, not in every forked process
 from archive_writer import digest_of_record, made_decided, made_late
 
-from muster.archive import compaction, conversion, disk, files
+from muster.archive import compaction, conversion, disk, files, index, late, store
 from muster.archive.compaction import Compactor
 from muster.archive.files import ArchiveFile
 from muster.archive.layout import encode
@@ -30,8 +30,8 @@ from muster.archive.segments import SegmentWriter
 from muster.vocabulary.clock import wall_ns
 from muster.vocabulary.request_ids import RequestIds
 
-_DELICATE = {"_publish", "publish", "finish", "sync_folder"}
-_WATCHED = {module.__file__ for module in (compaction, conversion, files, disk)}
+_DELICATE = {"_publish", "put", "write", "add", "finish", "sync_folder", "run"}
+_WATCHED = {module.__file__ for module in (compaction, conversion, files, disk, index, late, store)}
 
 
 def lay_out(root: Path) -> dict[str, str]:
@@ -92,9 +92,9 @@ def checked(root: Path, expected: dict[str, str]) -> dict[str, int]:
     found = {request_id: reader.find(request_id) for request_id in expected}
     rows: Counter[str] = Counter()
     late_ones: Counter[str] = Counter()
-    for path in (root / "parquet" / "churn").glob("**/*.parquet"):
+    for path in (root / "parquet").glob("**/churn/**/*.parquet"):
         file = ArchiveFile(path)
-        if path.parent.name == "late":
+        if path.is_relative_to(root / "parquet" / "_late"):
             late_ones.update(repr(event) for event in late_of(file.facts.layout, file.read()))
         else:
             records = records_of(file.facts.layout, file.read())

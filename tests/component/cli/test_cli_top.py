@@ -70,7 +70,11 @@ def test_what_was_there_before_does_not_count() -> None:
 def test_a_front_that_began_anew_counts_from_nought() -> None:
     """A restart makes no rate negative."""
     before, after = looked(busy_counts(5)), looked(busy_counts(10))
-    later = render(busy_counts(10), "front-0").decode().replace("process_start_time_seconds 1", "process_start_time_seconds 2")
+    later = (
+        render(busy_counts(10), "front-0")
+        .decode()
+        .replace("process_start_time_seconds 1", "process_start_time_seconds 2")
+    )
     assert figures(before, after, 1.0).endpoints[0].requests_per_s == 5.0
     found = figures(before, {"front-0": Scrape(later)}, 1.0)
     assert found.endpoints[0].requests_per_s == 10.0

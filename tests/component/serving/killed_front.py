@@ -13,7 +13,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from keyed_requests import PLAN, CountingEndpoints, asked, table_of
-
 from muster.archive.finder import Finder
 from muster.archive.segments import SegmentWriter, encode
 from muster.packaging.columns import Table

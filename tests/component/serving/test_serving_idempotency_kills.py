@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from keyed_requests import PLAN, CountingEndpoints, asked, id_of, score_of, table_of
 
+from keyed_requests import PLAN, CountingEndpoints, asked, id_of, score_of, table_of
 from muster.archive.compaction import Compactor
 from muster.archive.finder import Finder
 from muster.archive.reader import Reader
@@ -80,7 +80,7 @@ def test_a_record_that_became_parquet_is_found(tmp_path: Path) -> None:
     """Compaction takes the segment away within the ten minutes; the answer is the same."""
     first = killed_at(tmp_path, "recorded")
     SegmentWriter(tmp_path / "spool", 0).close()
-    compacted(tmp_path)
+    Compactor(tmp_path / "spool", tmp_path / "parquet", settle_s=0.0).compact()
     assert not list(tmp_path.glob("spool/0/*.seg"))
     answers, carried_out = repeated(tmp_path, 1)
     assert carried_out == []

@@ -28,7 +28,9 @@ def test_a_front_shows_what_it_has_counted() -> None:
     assert one(FRONT, "muster_serving_requests_total", reason="fallback_late") == 10
     assert one(FRONT, "muster_serving_requests_total", reason="default") == 0
     assert one(FRONT, "muster_serving_chosen_total", version="churn:3", role="champion") == 90
-    answers = {labels["outcome"]: n for labels, n in FRONT.of("muster_serving_answers_total") if labels["version"] == "churn:4"}
+    answers = {
+        labels["outcome"]: n for labels, n in FRONT.of("muster_serving_answers_total") if labels["version"] == "churn:4"
+    }
     assert answers == {"answered": 90, "late": 10, "failed": 1, "unsent": 0, "passed_over": 0}
     assert one(FRONT, "muster_serving_refusals_total", endpoint="churn", status="400") == 1
     assert one(FRONT, "muster_serving_refusals_total", endpoint="", code="serving.token-unknown") == 1
@@ -77,7 +79,7 @@ def test_a_keeper_shows_how_its_hosts_fare() -> None:
 def test_what_is_shown_is_declared(text: bytes) -> None:
     """Each metric is announced once, of the declared kind with the declared labels, and no sample comes twice."""
     declared = {metric.name: metric for metric in DECLARED}
-    seen = set()
+    seen: set[str] = set()
     for family in text_string_to_metric_families(text.decode()):
         name = family.name if family.name in declared else f"{family.name}_total"  # the parser cuts it off
         metric = declared[name]

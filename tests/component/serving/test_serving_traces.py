@@ -1,16 +1,13 @@
 """Traces of requests, received by a real OTLP collector."""
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from muster.serving.decisions import Decision, Outcome
@@ -20,56 +17,16 @@ from muster.vocabulary.clock import wall_ns
 from muster.vocabulary.request_ids import RequestIds
 from muster.vocabulary.states import Reason
 from muster.wire.records import VariantAnswer
+from otlp_collector import Collector, running_collector
 
 MS = 1_000_000
 CALLER = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-class Collector:
-    """Takes spans over OTLP/HTTP."""
-
-    def __init__(self) -> None:
-        self.spans: list[Span] = []
-        self.resources: list[dict[str, str]] = []
-        collector = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                collector.take(ExportTraceServiceRequest.FromString(body))
-                answer = ExportTraceServiceResponse().SerializeToString()
-                self.send_response(200 if self.path == "/v1/traces" else 404)
-                self.send_header("content-type", "application/x-protobuf")
-                self.send_header("content-length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
-
-            def log_message(self, *args: object) -> None:
-                """Keep quiet."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def take(self, request: ExportTraceServiceRequest) -> None:
-        for resource in request.resource_spans:
-            self.resources.append({pair.key: pair.value.string_value for pair in resource.resource.attributes})
-            for scope in resource.scope_spans:
-                self.spans.extend(scope.spans)
-
-    def named(self, name: str) -> Span:
-        (found,) = [span for span in self.spans if span.name == name]
-        return found
-
-
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    made = Collector()
-    thread = threading.Thread(target=made.server.serve_forever)
-    thread.start()
-    yield made
-    made.server.shutdown()
-    thread.join()
-    made.server.server_close()
+    with running_collector() as collector:
+        yield collector
 
 
 @dataclass
@@ -120,7 +77,9 @@ async def traces_to(collector: Collector, *, sample: float = 1.0, per_s: int = 1
     await traces.close()
 
 
-def traced(traces: Traces, mailbox: Mailbox, traceparent: bytes | None = None, state: bytes | None = None) -> TraceContext:
+def traced(
+    traces: Traces, mailbox: Mailbox, traceparent: bytes | None = None, state: bytes | None = None
+) -> TraceContext:
     context = traces.begin(traceparent, state)
     assert context is not None
     traces.finish(cast("Traced", mailbox), context)
@@ -146,7 +105,9 @@ def test_one_trace_shows_the_request_and_all_variants(collector: Collector) -> N
     assert {span.parent_span_id for span in children} == {request.span_id}
     assert {span.trace_id for span in collector.spans} == {request.trace_id}
     assert len({span.span_id for span in collector.spans}) == 5
-    assert collector.resources[0] | {"service.name": "muster", "service.instance.id": "front-0"} == collector.resources[0]
+    assert (
+        collector.resources[0] | {"service.name": "muster", "service.instance.id": "front-0"} == collector.resources[0]
+    )
 
 
 def test_a_variants_span_tells_its_times_its_outcome_and_its_batch(collector: Collector) -> None:
@@ -166,7 +127,10 @@ def test_a_variants_span_tells_its_times_its_outcome_and_its_batch(collector: Co
     assert [(fact["muster.outcome"], fact["muster.late"]) for fact in facts] == [
         ("answered", False), ("answered", True), ("failed", False),
     ]  # fmt: skip
-    assert facts[0] | {"muster.batch": 70, "muster.batch_rows": 16, "muster.position": 4, "muster.compute_ms": 1.0} == facts[0]
+    assert (
+        facts[0] | {"muster.batch": 70, "muster.batch_rows": 16, "muster.position": 4, "muster.compute_ms": 1.0}
+        == facts[0]
+    )
     assert (failed.status.code, failed.status.message) == (Status.STATUS_CODE_ERROR, "it broke")
     assert first.status.code == Status.STATUS_CODE_UNSET
 
@@ -204,7 +168,9 @@ def test_a_variant_that_never_answers_is_given_up(collector: Collector, monkeypa
 
     asyncio.run(serve())
     (outcome,) = [
-        pair.value.string_value for pair in collector.named("variant churn:1").attributes if pair.key == "muster.outcome"
+        pair.value.string_value
+        for pair in collector.named("variant churn:1").attributes
+        if pair.key == "muster.outcome"
     ]
     assert outcome == "pending"
 

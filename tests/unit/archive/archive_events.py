@@ -12,8 +12,11 @@ from muster.vocabulary.request_ids import RequestIds
 from muster.vocabulary.tensors import ITEM_BYTES, Datatype
 from muster.wire.records import (
     RECORD_FORMAT,
+    Accounted,
     AnsweredLate,
     Decided,
+    EndpointCounts,
+    Event,
     Recovered,
     StoredColumn,
     VariantAnswer,
@@ -204,6 +207,10 @@ def records(
         forced=draw(st.booleans()),
         default=draw(st.none() | st.text(max_size=9).map(str.encode) | st.binary(max_size=4)),
         front=draw(SHORT_TEXT),
+        weights=tuple(draw(st.lists(st.floats(allow_nan=False), max_size=3))),
+        combined=draw(st.just(()) | tables_of(outputs, rows, canonical=canonical)),
+        step=draw(st.integers(0, 99)),
+        overrides=tuple(draw(st.lists(SHORT_TEXT, max_size=2))),
     )
     late_answers = [
         AnsweredLate(
@@ -228,9 +235,20 @@ RECOVERED = st.builds(
 )
 
 
+ACCOUNTED = st.builds(
+    Accounted,
+    format=st.just(RECORD_FORMAT),
+    front=st.integers(0, 4095),
+    epoch=SHORT_TEXT,
+    at_ns=st.integers(0, 2**62),
+    counts=st.lists(st.builds(EndpointCounts, SHORT_TEXT, *[st.integers(0, 2**40)] * 6), max_size=2).map(tuple),
+)
+
+
 @st.composite
-def events(draw: st.DrawFn, *, max_records: int = 4) -> list[Decided | AnsweredLate | Recovered]:
+def events(draw: st.DrawFn, *, max_records: int = 4) -> list[Event]:
     """What a segment may hold."""
     groups = draw(st.lists(records(canonical=False), min_size=1, max_size=max_records))
-    found: list[Decided | AnsweredLate | Recovered] = [event for group in groups for event in group]
-    return draw(st.lists(RECOVERED, max_size=1)) + found
+    found: list[Event] = [event for group in groups for event in group]
+    before: list[Event] = draw(st.lists(RECOVERED, max_size=1))
+    return before + found + draw(st.lists(ACCOUNTED, max_size=1))

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from muster.archive.catalogue import Catalogue
 from muster.archive.compaction import Compactor
-from muster.archive.conversion import Conversion, SegmentChanged
+from muster.archive.conversion import Conversion, SegmentChanged, _check_joined
 from muster.archive.errors import ArchiveFileDamaged
 from muster.archive.files import ArchiveFile
 from muster.archive.late import LateAnswers
@@ -409,13 +409,12 @@ def test_a_late_answer_that_its_front_took_back_is_not_joined(factory: Factory) 
         LateAnswers(),
         settle_ns=10**12,
     )
-    decisions, own, _ = begun._sorted_out()
-    _, late_ones = begun._late_answers(decisions, own)
+    _, late_ones, joined = begun._late_answers(begun._sorted_out())
     assert sum(map(len, late_ones.values())) == 1
-    begun._check_joined()
+    _check_joined(joined)
     os.truncate(path, before)
     with pytest.raises(SegmentChanged):
-        begun._check_joined()
+        _check_joined(joined)
 
 
 @given(st.floats(0, 1, exclude_max=True), st.integers(1, 255))
@@ -427,7 +426,8 @@ def test_a_changed_byte_of_a_row_is_never_read_as_a_record(place: float, change:
         events = [factory.decide() for _ in range(20)]
         factory.close()
         (done,) = factory.compactor().compact()
-        (path,) = done.files
+        (place_in_store,) = done.files
+        path = Path(name) / "parquet" / place_in_store
         raw = bytearray(path.read_bytes())
         pages = len(raw) - 8 - int.from_bytes(raw[-8:-4], "little")
         raw[int(place * pages)] ^= change

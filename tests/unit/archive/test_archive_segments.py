@@ -23,7 +23,7 @@ from muster.archive.layout import (
     request_of,
 )
 from muster.archive.segments import CLOSED, OPEN, SegmentWriter, read_segment, segments_in
-from muster.wire.records import Decided, Event, Recovered
+from muster.wire.records import Accounted, AnsweredLate, Decided, Event, Recovered
 
 HEADER = header_bytes(SegmentHeader(front=3, segment=7, created_ns=1))
 OPEN_PATH, CLOSED_PATH = Path("00000007.open"), Path("00000007.seg")
@@ -89,7 +89,7 @@ def test_any_flipped_byte_is_found(data: st.DataObject, written: list[Event]) ->
 def test_request_ids_are_read_without_decoding(written: list[Event]) -> None:
     """The short look at a payload says the same as decoding it."""
     for event in written:
-        expected = None if isinstance(event, Recovered) else (isinstance(event, Decided), event.request_id)
+        expected = None if isinstance(event, Recovered | Accounted) else (isinstance(event, Decided), event.request_id)
         assert request_of(encode(event)[8:]) == expected
 
 
@@ -104,7 +104,9 @@ def test_frames_are_found_by_their_bytes(written: list[Event]) -> None:
             assert found == [frame for frame in segment.frames if event.request_id in segment.data[frame[0] : frame[1]]]
             about = [frame for _, frame in frames_about(segment.data, event.request_id)]
             assert [segment.event(frame) for frame in about] == [
-                other for other in written if not isinstance(other, Recovered) and other.request_id == event.request_id
+                other
+                for other in written
+                if isinstance(other, Decided | AnsweredLate) and other.request_id == event.request_id
             ]
 
 

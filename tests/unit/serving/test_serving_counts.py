@@ -39,7 +39,9 @@ def test_a_variants_histogram_holds_every_answer(answers: list[tuple[int, bool]]
 
 @given(
     requests=st.lists(
-        st.tuples(st.sampled_from(list(Reason)), st.integers(-1, 1), DURATIONS, st.integers(1, 10**9), st.integers(1, 1000))
+        st.tuples(
+            st.sampled_from(list(Reason)), st.integers(-1, 1), DURATIONS, st.integers(1, 10**9), st.integers(1, 1000)
+        )
     )
 )
 def test_every_request_is_counted_once(requests: list[tuple[Reason, int, int, int, int]]) -> None:
@@ -64,9 +66,7 @@ def test_whoever_took_part_in_an_answer_was_chosen() -> None:
     assert [variant.chosen for variant in variants] == [1, 2, 1]
 
 
-@given(
-    values=st.lists(st.integers(0, 10_000_000_000), min_size=1), share=st.floats(0, 1, exclude_min=True)
-)
+@given(values=st.lists(st.integers(0, 10_000_000_000), min_size=1), share=st.floats(0, 1, exclude_min=True))
 def test_a_quantile_lies_in_the_bucket_of_the_value_it_stands_for(values: list[int], share: float) -> None:
     """The quantile told from buckets and the true one lie in the same bucket."""
     told = quantile(LATENCY_BOUNDS_NS, counts_of(values), share)
@@ -108,6 +108,17 @@ def test_an_endpoint_without_a_plan_is_forgotten() -> None:
     front.keep_only(["churn"])
     assert list(front.endpoints) == ["churn"]
     assert front.endpoint("churn") is churn
+
+
+def test_a_refusal_is_counted_where_it_belongs() -> None:
+    """At the endpoint when it is served here; a name that a caller made up makes no entry of its own."""
+    front = FrontCounts()
+    churn = front.endpoint("churn")
+    for endpoint in ("churn", "made-up", None):
+        front.refused(429, "serving.rate-exceeded", endpoint)
+    assert churn.refusals == {(429, "serving.rate-exceeded"): 1}
+    assert front.refusals == {(429, "serving.rate-exceeded"): 2}
+    assert list(front.endpoints) == ["churn"]
 
 
 def test_a_probation_is_counted_when_it_begins() -> None:

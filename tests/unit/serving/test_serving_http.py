@@ -3,7 +3,10 @@
 import asyncio
 import re
 import socket
+import ssl
+import subprocess
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -85,7 +88,8 @@ async def with_ours(play: Callable[[Any, HttpServer], Awaitable[Any]]) -> Any:
 
 
 def ours(pieces: list[bytes], quiet_s: float = 0.3) -> tuple[bytes, bool]:
-    return asyncio.run(with_ours(lambda address, _: exchange(address, pieces, quiet_s)))
+    got: tuple[bytes, bool] = asyncio.run(with_ours(lambda address, _: exchange(address, pieces, quiet_s)))
+    return got
 
 
 async def _uvicorns(pieces: list[bytes]) -> tuple[bytes, bool]:
@@ -209,7 +213,9 @@ def test_what_came_before_the_nonsense_is_answered_first() -> None:
 
 def test_answers_come_in_the_order_of_the_requests() -> None:
     """One that takes longer holds back those behind it, as HTTP/1.1 wants it."""
-    pieces = [b"GET /later%d HTTP/1.1\r\nHost: x\r\n\r\nGET /now%d HTTP/1.1\r\nHost: x\r\n\r\n" % (n, n) for n in range(30)]
+    pieces = [
+        b"GET /later%d HTTP/1.1\r\nHost: x\r\n\r\nGET /now%d HTTP/1.1\r\nHost: x\r\n\r\n" % (n, n) for n in range(30)
+    ]
     got, closed = ours(pieces, quiet_s=1)
     wanted = [name for n in range(30) for name in (f"/later{n}", f"/now{n}")]
     assert [body.split()[1].decode() for _, _, body in parsed(got)] == wanted
@@ -285,6 +291,40 @@ def test_slow_callers_are_shown_the_door(monkeypatch: pytest.MonkeyPatch) -> Non
         assert closed
 
 
+def test_it_speaks_tls_itself_where_it_is_given_a_certificate(tmp_path: Path) -> None:
+    """A whole exchange over TLS, and silence for whoever does not speak it."""
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    theirs = ssl.create_default_context(cafile=str(certificate))
+    mine = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    mine.load_cert_chain(certificate, key)
+
+    async def play() -> tuple[bytes, bytes]:
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        listener.setblocking(False)
+        server = HttpServer(Echo(), mine)
+        await server.start(listener)
+        address = listener.getsockname()
+        reader, writer = await asyncio.open_connection(*address, ssl=theirs, server_hostname="localhost")
+        writer.write(GOOD["post"] + GOOD["close"])
+        answered = await reader.read()
+        writer.close()
+        plain, closed = await exchange(address, [GOOD["get"]], quiet_s=2)
+        assert closed
+        await server.stop(1)
+        listener.close()
+        return answered, plain
+
+    answered, plain = asyncio.run(play())
+    assert [status for status, _, _ in parsed(answered)] == [200, 200]
+    assert b"HTTP/1.1 200" not in plain
+
+
 def test_too_many_connections_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """503 with Retry-After, and those who are connected are served."""
     monkeypatch.setattr(http, "_most_connections", lambda: 2)
@@ -352,7 +392,10 @@ def test_a_caller_who_hangs_up_disturbs_nobody() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from([*GOOD.values(), *BAD.values(), b"\r\n", b"\0", b"GET ", b"0\r\n\r\n"]), max_size=6), st.data())
+@given(
+    st.lists(st.sampled_from([*GOOD.values(), *BAD.values(), b"\r\n", b"\0", b"GET ", b"0\r\n\r\n"]), max_size=6),
+    st.data(),
+)
 def test_whatever_comes_is_answered_with_http_or_silence(pieces: list[bytes], data: st.DataObject) -> None:
     """Damaged and cut at random, the stream that comes back is whole answers, none of them 500."""
     raw = bytearray(b"".join(pieces))

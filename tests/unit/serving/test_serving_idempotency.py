@@ -11,8 +11,8 @@ from time import monotonic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from keyed_requests import PLAN, CountingEndpoints, asked, decided_of, id_of, score_of, table_of
 
+from keyed_requests import PLAN, CountingEndpoints, asked, decided_of, id_of, score_of, table_of
 from muster.archive.records import Record
 from muster.packaging.columns import Column, Table
 from muster.serving.claims import Claims
@@ -252,13 +252,17 @@ def test_what_cannot_be_claimed_is_not_carried_out() -> None:
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(
-        st.tuples(st.integers(0, 2), st.sampled_from(["a", "b", "c"]), st.sampled_from(["shop", "bank"]), st.integers(0, 2)),
+        st.tuples(
+            st.integers(0, 2), st.sampled_from(["a", "b", "c"]), st.sampled_from(["shop", "bank"]), st.integers(0, 2)
+        ),
         min_size=1,
         max_size=25,
     ),
     st.booleans(),
 )
-def test_any_requests_in_any_order_are_each_carried_out_once(asks: list[tuple[int, str, str, int]], together: bool) -> None:
+def test_any_requests_in_any_order_are_each_carried_out_once(
+    asks: list[tuple[int, str, str, int]], together: bool
+) -> None:
     """For each consumer and key, the first input is carried out once and given to all who repeat it; others are refused."""
 
     async def story() -> None:

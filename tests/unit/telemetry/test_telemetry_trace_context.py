@@ -13,7 +13,9 @@ GOOD = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 @given(trace=st.integers(1, 2**128 - 1), span=st.integers(1, 2**64 - 1), is_sampled=st.booleans())
 def test_what_is_written_is_read(trace: int, span: int, is_sampled: bool) -> None:
     """A context survives the header."""
-    assert read_traceparent(write_traceparent(trace, span, is_sampled=is_sampled)) == TraceParent(trace, span, is_sampled)
+    assert read_traceparent(write_traceparent(trace, span, is_sampled=is_sampled)) == TraceParent(
+        trace, span, is_sampled
+    )
 
 
 @given(st.binary(max_size=80))

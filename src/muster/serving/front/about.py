@@ -4,7 +4,7 @@ import muster
 from muster.serving.counts import FrontCounts
 from muster.serving.endpoint import Endpoints
 from muster.serving.errors import EndpointNotReady, TokenUnknown
-from muster.serving.front import models
+from muster.serving.front import models, openapi
 from muster.serving.front.addressed import named
 from muster.serving.front.http import Reply, Request
 from muster.serving.front.metrics import render
@@ -70,6 +70,10 @@ class About:
     def server(self, _: Request, _model: str, _number: str | None) -> Reply:
         """Server metadata."""
         return document({"name": "muster", "version": muster.__version__, "extensions": models.EXTENSIONS})
+
+    def openapi(self, _: Request, _model: str, _number: str | None) -> Reply:
+        """The OpenAPI document of the door."""
+        return Reply(200, openapi.document())
 
     def metrics(self, request: Request, _model: str, _number: str | None) -> Reply:
         """Everything this front has counted, for Prometheus."""

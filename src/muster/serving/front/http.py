@@ -169,6 +169,7 @@ class Connection(asyncio.Protocol):
         self._is_paused = False
         self._is_blocked = False
         self._is_beginning = False
+        self._is_ending = False
         self._is_cut = False
         """The caller may still be sending when the last reply leaves."""
         self._since = monotonic()
@@ -193,7 +194,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Asyncio: bytes came."""
-        if self._last is not None or self.is_gone:
+        if self._last is not None or self._is_ending or self.is_gone:
             return
         if not self._has_begun:
             self._has_begun = True
@@ -338,9 +339,7 @@ class Connection(asyncio.Protocol):
         self._parts = []
         request.arrived_at = self._since = monotonic()
         self._waiting.append(request)
-        if not request.keep_alive:
-            self._pause()
-        elif len(self._waiting) > MAX_PIPELINED:
+        if not request.keep_alive or len(self._waiting) > MAX_PIPELINED:
             self._pause()
         if self._current is None:
             self._next()
@@ -464,7 +463,7 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
-        self._last = self._last or Reply(400, b"")
+        self._is_ending = True
         if not self._is_cut or not transport.can_write_eof():
             transport.close()
             return

@@ -4,16 +4,24 @@ It is the same for every front: which fields an endpoint takes, its metadata say
 reads with, those of answers are in `documented`; a test holds the addresses against the routes.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import msgspec
 
 import muster
 from muster.serving.front.documented import ANSWERS
-from muster.telemetry.exposition import CONTENT_TYPE
+from muster.serving.front.operations import (
+    ALWAYS,
+    IN_PATH,
+    JSON,
+    JSON_BYTES,
+    OPERATIONS,
+    SOMETIMES,
+    Json,
+    content,
+    headers_of,
+    schema,
+)  # fmt: skip
 from muster.wire.inference import InferRequest, RepositoryIndexRequest, ScoreRequest
 
 _ABOUT = """\
@@ -24,26 +32,11 @@ What a Muster front answers: scores in two forms, and what there is to know abou
 - An address with another method answers 405 with the header `Allow`; any other address 404. `HEAD` is answered where `GET` is.
 - A body of JSON may also be called `text/json` or `application/x-www-form-urlencoded`, which is what curl says by itself.
 """
-_SOMETIMES = {
-    "401": "There is no token, or one that is unknown, expired or revoked.",
-    "403": "The token is not good for the endpoint, or names a variant without the right to.",
-    "404": "There is no such endpoint or version.",
-    "406": "There is no answer in any form that `Accept` names.",
-    "409": "The idempotency key was used for another request within the last ten minutes.",
-    "415": "The body is in a form or encoding that is not read here.",
-    "429": "Too many requests.",
-    "504": "Nothing answered by the deadline, and the release has no default answer.",
-}
-
-_ERROR_HEADERS = {
+_ERROR_HEADERS: dict[str, tuple[str, Json]] = {
     "Muster-Error-Code": ("Which error: see `docs/reference/errors.md`.", {"type": "string"}),
     "Retry-After": ("Of 429 and 503: seconds.", {"type": "integer", "minimum": 1}),
     "WWW-Authenticate": ("Of 401.", {"const": "Bearer"}),
     "Muster-Request-Id": ("Names the decision record, if there is one.", {"type": "string"}),
-}
-IN_PATH = {
-    "endpoint": "An endpoint; with a version number, also a model that a current release holds.",
-    "number": "The number of a version of the current release.",
 }
 #: Headers of a request, by the name of the component.
 _HEADERS: dict[str, tuple[str, str, Json]] = {
@@ -86,9 +79,8 @@ _HEADERS: dict[str, tuple[str, str, Json]] = {
 @cache
 def document() -> bytes:
     """The document as JSON."""
-    operations = (*_OF_FRONT, *_of_endpoint("", ""), *_of_endpoint("/versions/{number}", "OfVersion"))
     paths: dict[str, Json] = {}
-    for operation in operations:
+    for operation in OPERATIONS:
         paths.setdefault(operation.path, {})[operation.method] = operation.described()
     _, schemas = msgspec.json.schema_components(
         [*ANSWERS, InferRequest, RepositoryIndexRequest, ScoreRequest], ref_template="#/components/schemas/{name}"
@@ -113,7 +105,7 @@ def document() -> bytes:
                         "headers": headers_of(_ERROR_HEADERS),
                         "content": content({JSON: schema("InferenceError")}),
                     }
-                    for status, told in sorted((ALWAYS | _SOMETIMES).items())
+                    for status, told in sorted((ALWAYS | SOMETIMES).items())
                 },
                 "securitySchemes": {
                     "token": {"type": "http", "scheme": "bearer"},
@@ -130,7 +122,7 @@ def _parameters() -> dict[str, Json]:
         for name, told in IN_PATH.items()
     }
     in_head = {
-        key: {"name": name, "in": "header", "required": False, "description": told, "schema": schema}
-        for key, (name, told, schema) in _HEADERS.items()
+        key: {"name": name, "in": "header", "required": False, "description": told, "schema": shape}
+        for key, (name, told, shape) in _HEADERS.items()
     }
     return {**in_path, **in_head}

@@ -23,6 +23,7 @@ from muster.serving.front.follow import Follower
 from muster.serving.front.grpc.opening import GrpcServer, serve_grpc
 from muster.serving.front.http import HttpServer
 from muster.serving.front.metrics import render
+from muster.serving.front.replies import status_of
 from muster.serving.front.sharing import Helper
 from muster.serving.front.statistics import statistics
 from muster.serving.front.tokens import Tokens
@@ -135,6 +136,7 @@ async def run_front(
                 standing=about,
                 idempotency=idempotency,
                 statistics=partial(statistics, counts),
+                refused=lambda error: counts.refused(status_of(error), error.code),
                 message_bytes=options.grpc_message_bytes,
             )
         # What has been loaded until now stays for ever; the collector need not walk through it. What comes and goes with

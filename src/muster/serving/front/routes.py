@@ -44,6 +44,7 @@ _OF_SERVER: dict[tuple[str, ...], Answering] = {
     ("v2", "health", "ready"): About.ready,
     ("v2", "models", "stats"): About.statistics,
     ("metrics",): About.metrics,
+    ("openapi.json",): About.openapi,
 }
 _OF_MODEL: dict[tuple[str, ...], Answering] = {
     (): About.metadata,
@@ -65,6 +66,13 @@ def route_of(target: bytes) -> Route:
     answering = _OF_SERVER.get(parts)
     if answering is not None:
         return Route(path=path, answering=answering)
+    route = _scoring_route(path, parts) or _route_of_model(path, parts)
+    if route is None:
+        raise RouteUnknown(f"there is no {path[:200]!r} here; see /v2 and POST /score/ENDPOINT", path=path[:200])
+    return route
+
+
+def _scoring_route(path: str, parts: tuple[str, ...]) -> Route | None:
     match parts:
         case ("score", endpoint):
             return Route(path=path, method=b"POST", form=Form.RECORDS, model=endpoint)
@@ -72,6 +80,11 @@ def route_of(target: bytes) -> Route:
             return Route(path=path, method=b"POST", form=Form.V2, model=model, number=number)
         case ("v2", "models", model, "infer"):
             return Route(path=path, method=b"POST", form=Form.V2, model=model)
+    return None
+
+
+def _route_of_model(path: str, parts: tuple[str, ...]) -> Route | None:
+    match parts:
         case ("v2", "models", model, "versions", number, *rest) if tuple(rest) in _OF_MODEL:
             return Route(path=path, answering=_OF_MODEL[tuple(rest)], model=model, number=number)
         case ("v2", "models", model, *rest) if tuple(rest) in _OF_MODEL:
@@ -80,7 +93,7 @@ def route_of(target: bytes) -> Route:
             return Route(path=path, method=b"POST", answering=About.index)
         case ("v2", "repository", "models", model, order) if order in _ORDERS:
             return Route(path=path, method=b"POST", answering=_ORDERS[order], model=model)
-    raise RouteUnknown(f"there is no {path[:200]!r} here; see /v2 and POST /score/ENDPOINT", path=path[:200])
+    return None
 
 
 def _path_of(target: bytes) -> str:

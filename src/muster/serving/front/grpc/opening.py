@@ -9,9 +9,13 @@ from muster.serving.endpoint import Endpoints
 from muster.serving.front.tokens import Tokens
 from muster.serving.idempotency import Idempotency
 from muster.serving.plan import Plan
+from muster.vocabulary.errors import MusterError
 
 #: What a front has counted about some endpoints, in the form of the REST extension `statistics`.
 Statistics = Callable[[Iterable[tuple[Plan, int | None]]], dict[str, Any]]
+
+#: Counts a request that was refused before it was carried out.
+Refused = Callable[[MusterError], None]
 
 
 class Standing(Protocol):
@@ -49,6 +53,7 @@ async def serve_grpc(
     standing: Standing,
     idempotency: Idempotency,
     statistics: Statistics,
+    refused: Refused,
     message_bytes: int,
 ) -> GrpcServer:
     """Serve gRPC beside HTTP, on the running event loop.
@@ -60,6 +65,7 @@ async def serve_grpc(
         standing: how the front stands.
         idempotency: knows keys that were used before.
         statistics: what the front has counted.
+        refused: counts what is refused.
         message_bytes: no larger message is read, whatever a plan allows.
 
     Raises:
@@ -73,6 +79,7 @@ async def serve_grpc(
         standing=standing,
         idempotency=idempotency,
         statistics=statistics,
+        refused=refused,
         message_bytes=message_bytes,
     )
     return server

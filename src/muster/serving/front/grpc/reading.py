@@ -51,12 +51,13 @@ def parsed(kind: type[_M], message: bytes) -> _M:
         RequestMalformed: the bytes are none.
     """
     try:
-        return kind.FromString(message)
+        read: _M = kind.FromString(message)
     except (DecodeError, RecursionError) as error:
         raise RequestMalformed(f"the message is no {kind.DESCRIPTOR.name}: {error}") from error
+    return read
 
 
-def read(plan: Plan, request: pb.ModelInferRequest) -> Asked:
+def asked_of(plan: Plan, request: pb.ModelInferRequest) -> Asked:
     """The checked request in a message.
 
     Args:

@@ -5,7 +5,7 @@ import structlog
 
 from muster.serving.endpoint import Endpoints
 from muster.serving.errors import GrpcAddressUnusable
-from muster.serving.front.grpc.opening import Standing, Statistics
+from muster.serving.front.grpc.opening import Refused, Standing, Statistics
 from muster.serving.front.grpc.service import InferenceService
 from muster.serving.front.tokens import Tokens
 from muster.serving.idempotency import Idempotency
@@ -44,6 +44,7 @@ async def started(
     standing: Standing,
     idempotency: Idempotency,
     statistics: Statistics,
+    refused: Refused,
     message_bytes: int,
 ) -> Server:
     """A server that serves; see `opening.serve_grpc`."""
@@ -58,7 +59,9 @@ async def started(
         ),
         maximum_concurrent_rpcs=_MOST_CALLS,
     )
-    service = InferenceService(endpoints, tokens, standing=standing, idempotency=idempotency, statistics=statistics)
+    service = InferenceService(
+        endpoints, tokens, standing=standing, idempotency=idempotency, statistics=statistics, refused=refused
+    )
     server.add_generic_rpc_handlers((service.handler(),))
     try:
         port = server.add_insecure_port(address)

@@ -5,10 +5,10 @@ anything of its message is taken in, and bytes that are no message are the calle
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from hashlib import sha256
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, NoReturn, Protocol, TypeVar
 
 import grpc
 import msgspec
@@ -18,13 +18,13 @@ from google.protobuf.message import Message
 
 import muster
 from muster.serving.endpoint import Endpoints
-from muster.serving.errors import BodyTooLarge, NoAnswerInTime, OverrideNotAllowed, RequestMalformed
+from muster.serving.errors import BodyTooLarge, NoAnswerInTime, OverrideNotAllowed, RecordNotWritten, RequestMalformed
 from muster.serving.front import models
 from muster.serving.front.addressed import OVERRIDE, named
 from muster.serving.front.grpc import answers, reading
 from muster.serving.front.grpc import open_inference_pb2 as pb
 from muster.serving.front.grpc.codes import code_of, metadata_of
-from muster.serving.front.grpc.opening import Standing, Statistics
+from muster.serving.front.grpc.opening import Refused, Standing, Statistics
 from muster.serving.front.tokens import Tokens
 from muster.serving.idempotency import Idempotency, checked_key
 from muster.serving.plan import Plan
@@ -38,7 +38,22 @@ SERVICE = "inference.GRPCInferenceService"
 _MESSAGE_WITHIN_S = 20.0
 _M = TypeVar("_M", bound=Message)
 _Messages = AsyncIterator[bytes]
-_Context = grpc.aio.ServicerContext[bytes, bytes]
+
+
+class _Context(Protocol):
+    """What is used of grpc's `ServicerContext`."""
+
+    def invocation_metadata(self) -> Iterable[tuple[str, str | bytes]] | None: ...
+
+    def set_trailing_metadata(self, metadata: tuple[tuple[str, str], ...]) -> None: ...
+
+    def time_remaining(self) -> float | None: ...
+
+    async def abort(
+        self, code: grpc.StatusCode, details: str, metadata: tuple[tuple[str, str], ...] = ()
+    ) -> NoReturn: ...
+
+
 _Answering = Callable[[bytes, _Context, AccessEntry | None], Awaitable[Message]]
 log = structlog.get_logger()
 
@@ -52,6 +67,7 @@ class InferenceService:
         standing: how the front stands.
         idempotency: knows keys that were used before.
         statistics: what the front has counted.
+        refused: counts what is refused.
     """
 
     def __init__(
@@ -62,12 +78,14 @@ class InferenceService:
         standing: Standing,
         idempotency: Idempotency,
         statistics: Statistics,
+        refused: Refused,
     ) -> None:
         self._endpoints = endpoints
         self._tokens = tokens
         self._standing = standing
         self._idempotency = idempotency
         self._statistics = statistics
+        self._refused = refused
 
     def handler(self) -> grpc.GenericRpcHandler:
         """All methods, for a server of grpc."""
@@ -99,15 +117,20 @@ class InferenceService:
             try:
                 entry = None if is_open else self._tokens.identify(_authorization(context))
                 message = await _only_message(messages)
-                return (await answering(message, context, entry)).SerializeToString()
+                reply: bytes = (await answering(message, context, entry)).SerializeToString()
             except MusterError as error:
-                refusal = error
+                return await self._refuse(context, error)
             except Exception as error:
                 log.exception("request.failed", method=answering.__name__)
-                await context.abort(grpc.StatusCode.INTERNAL, f"internal error: {type(error).__name__}")
-            await context.abort(code_of(refusal), refusal.message, metadata_of(refusal))
+                return await context.abort(grpc.StatusCode.INTERNAL, f"internal error: {type(error).__name__}")
+            return reply
 
         return grpc.stream_unary_rpc_method_handler(answer)
+
+    async def _refuse(self, context: _Context, error: MusterError) -> NoReturn:
+        if not isinstance(error, NoAnswerInTime | RecordNotWritten):  # those were decided, and are counted there
+            self._refused(error)
+        await context.abort(code_of(error), error.message, metadata_of(error))
 
     # Scoring.
 
@@ -115,7 +138,7 @@ class InferenceService:
         arrived_at = monotonic()
         assert entry is not None
         request = reading.parsed(pb.ModelInferRequest, message)
-        metadata = {key: value for key, value in context.invocation_metadata() or ()}
+        metadata = dict(context.invocation_metadata() or ())
         variant = _text(metadata.get("muster-variant"))
         plan, version = named(
             self._endpoints, self._tokens, entry, request.model_name, request.model_version or None, variant
@@ -132,7 +155,7 @@ class InferenceService:
         limit = plan.document.limits.body_bytes
         if len(message) > limit:
             raise BodyTooLarge(f"the message has {len(message)} bytes; the limit is {limit}", limit=limit)
-        asked = reading.read(plan, request)
+        asked = reading.asked_of(plan, request)
         if asked.deadline_s is not None and asked.deadline_s > plan.deadline_s and OVERRIDE in entry.rights:
             overrides = (*overrides, "deadline")
         key = metadata.get("idempotency-key")
@@ -193,10 +216,8 @@ class InferenceService:
 
     async def _model_statistics(self, message: bytes, _: _Context, entry: AccessEntry | None) -> Message:
         request = reading.parsed(pb.ModelStatisticsRequest, message)
-        if request.name:
-            about = [self._asked_about(request, entry)]
-        else:
-            about = [(plan, None) for plan in self._allowed(entry)]
+        everything: list[tuple[Plan, int | None]] = [(plan, None) for plan in self._allowed(entry)]
+        about = [self._asked_about(request, entry)] if request.name else everything
         return _from_document(self._statistics(about), pb.ModelStatisticsResponse())
 
     # Repository.
@@ -279,4 +300,5 @@ def _granted_s(asked_s: float | None, context: _Context, plan: Plan, arrived_at:
 def _from_document(document: Any, message: _M) -> _M:
     """A message filled from the document that the REST form gives; what the message has no field for is left out."""
     plain = msgspec.json.decode(msgspec.json.encode(document))
-    return ParseDict(plain, message, ignore_unknown_fields=True)
+    ParseDict(plain, message, ignore_unknown_fields=True)
+    return message
