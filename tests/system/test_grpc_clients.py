@@ -424,7 +424,7 @@ def _document(rows: list[tuple[float, int, bool, str]], wrong: str) -> dict[str,
         case "datatype":
             inputs[2] |= {"datatype": "INT64", "data": [int(value) for value in inputs[2]["data"]]}
         case "name":
-            inputs[3]["name"] = "nome"
+            inputs[3]["name"] = "nobody"
         case "short":
             inputs[1]["data"] = inputs[1]["data"][:-1]
     return {"inputs": inputs}

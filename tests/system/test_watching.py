@@ -72,9 +72,14 @@ def metrics_url(factory: RunningFactory, process: str) -> str:
 
 
 def look(factory: RunningFactory, process: str) -> Scrape:
-    answer: httpx.Response = wait_for(lambda: httpx.get(metrics_url(factory, process)), told=f"metrics of {process}")
-    assert answer.status_code == 200
-    return Scrape(answer.text)
+    def asked() -> Scrape | None:
+        try:
+            return Scrape(httpx.get(metrics_url(factory, process)).raise_for_status().text)
+        except httpx.HTTPError:  # it is being started
+            return None
+
+    found: Scrape = wait_for(asked, told=f"metrics of {process}")
+    return found
 
 
 def value(factory: RunningFactory, process: str, name: str, **labels: str) -> float:

@@ -13,7 +13,6 @@ from muster.api.answers import response_class, say_solo
 from muster.api.documented import openapi_document
 from muster.api.following import Following
 from muster.api.identity import OPEN, Identification, OrderRequest, call_of
-from muster.api.metrics import Counting
 from muster.api.problems import ProblemAnswers
 from muster.api.routes import audit, endpoints, factory, fronts, models, people, requests, sessions
 from muster.api.services import Given, Services
@@ -49,7 +48,7 @@ def create_app(services: Services) -> Litestar:
     app = Litestar(
         [*routers(), _served_openapi, _metrics],
         dependencies=dependencies,
-        middleware=[Counting(services.counts), Identification(services.access)],
+        middleware=[Identification(services.access)],
         exception_handlers=_exception_handlers(solo=services.solo),
         request_class=OrderRequest,
         response_class=response_class(solo=services.solo),
@@ -60,6 +59,7 @@ def create_app(services: Services) -> Litestar:
         logging_config=None,  # the process has set its logs up
     )
     app.state.following = following
+    app.state.counts = services.counts
     return app
 
 

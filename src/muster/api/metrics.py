@@ -4,7 +4,6 @@ from bisect import bisect_left
 from time import perf_counter_ns
 
 from litestar.enums import ScopeType
-from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from muster.telemetry.exposition import Buckets, Exposition, Metric
@@ -58,26 +57,32 @@ class ControlCounts:
         return out.encode()
 
 
-class Counting(ASGIMiddleware):
-    """Counts every call that the application answers."""
+class Counted:
+    """An application whose calls are counted: from outside, so that what the framework itself refuses is counted, too.
 
-    scopes = (ScopeType.HTTP,)
+    Args:
+        app: the application.
+        counts: where.
+    """
 
-    def __init__(self, counts: ControlCounts) -> None:
+    def __init__(self, app: ASGIApp, counts: ControlCounts) -> None:
+        self._app = app
         self._counts = counts
 
-    async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Count one call."""
-        counts, began_ns = self._counts, perf_counter_ns()
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count one call; what is no HTTP passes by."""
+        if scope["type"] != ScopeType.HTTP:
+            await self._app(scope, receive, send)
+            return
+        counts, method, began_ns = self._counts, str(scope.get("method", "")), perf_counter_ns()
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                method = str(scope.get("method", ""))
                 counts.answered(method, message["status"], perf_counter_ns() - began_ns)
             await send(message)
 
         counts.running += 1
         try:
-            await next_app(scope, receive, counted)
+            await self._app(scope, receive, counted)
         finally:
             counts.running -= 1

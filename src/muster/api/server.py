@@ -6,6 +6,7 @@ import uvicorn
 from litestar import Litestar
 
 from muster.api.following import Following
+from muster.api.metrics import Counted
 
 #: What is under way when the end is ordered has this long to be answered.
 _LAST_ANSWERS_S = 10
@@ -20,7 +21,7 @@ class ControlServer(uvicorn.Server):
 
     def __init__(self, app: Litestar) -> None:
         config = uvicorn.Config(
-            app,
+            Counted(app, app.state.counts),
             http="httptools",
             log_config=None,  # the process has set its logs up
             access_log=False,

@@ -33,7 +33,12 @@ CREATE TABLE IF NOT EXISTS claims (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS claims_at ON claims (at);
 """
-_OF_REQUEST = " WHERE consumer = ? AND endpoint = ? AND key = ? AND request_id = ?"
+_TAKE_OVER = """
+UPDATE claims SET request_id = ?, owner = ?, at = ?, until = ?, decided = 0
+WHERE consumer = ? AND endpoint = ? AND key = ? AND request_id = ?
+"""
+_NOTE_DECIDED = "UPDATE claims SET decided = 1 WHERE consumer = ? AND endpoint = ? AND key = ? AND request_id = ?"
+_RELEASE = "DELETE FROM claims WHERE consumer = ? AND endpoint = ? AND key = ? AND request_id = ?"
 
 #: (consumer, endpoint, key)
 Name = tuple[str, str, str]
@@ -129,7 +134,7 @@ class Claims:
             ClaimNotWritten: it could not be written.
         """
         return self._change(
-            "UPDATE claims SET request_id = ?, owner = ?, at = ?, until = ?, decided = 0" + _OF_REQUEST,
+            _TAKE_OVER,
             (request_id, owner, time.monotonic(), until, *name, abandoned),
         )
 
@@ -139,7 +144,7 @@ class Claims:
         Raises:
             ClaimNotWritten: that could not be written; whoever waits for it elsewhere finds the record a little later.
         """
-        self._change("UPDATE claims SET decided = 1" + _OF_REQUEST, (*name, request_id))
+        self._change(_NOTE_DECIDED, (*name, request_id))
 
     def release(self, name: Name, request_id: bytes) -> None:
         """The request was not carried out; its key is free again.
@@ -147,7 +152,7 @@ class Claims:
         Raises:
             ClaimNotWritten: that could not be written.
         """
-        self._change("DELETE FROM claims" + _OF_REQUEST, (*name, request_id))
+        self._change(_RELEASE, (*name, request_id))
 
     def close(self) -> None:
         """Close the file."""

@@ -329,6 +329,11 @@ class Endpoints:
         fan_out(mailbox, used.lanes, served.banned, self._rendezvous)
         return mailbox
 
+    @property
+    def is_overloaded(self) -> bool:
+        """Whether as many requests are under way as can be answered in time."""
+        return self._rendezvous.open_mailboxes >= self._admission.limit
+
     def new_request_id(self) -> bytes:
         """An id for a request that arrives now."""
         return self._ids.next(self._recorder.segment)
@@ -400,10 +405,8 @@ class Endpoints:
         return used
 
     def _admit(self, plan: Plan, version: int | None, served: _Served, lanes: tuple[Lane, ...]) -> None:
-        if self._rendezvous.open_mailboxes >= self._admission.limit:
-            raise FrontOverloaded(
-                f"{self._rendezvous.open_mailboxes} requests are under way, which is as many as can be answered in time"
-            )
+        if self.is_overloaded:
+            raise FrontOverloaded(FrontOverloaded.told)
         if self._offline_now_s > plan.document.max_offline_s:
             raise ServedTooLongOffline(
                 f"control has not been reached for {self._offline_now_s:.0f} s; "

@@ -111,6 +111,7 @@ class FrontOverloaded(Overloaded):
     """More requests are under way than this front holds."""
 
     code = "serving.front-overloaded"
+    told = "as many requests are under way as can be answered in time"
 
 
 class NoAnswerInTime(TimedOut):

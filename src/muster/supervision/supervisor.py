@@ -102,13 +102,16 @@ def listen_together(host: str, port: int, count: int) -> list[socket.socket]:
     """
     if count == 1:
         return [listen(host, port)]
-    reserved = reserve(host, port)
+    port, family = _free(host, port)
+    sockets: list[socket.socket] = []
     try:
-        sockets = [_shared(host, reserved.getsockname()[1], reserved.family) for _ in range(count)]
-    finally:
-        reserved.close()
-    for one in sockets:
-        one.listen(_BACKLOG)
+        for _ in range(count):
+            sockets.append(_shared(host, port, family, over_remains=True))
+            sockets[-1].listen(_BACKLOG)
+    except BaseException:
+        for one in sockets:
+            one.close()
+        raise
     return sockets
 
 
@@ -119,16 +122,24 @@ def reserve(host: str, port: int) -> socket.socket:
         PortInUse: another program has it.
         AddressUnusable: it cannot be had.
     """
-    with listen(host, port) as alone:  # whoever shares a port is asked nothing, so first it has to be had for oneself
-        port = alone.getsockname()[1]
-        family = alone.family
-    return _shared(host, port, family)
+    port, family = _free(host, port)
+    try:
+        # Without SO_REUSEADDR: that would let any program listen beside a socket that does not.
+        return _shared(host, port, family, over_remains=False)
+    except PortInUse:  # by what is left of connections that were closed within the last minute
+        return _shared(host, port, family, over_remains=True)
 
 
-def _shared(host: str, port: int, family: int) -> socket.socket:
+def _free(host: str, port: int) -> tuple[int, int]:
+    """A port that nobody listens on, and the family of the address: whoever shares a port is never told that it is taken."""
+    with listen(host, port) as alone:
+        return alone.getsockname()[1], alone.family
+
+
+def _shared(host: str, port: int, family: int, *, over_remains: bool) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, over_remains)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         bound.bind((host, port))
     except OSError as error:

@@ -16,7 +16,7 @@ def test_calls_are_counted_by_method_and_status(control: Control) -> None:
     with control.http("ana") as ana, control.http() as nobody:
         assert ana.get("/api/v1/whoami").status_code == 200
         assert nobody.get("/api/v1/whoami").status_code == 401
-        assert ana.request("BREW", "/api/v1/whoami").status_code == 405
+        assert ana.request("PROPFIND", "/api/v1/whoami").status_code == 405
     answer = httpx.get(f"{control.url}/metrics")
     after = Scrape(answer.text)
 

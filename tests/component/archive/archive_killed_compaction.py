@@ -30,7 +30,7 @@ from muster.archive.segments import SegmentWriter
 from muster.vocabulary.clock import wall_ns
 from muster.vocabulary.request_ids import RequestIds
 
-_DELICATE = {"_publish", "put", "write", "add", "finish", "sync_folder", "run"}
+_DELICATE = {"_publish", "put", "add", "finish"}
 _WATCHED = {module.__file__ for module in (compaction, conversion, files, disk, index, late, store)}
 
 

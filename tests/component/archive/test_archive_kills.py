@@ -107,7 +107,7 @@ def assert_nothing_happened(found: list[dict[str, int]]) -> None:
 
 def test_a_compaction_killed_at_any_line_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """Right after the kill everything can be read; the next compaction makes it whole."""
-    found = killed_compactions(tmp_path, 20)
+    found = killed_compactions(tmp_path, 10)
     assert len(found) > 40
     assert_nothing_happened(found)
 

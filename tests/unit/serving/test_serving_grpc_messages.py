@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
-from decided_requests import plan_of, scored
 from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorProto
 from grpc import StatusCode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from decided_requests import plan_of, scored
 from muster.packaging.columns import Column, encode_text
 from muster.packaging.errors import ContractBroken
 from muster.serving.decisions import COMBINED
@@ -81,7 +81,8 @@ def test_raw_and_typed_contents_of_every_datatype_are_the_same_column(datatype: 
                 reading.asked_of(plan, request_of("x", "FP16", shape))
             return
         elements = [text.encode() for text in values] if datatype is Datatype.BYTES else values
-        typed = reading.asked_of(plan, request_of("x", datatype.value, shape, **{LISTS[datatype]: elements}))
+        contents: dict[str, Any] = {LISTS[datatype]: elements}
+        typed = reading.asked_of(plan, request_of("x", datatype.value, shape, **contents))
         assert bytes(typed.table.columns["x"].data) == raw
 
     same()
@@ -91,7 +92,8 @@ def test_raw_and_typed_contents_of_every_datatype_are_the_same_column(datatype: 
 def test_every_datatype_goes_out_raw_and_typed(datatype: Datatype) -> None:
     """Raw as it came from the host, or in the list of its datatype; FP16 raw in any case."""
     plan = plan_of(Field("x", Datatype.FP64), outputs=[Field("y", datatype)])
-    values = {Datatype.BOOL: [True, False], Datatype.BYTES: ["é", ""]}.get(datatype, [1, 2])
+    others: dict[Datatype, list[Any]] = {Datatype.BOOL: [True, False], Datatype.BYTES: ["é", ""]}
+    values = others.get(datatype, [1, 2])
     data = raw_of(datatype, values)
     asked = reading.asked_of(plan, request_of("x", "FP64", (2,), fp64_contents=[1.0, 2.0]))
     answered = scored(plan, {"y": Column(datatype, (), data)}, 2)
@@ -107,12 +109,13 @@ def test_every_datatype_goes_out_raw_and_typed(datatype: Datatype) -> None:
     assert found == ([text.encode() for text in values] if datatype is Datatype.BYTES else values)
 
 
-def test_a_null_row_is_named(decimals: int = 3) -> None:
-    """gRPC has no null: the row is NaN or empty, and stands in the tensor's parameter `null_rows`."""
+def test_a_null_row_is_named() -> None:
+    """GRPC has no null: the row is NaN or empty, and stands in the tensor's parameter `null_rows`."""
     plan = plan_of(
-        Field("x", Datatype.FP64), outputs=[Field("y", Datatype.FP32, nullable=True), Field("n", Datatype.INT64, nullable=True)]
+        Field("x", Datatype.FP64),
+        outputs=[Field("y", Datatype.FP32, nullable=True), Field("n", Datatype.INT64, nullable=True)],
     )
-    asked = reading.asked_of(plan, request_of("x", "FP64", (3,), fp64_contents=[1.0] * decimals))
+    asked = reading.asked_of(plan, request_of("x", "FP64", (3,), fp64_contents=[1.0, 2.0, 3.0]))
     columns = {
         "y": Column(Datatype.FP32, (), raw_of(Datatype.FP32, [1, 0, 3]), b"\0\1\0"),
         "n": Column(Datatype.INT64, (), raw_of(Datatype.INT64, [0, 2, 0]), b"\1\0\1"),
@@ -133,7 +136,9 @@ def test_an_answer_names_who_gave_it() -> None:
 
     def facts(**decided: Any) -> dict[str, Any]:
         answer = answers.answer(scored(plan, columns, 2, **decided), asked, raw=True)
-        found = {name: getattr(value, value.WhichOneof("parameter_choice")) for name, value in answer.parameters.items()}
+        found = {
+            name: getattr(value, value.WhichOneof("parameter_choice")) for name, value in answer.parameters.items()
+        }
         assert found.pop("request_id") == answer.id
         assert found.pop("release") == 7
         return {"number": answer.model_version, **found}
@@ -143,7 +148,11 @@ def test_an_answer_names_who_gave_it() -> None:
     assert combined["weights"] == "churn:2=0.25,churn:3=0.75"
     assert combined["number"] == "combined"
     apart = facts(reason=Reason.VOTE, chosen=(0, 1))
-    assert (apart["variant"], apart["variants"], apart["role"]) == ("churn:2,churn:3", "churn:2,churn:3", "champion,challenger")
+    assert (apart["variant"], apart["variants"], apart["role"]) == (
+        "churn:2,churn:3",
+        "churn:2,churn:3",
+        "champion,challenger",
+    )
 
 
 @pytest.mark.parametrize(
@@ -159,7 +168,7 @@ def test_an_answer_names_who_gave_it() -> None:
         (request_of("x", "BF16", (1,), raw=bytes(2)), "datatype BF16"),
         (request_of("x", "", (1,)), "datatype"),
         (request_of("x", "FP64", (-1,), raw=bytes(8)), "shape"),
-        (request_of("x", "FP64", (2**62,), raw=bytes(8)), ""),
+        (request_of("x", "FP64", (2**62,), raw=bytes(8)), "."),
         (request_of("x", "FP64", (), raw=bytes(8)), "shape"),
         (pb.ModelInferRequest(), "x"),
     ],

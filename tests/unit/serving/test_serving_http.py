@@ -24,6 +24,12 @@ Answers = list[tuple[int, dict[str, str], bytes]]
 class Echo:
     """Answers with method, target and body; `/later` after a turn of the loop, `/refused` not at all."""
 
+    is_overloaded = False
+    refused_unread = 0
+
+    def turned_away(self) -> None:
+        self.refused_unread += 1
+
     def expect(self, request: Request) -> int | Reply:
         return Reply(403, b'{"error":"no"}') if request.target == b"/refused" else LIMIT
 
@@ -323,6 +329,44 @@ def test_it_speaks_tls_itself_where_it_is_given_a_certificate(tmp_path: Path) ->
     answered, plain = asyncio.run(play())
     assert [status for status, _, _ in parsed(answered)] == [200, 200]
     assert b"HTTP/1.1 200" not in plain
+
+
+SCORING = b"POST /score/churn HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer t\r\nContent-Length: 3\r\n%b\r\nabc"
+
+
+def test_in_a_storm_requests_for_scores_are_refused_unread() -> None:
+    """A whole one is 429 with Retry-After and the connection goes on; whatever looks otherwise is read like any other."""
+    unusual = [
+        GOOD["get"],
+        GOOD["chunked"],
+        SCORING % b"Connection: close\r\n",
+        SCORING % b"Expect: 100-continue\r\n",
+        SCORING % b"Content-Length: 3\r\n",
+        SCORING % b"A: b\r\n c\r\n",
+        (SCORING % b"") + b"x",
+        (SCORING % b"")[:-1],
+    ]
+
+    async def play(address: Any, server: HttpServer) -> tuple[bytes, list[int]]:
+        app = server.app
+        assert isinstance(app, Echo)
+        app.is_overloaded = True
+        whole, closed = await exchange(address, [SCORING % b""])
+        assert not closed
+        assert app.refused_unread == 1
+        for piece in unusual:
+            await exchange(address, [piece], quiet_s=0.1)
+        seen = [app.refused_unread]
+        app.is_overloaded = False
+        again, _ = await exchange(address, [SCORING % b""])
+        assert parsed(again)[0][0] == 200
+        return whole, seen
+
+    whole, seen = asyncio.run(with_ours(play))
+    status, headers, body = parsed(whole)[0]
+    assert (status, headers["retry-after"]) == (429, "1")
+    assert body.startswith(b'{"error":')
+    assert seen == [1]
 
 
 def test_too_many_connections_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import structlog
 
 from muster.serving.counts import FrontCounts
 from muster.serving.endpoint import Endpoints, Scored
-from muster.serving.errors import MethodUnknown, OverrideNotAllowed, RecordNotWritten, RequestMalformed
+from muster.serving.errors import FrontOverloaded, MethodUnknown, OverrideNotAllowed, RecordNotWritten, RequestMalformed
 from muster.serving.front import records, records_answers, v2, v2_answers
 from muster.serving.front.about import About
 from muster.serving.front.addressed import OVERRIDE, named
@@ -84,6 +84,15 @@ class FrontApp:
         self._known: dict[tuple[bytes, bytes | None], _Known] = {}
 
     # What the HTTP server asks.
+
+    @property
+    def is_overloaded(self) -> bool:
+        """As much is under way as can be answered in time."""
+        return self._endpoints.is_overloaded
+
+    def turned_away(self) -> None:
+        """A request was refused unread."""
+        self._counts.refused(429, FrontOverloaded.code)
 
     def expect(self, request: Request) -> int | Reply:
         """Who asks for what, as soon as the head is there: the limit of the body, or the refusal."""

@@ -10,6 +10,7 @@ Source: RFC 9110 and RFC 9112; the section numbers in the comments are those of 
 
 import asyncio
 import email.utils
+import re
 import resource
 import socket
 import ssl
@@ -23,7 +24,7 @@ from typing import Protocol, cast
 import httptools
 import structlog
 
-from muster.serving.errors import BodyTooLarge
+from muster.serving.errors import BodyTooLarge, FrontOverloaded
 from muster.wire.inference import InferenceError, error_body
 
 #: Most bytes of a request line and headers together; more is answered with 431.
@@ -50,6 +51,19 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE = b"connection: close\r\n"
 _KEEP = b"connection: keep-alive\r\n"
 _JSON = b"application/json"
+#: A request for scores as nearly every client sends it: lines without surprises, one length, no chunks, nothing expected.
+_SCORING_HEAD = re.compile(
+    rb"POST /(?:v2/models|score)/[!-~]{1,512} HTTP/1\.1\r\n"
+    rb"(?:(?!transfer-encoding|expect|connection|upgrade|content-length)[!-9;-~]{1,64}: ?[ -~]{0,1024}\r\n)*"
+    rb"content-length: ?(\d{1,7})\r\n"
+    rb"(?:(?!transfer-encoding|expect|connection|upgrade|content-length)[!-9;-~]{1,64}: ?[ -~]{0,1024}\r\n)*\r\n",
+    re.IGNORECASE,
+)
+_LENGTH = b"content-length"
+_TOO_MANY_BODY = error_body(InferenceError(FrontOverloaded.told))
+_TOO_MANY = (
+    b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%%bmuster-error-code: %b\r\nretry-after: 1\r\n\r\n%b"
+) % (_STATUS_LINES[429], len(_TOO_MANY_BODY), FrontOverloaded.code.encode(), _TOO_MANY_BODY)
 #: Of these there is one at most: two would be read differently by different programs.
 _ONE_ONLY = frozenset({b"host", b"authorization", b"content-type", b"content-encoding", b"idempotency-key"})
 
@@ -83,7 +97,16 @@ class Reply:
 
 
 class App(Protocol):
-    """What answers requests. Neither method raises."""
+    """What answers requests. Nothing here raises."""
+
+    @property
+    def is_overloaded(self) -> bool:
+        """As much is under way as can be answered in time: whole requests for scores may be refused unread."""
+        ...
+
+    def turned_away(self) -> None:
+        """One was."""
+        ...
 
     def expect(self, request: "Request") -> int | Reply:
         """The head is there: how many bytes the body may have, or the refusal."""
@@ -196,6 +219,8 @@ class Connection(asyncio.Protocol):
         """Asyncio: bytes came."""
         if self._last is not None or self._is_ending or self.is_gone:
             return
+        if self._server.app.is_overloaded and self._is_turned_away(data):
+            return
         if not self._has_begun:
             self._has_begun = True
             self._since = monotonic()
@@ -211,6 +236,22 @@ class Connection(asyncio.Protocol):
             self._broken(error)
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and self._last is None:
             self._finish(_refusal(431, f"the request line and headers have more than {MAX_HEAD_BYTES} bytes"))
+
+    def _is_turned_away(self, data: bytes) -> bool:
+        """Refuse a whole request for scores unread; False where it has to be read like any other.
+
+        In a storm most of what a front does is to refuse. Reading a request first costs several times as much as that, and takes the
+        time from those that are answered.
+        """
+        if self._has_begun or self._current is not None or self._waiting or not self._in_head:
+            return False
+        head = _SCORING_HEAD.match(data)
+        if head is None or len(data) != head.end() + int(head.group(1)) or head.group(0).lower().count(_LENGTH) != 1:
+            return False
+        self._since = monotonic()
+        self._app.turned_away()
+        self._server.post(self, _TOO_MANY % self._server.date, keep=True)
+        return True
 
     def eof_received(self) -> bool:
         """Asyncio: the caller sends nothing more; it may still read what it asked for."""

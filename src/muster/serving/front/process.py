@@ -160,7 +160,7 @@ async def run_front(
         await link.close()
         await recorder.close()
         if traces is not None:
-            await loop.run_in_executor(None, traces.close)
+            await traces.close()
         log.info("front.stopped", front=options.name)
         await asyncio.sleep(0)
 
