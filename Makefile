@@ -2,7 +2,7 @@
 #
 # Everything lives in .venv inside the checkout. What goes into it is fixed by the files in requirements/: exact versions
 # with hashes. Nothing is installed outside the checkout, except PostgreSQL for the tests (`make test-deps`), and that only
-# where its programs are missing.
+# where its programs are missing; promtool, which checks the alert rules, is put into .venv.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -75,7 +75,7 @@ soak: $(VENV)/.dev test-deps  ## the fault tests with their long counts; takes h
 	$(PYTEST) -m soak --timeout 0 $(TESTS) $(ARGS)
 	SOAK_KILLS=500 SOAK_SWAPS=1000 $(PYTEST) --timeout 0 tests/system/test_faults.py $(ARGS)
 
-test-deps:  ## PostgreSQL's programs, installed by apt where they are missing
+test-deps:  ## the programs that the tests need: PostgreSQL's by apt, promtool into .venv/bin
 	@tools/test_deps.sh
 
 examples: $(VENV)/.dev  ## run every example

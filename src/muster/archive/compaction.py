@@ -21,7 +21,7 @@ from muster.archive.errors import SegmentDamaged
 from muster.archive.late import LateAnswers
 from muster.archive.layout import read_segment
 from muster.archive.segments import CLOSED, segments_in, set_aside
-from muster.archive.store import NEW_FOLDER, ArchiveStore, FolderStore
+from muster.archive.depot import NEW_FOLDER, ArchiveStore, FolderStore
 from muster.vocabulary.clock import wall_ns
 
 _SECOND = 1_000_000_000

@@ -28,7 +28,7 @@ from muster.archive.errors import ArchiveFileDamaged
 from muster.archive.index import FileEntry, Kind
 from muster.archive.layout import NO_LINK, Link
 from muster.archive.rows import ARCHIVE_FORMAT, INT64, READABLE_FORMATS, RowLayout, dictionary_columns
-from muster.archive.store import file_digest
+from muster.archive.depot import file_digest
 
 LATE_FOLDER = "_late"
 RECOVERED_FOLDER = "_recovered"

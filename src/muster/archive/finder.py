@@ -9,7 +9,7 @@ from muster.archive.index import Index
 from muster.archive.records import Record
 from muster.archive.segments import segments_in
 from muster.archive.spool import Spool
-from muster.archive.store import ArchiveStore, FolderStore
+from muster.archive.depot import ArchiveStore, FolderStore
 from muster.vocabulary.request_ids import RequestPlace, place_of, request_id_bytes
 from muster.wire.records import Decided
 

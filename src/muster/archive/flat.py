@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 
 from muster.archive.files import front_and_segment
-from muster.archive.store import ArchiveStore
+from muster.archive.depot import ArchiveStore
 
 _LATE = "late"
 

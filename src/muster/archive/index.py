@@ -15,7 +15,7 @@ import msgspec
 from msgspec.structs import replace
 
 from muster.archive.errors import IndexDamaged
-from muster.archive.store import ArchiveStore
+from muster.archive.depot import ArchiveStore
 
 INDEX_FOLDER = "_index"
 _PER_FOLDER = 1000

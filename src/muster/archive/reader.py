@@ -19,7 +19,7 @@ from muster.archive.files import ArchiveFile
 from muster.archive.records import Record
 from muster.archive.rows import late_of, records_of
 from muster.archive.spool import Spool
-from muster.archive.store import ArchiveStore, FolderStore
+from muster.archive.depot import ArchiveStore, FolderStore
 from muster.vocabulary.request_ids import place_of, request_id_bytes, request_id_text
 from muster.wire.records import AnsweredLate, Decided, VariantAnswer
 

@@ -25,7 +25,7 @@ from muster.archive.segments import (
     segments_in,
 )
 from muster.archive.spool import Spool
-from muster.archive.store import ArchiveStore, FolderStore
+from muster.archive.depot import ArchiveStore, FolderStore
 from muster.vocabulary.request_ids import request_id_text
 from muster.wire.records import Accounted
 

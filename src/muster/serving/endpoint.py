@@ -483,6 +483,7 @@ class Endpoints:
                 self._lanes[key] = Lane(variant, inputs, plan.contract.outputs, self._rendezvous, numbers)
         held = {plan.digest for served in self._served.values() for plan in served.plans()}
         self._in_use = {digest: used for digest, used in self._in_use.items() if digest in held}
+        self._counts.keep_only(name for name, served in self._served.items() if served.plans())
         unnamed = [key for key in self._lanes if key not in wanted]
         for key in unnamed:
             if self._lanes[key].is_idle:

@@ -19,7 +19,7 @@ from typing import Any
 import pandas as pd  # noqa: F401  # Arrow imports it at its first use: here once, not in every forked process
 from archive_writer import digest_of_record, made_decided, made_late
 
-from muster.archive import compaction, conversion, disk, files, index, late, store
+from muster.archive import compaction, conversion, depot, disk, files, index, late
 from muster.archive.compaction import Compactor
 from muster.archive.files import ArchiveFile
 from muster.archive.layout import encode
@@ -31,7 +31,7 @@ from muster.vocabulary.clock import wall_ns
 from muster.vocabulary.request_ids import RequestIds
 
 _DELICATE = {"_publish", "put", "add", "finish"}
-_WATCHED = {module.__file__ for module in (compaction, conversion, files, disk, index, late, store)}
+_WATCHED = {module.__file__ for module in (compaction, conversion, files, disk, index, late, depot)}
 
 
 def lay_out(root: Path) -> dict[str, str]:

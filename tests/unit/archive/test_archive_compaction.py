@@ -28,7 +28,7 @@ from muster.archive.reader import Reader
 from muster.archive.records import Record
 from muster.archive.rows import late_of, records_of
 from muster.archive.segments import SegmentWriter, segments_in
-from muster.archive.store import FolderStore
+from muster.archive.depot import FolderStore
 from muster.vocabulary.clock import wall_ns
 from muster.vocabulary.request_ids import RequestIds, request_id_text
 from muster.wire.records import AnsweredLate, Decided

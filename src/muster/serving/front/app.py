@@ -11,7 +11,14 @@ import structlog
 
 from muster.serving.counts import FrontCounts
 from muster.serving.endpoint import Endpoints, Scored
-from muster.serving.errors import FrontOverloaded, MethodUnknown, OverrideNotAllowed, RecordNotWritten, RequestMalformed
+from muster.serving.errors import (
+    FrontOverloaded,
+    MethodUnknown,
+    NoAnswerInTime,
+    OverrideNotAllowed,
+    RecordNotWritten,
+    RequestMalformed,
+)
 from muster.serving.front import records, records_answers, v2, v2_answers
 from muster.serving.front.about import About
 from muster.serving.front.addressed import OVERRIDE, named
@@ -281,6 +288,8 @@ class FrontApp:
             except Exception as error:
                 log.exception("reply.not_made")
                 reply = internal(error)
+        elif isinstance(problem, NoAnswerInTime | RecordNotWritten):  # decided, and counted as such
+            reply = refusal(problem)
         elif isinstance(problem, MusterError):
             reply = self._refused(problem)
         else:
@@ -296,8 +305,8 @@ class FrontApp:
 
     def _refused(self, error: MusterError, plan: Plan | None = None) -> Reply:
         """The reply to a request that was not decided, counted."""
-        counts: Any = self._counts if plan is None else self._counts.endpoint(plan.endpoint)
-        counts.refused(status_of(error), error.code)
+        endpoint = error.facts.get("endpoint") if plan is None else plan.endpoint
+        self._counts.refused(status_of(error), error.code, endpoint)
         return refusal(error)
 
 

@@ -1,5 +1,6 @@
 """The records form: a decision becomes one answer per row, as JSON, NDJSON or Arrow."""
 
+from importlib import import_module
 from typing import Any
 
 import msgspec
@@ -7,7 +8,6 @@ import msgspec
 from muster.packaging.columns import Column, Table, values_of
 from muster.serving.endpoint import Scored
 from muster.serving.front.answered import Answerer, answerer, answerers, fact_names, weights_of, weights_text
-from muster.serving.front.arrow import write_arrow
 from muster.serving.front.forms import ARROW, JSON, NDJSON, Answer
 from muster.serving.plan import Plan
 from muster.vocabulary.request_ids import request_id_text
@@ -37,7 +37,8 @@ def answer(scored: Scored, form: bytes = JSON) -> Answer:
     if form == ARROW:
         columns = _fact_columns(scored, outputs)
         named = {f"muster.{name.replace('-', '_')}": value for name, value in facts.items()}
-        return Answer((write_arrow(outputs, columns, named),), ARROW, headers=headers)
+        body: bytes = import_module("muster.serving.front.arrow").write_arrow(outputs, columns, named)
+        return Answer((body,), ARROW, headers=headers)
     return Answer((_encoder.encode_lines(_rows(scored, outputs)),), NDJSON, headers=headers)
 
 

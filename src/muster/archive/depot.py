@@ -1,6 +1,6 @@
 """Where compacted records lie: a folder or a bucket, addressed by places like `churn/date=2026-11-21/hour=14/0-00000041.parquet`.
 
-Whatever is put is there whole or not at all. No lookup ever lists more than one folder. `store_s3` holds the bucket.
+Whatever is put is there whole or not at all. No lookup ever lists more than one folder. `depot_s3` holds the bucket.
 """
 
 import hashlib
