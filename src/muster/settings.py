@@ -42,7 +42,7 @@ class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fronts: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     """Front processes on the scoring port, 1 to 64."""
     grpc: bool = True
-    """Whether fronts serve gRPC too; without it each is some 20 MiB smaller."""
+    """Whether fronts serve gRPC too; without it each is some 7 MiB smaller."""
     grpc_message_mib: Annotated[int, msgspec.Meta(ge=1, le=2047)] = 128
     """Largest gRPC message that is read, MiB; below it, each release has its own limit."""
     host_memory_mib: Annotated[int, msgspec.Meta(ge=0)] = 8192

@@ -50,6 +50,8 @@ class Right(StrEnum):
     REPLAY = "replay"
     REPLAY_OWN = "replay-own"
     READ_AUDIT = "read-audit"
+    RETAIN = "retain"
+    """To say how long the records of an endpoint are kept."""
     MANAGE_USERS = "manage-users"
     FOLLOW = "follow"
 

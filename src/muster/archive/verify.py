@@ -458,7 +458,7 @@ class _Front:
         """The front has closed another segment since its spool was listed."""
         return link.segment > self._last.segment and link.segment in {
             *segments_in(self._folder),
-            *(number for number, _ in self._verifier._catalogue.index.segments(self._front)),  # noqa: SLF001
+            *self._verifier.numbers(self._front),
         }
 
     def _finish(self) -> None:

@@ -299,9 +299,7 @@ class Endpoints:
         served = self._served[plan.endpoint]
         used = self._used(plan)
         self._admit(plan, version, served, used.lanes)
-        granted = plan.deadline_s
-        if deadline_s is not None and (deadline_s < granted or "deadline" in overrides):
-            granted = deadline_s
+        granted = plan.granted_s(deadline_s, overrides)
         mailbox = Mailbox(
             plan=plan,
             policy=plan.policy(granted) if version is None else plan.forced(version, granted),

@@ -235,11 +235,8 @@ class Idempotency:
 
 def _until(plan: Plan, asked: dict[str, Any]) -> float:
     """By when a request is decided, on the monotonic clock."""
-    granted: float | None = asked.get("deadline_s")
-    if granted is None or (granted > plan.deadline_s and "deadline" not in asked.get("overrides", ())):
-        granted = plan.deadline_s
     arrived_at: float = asked["arrived_at"]
-    return arrived_at + granted
+    return arrived_at + plan.granted_s(asked.get("deadline_s"), asked.get("overrides", ()))
 
 
 def _is_abandoned(claim: Claim) -> bool:

@@ -24,6 +24,8 @@ _REPLY_MARGIN_SHARE = 0.1
 _USABLE_SHARE = 0.5
 #: Margins are rounded up to this, so that one that wavers does not make a policy for every request.
 _MARGIN_STEP_S = 0.0005
+#: However long a caller with the right to may grant: the longest deadline that a release can have, too.
+_LONGEST_S = 3600.0
 #: Policies kept for other margins and other deadlines.
 _KEPT_POLICIES = 64
 
@@ -99,6 +101,12 @@ class Plan:
         self._own_policy = self._compiled(self.deadline_s, None)
         self.default_columns = self._default_columns()
         self.default_json = None if document.default is None else msgspec.json.encode(document.default)
+
+    def granted_s(self, asked_s: float | None, overrides: tuple[str, ...]) -> float:
+        """How long a request has, seconds from arrival: what its caller grants, beyond the release's deadline only by right."""
+        if asked_s is None or (asked_s > self.deadline_s and "deadline" not in overrides):
+            return self.deadline_s
+        return min(asked_s, _LONGEST_S)
 
     def margin_s(self, deadline_s: float) -> float:
         """How long before a deadline the decision has to be taken by a front that is not behind."""

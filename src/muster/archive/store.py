@@ -1,0 +1,50 @@
+"""All statements about how long records are kept."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from muster.archive.tables import retention
+from muster.storage.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionRule:
+    """How long an endpoint's records are kept."""
+
+    endpoint: str
+    project: str
+    days: int | None
+    """None: for ever."""
+    set_by: str
+    set_at: str
+    reason: str
+
+
+def rules(tx: Transaction, project: str | None = None) -> list[RetentionRule]:
+    """The rules of a project, or of all, by endpoint."""
+    asked = sa.select(retention).order_by(retention.c.endpoint)
+    if project is not None:
+        asked = asked.where(retention.c.project == project)
+    return [RetentionRule(**row._mapping) for row in tx.execute(asked)]
+
+
+def rule(tx: Transaction, endpoint: str) -> RetentionRule | None:
+    """The rule of an endpoint; None: the setting counts."""
+    row = tx.execute(sa.select(retention).where(retention.c.endpoint == endpoint)).first()
+    return None if row is None else RetentionRule(**row._mapping)
+
+
+def put_rule(tx: Transaction, made: RetentionRule) -> None:
+    """Set the rule of an endpoint."""
+    tx.execute(sa.delete(retention).where(retention.c.endpoint == made.endpoint))
+    tx.execute(
+        sa.insert(retention).values(
+            endpoint=made.endpoint,
+            project=made.project,
+            days=made.days,
+            set_by=made.set_by,
+            set_at=made.set_at,
+            reason=made.reason,
+        )
+    )
