@@ -20,7 +20,7 @@ DOCUMENTS = {
     "init": "`{home, admin, token}`, and `solo` in a factory for one person",
     "up": "`{home, control, scoring}` once the factory answers, and `admin_token` if the home was made just now",
     "ps": "a list of `{pid, kind, of}`, and `metrics` where a process has a port for them; "
-    "kinds are `supervisor`, `control`, `executor`, `keeper`, `front`, `parent`, `host`",
+    "kinds are `supervisor`, `control`, `executor`, `keeper`, `front`, `parent`, `host`, `spare`",
     "top": "`{fronts, open_requests, connections, loop_lag_ms, spool_bytes, offline_s, endpoints: [{endpoint, release, is_ready, "
     "requests_per_s, p50_ms, p99_ms, first_share, fallback_share, default_share, none_share, late_share, refused_per_s, "
     "dropped_records, variants: [{version, role, answers_per_s, p50_ms, p99_ms, chosen_share, late_per_s, failed_per_s, "

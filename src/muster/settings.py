@@ -58,6 +58,12 @@ class ArchiveSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Age at which a segment is closed, seconds."""
     compact_after_s: Annotated[float, msgspec.Meta(ge=0)] = 60.0
     """How long after its last deadline a closed segment waits for late answers before it becomes Parquet, seconds."""
+    spool_mib: Annotated[int, msgspec.Meta(ge=0)] = 4096
+    """Most that one front's segments may take until they are Parquet, MiB; then its endpoints' `archive_full` counts. 0: no limit."""
+    store: str = ""
+    """Where the Parquet files go: a folder, or `s3://BUCKET/PREFIX`; empty: `archive/parquet` in the home."""
+    retention_days: Annotated[int, msgspec.Meta(ge=0, le=36_500)] = 0
+    """How long records are kept at endpoints that have no rule of their own, days; 0: for ever."""
 
 
 class CertificationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ from muster.api.documented import openapi_document
 from muster.api.following import Following
 from muster.api.identity import OPEN, Identification, OrderRequest, call_of
 from muster.api.problems import ProblemAnswers
-from muster.api.routes import audit, endpoints, factory, fronts, models, people, requests, sessions
+from muster.api.routes import archive, audit, endpoints, factory, fronts, models, people, requests, sessions
 from muster.api.services import Given, Services
 from muster.api.threads import WaitingThreads
 from muster.telemetry.exposition import CONTENT_TYPE
@@ -29,6 +29,7 @@ ORDER_BYTES = 1024 * 1024
 _OF_FACTORY = (*factory.HANDLERS, *fronts.HANDLERS, *audit.HANDLERS)
 _OF_PROJECT = (
     *people.HANDLERS, *models.HANDLERS, *sessions.HANDLERS, *endpoints.HANDLERS, *requests.HANDLERS,
+    *archive.HANDLERS,
 )  # fmt: skip
 
 

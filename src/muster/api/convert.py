@@ -8,6 +8,8 @@ import msgspec
 from muster.access import users
 from muster.api.errors import RequestMalformed
 from muster.archive.records import Record
+from muster.archive.store import RetentionRule
+from muster.archive.verify import Verdict as ArchiveVerdict
 from muster.audit.entries import Entry
 from muster.audit.verify import Verdict
 from muster.certification.records import Certificate
@@ -419,6 +421,50 @@ def request(record: Record) -> control.Request:
         combined=_columns(decided.combined) if decided.combined else None,
         step=decided.step,
         overrides=decided.overrides,
+    )
+
+
+def archive_verdict(found: ArchiveVerdict) -> control.ArchiveVerdict:
+    """Whether the archive is whole."""
+    return control.ArchiveVerdict(
+        valid=found.valid,
+        endpoints=tuple(
+            control.Account(
+                endpoint=endpoint,
+                received=figures.received,
+                recorded=figures.recorded,
+                dropped=figures.dropped,
+                refused=figures.refused,
+                unanswered=figures.unanswered,
+                on_the_way=figures.on_the_way,
+                late=figures.late,
+                removed=figures.removed,
+            )
+            for endpoint, figures in found.endpoints.items()
+        ),
+        fronts=tuple(
+            control.ArchiveChain(
+                front=chain.front, segments=chain.segments, first=chain.first, last=chain.last, digest=chain.digest
+            )
+            for chain in found.chains
+        ),
+        files=found.files,
+        unproven_files=found.unproven_files,
+        problems=tuple(
+            control.ArchiveProblem(kind=problem.kind, where=problem.where, message=problem.message)
+            for problem in found.problems
+        ),
+    )
+
+
+def retention(rule: RetentionRule) -> control.Retention:
+    """How long the records of an endpoint are kept."""
+    return control.Retention(
+        endpoint=rule.endpoint,
+        days=rule.days,
+        set_by=rule.set_by or None,
+        set_at=rule.set_at or None,
+        reason=rule.reason or None,
     )
 
 

@@ -11,7 +11,8 @@ from muster.access.service import Access
 from muster.api.following import Following
 from muster.api.metrics import ControlCounts
 from muster.api.threads import WaitingThreads
-from muster.archive.service import Requests
+from muster.archive.retention import Retention
+from muster.archive.service import Exporting, Requests
 from muster.audit.journal import Journal
 from muster.certification.replay import Replays
 from muster.certification.service import Certification
@@ -41,6 +42,8 @@ class Services:
     requests: Requests
     replays: Replays
     simulations: Simulations
+    exporting: Exporting
+    retention: Retention
     journal: Journal
     board: Board
     database: Database

@@ -7,11 +7,11 @@ from typing import TypeVar
 import pyarrow as pa
 import structlog
 
+from muster.archive.depot import ArchiveStore
 from muster.archive.errors import ArchiveFileDamaged, IndexDamaged
 from muster.archive.files import ArchiveFile, front_and_segment, hour_folder, hour_of, late_folder
 from muster.archive.flat import FlatFiles
 from muster.archive.index import Index, IndexEntry
-from muster.archive.depot import ArchiveStore
 
 #: Segments after the one of a request's arrival in which it may have been decided.
 LOOKAHEAD = 64

@@ -16,12 +16,12 @@ import structlog
 
 from muster.archive.catalogue import Catalogue
 from muster.archive.conversion import INTENT, Compacted, Conversion, SegmentChanged, last_deadline
+from muster.archive.depot import NEW_FOLDER, ArchiveStore, FolderStore
 from muster.archive.disk import refusal
 from muster.archive.errors import SegmentDamaged
 from muster.archive.late import LateAnswers
 from muster.archive.layout import read_segment
 from muster.archive.segments import CLOSED, segments_in, set_aside
-from muster.archive.depot import NEW_FOLDER, ArchiveStore, FolderStore
 from muster.vocabulary.clock import wall_ns
 
 _SECOND = 1_000_000_000
@@ -52,7 +52,7 @@ class Compactor:
         self._root = parquet_root
         self._settle_ns = int(settle_s * _SECOND)
         self._now_ns = now_ns
-        self._waits: dict[Path, int] = {}
+        self._last_deadlines: dict[Path, int] = {}
         self._catalogue = Catalogue(FolderStore(parquet_root) if store is None else store)
         self._late = LateAnswers()
 
@@ -111,22 +111,24 @@ class Compactor:
                 # Segments are compacted in order; behind an open one there is nothing to do yet.
                 return
             try:
-                if not self._is_due(path):
+                last = self._last_deadline(path)
+                if not self._is_over(path, last):
                     return
-                yield Conversion(
-                    self._catalogue, self._root / NEW_FOLDER, path, self._late, settle_ns=self._settle_ns
-                ).run()
+                until = last + self._settle_ns
+                yield Conversion(self._catalogue, self._root / NEW_FOLDER, path, self._late, late_until_ns=until).run()
             except SegmentDamaged as error:
                 log.error("archive.segment_unreadable", path=str(set_aside(path)), error=str(error))
             except SegmentChanged:
                 return
-            self._waits.pop(path, None)
+            self._last_deadlines.pop(path, None)
             self._late.forget(path)
 
-    def _is_due(self, path: Path) -> bool:
+    def _last_deadline(self, path: Path) -> int:
+        if path not in self._last_deadlines:
+            self._last_deadlines[path] = last_deadline(read_segment(path), path.stat().st_mtime_ns)
+        return self._last_deadlines[path]
+
+    def _is_over(self, path: Path, last_deadline_ns: int) -> bool:
         closed_ns = path.stat().st_mtime_ns
-        if path not in self._waits:
-            last = last_deadline(read_segment(path), closed_ns)
-            self._waits[path] = last - closed_ns + self._settle_ns
         # abs: after the clock was set back, the segment seems to be closed in the future.
-        return abs(self._now_ns() - closed_ns) >= self._waits[path]
+        return abs(self._now_ns() - closed_ns) >= last_deadline_ns - closed_ns + self._settle_ns

@@ -96,18 +96,20 @@ class Conversion:
         scratch: folder on this machine for files that are being written.
         path: the segment.
         late: finds late answers in the segments of a front.
-        settle_ns: how long after its last deadline late answers are still looked for.
+        late_until_ns: segments that were created later hold no late answers that are still joined.
 
     Raises:
         SegmentDamaged: nothing in it can be read.
     """
 
-    def __init__(self, catalogue: Catalogue, scratch: Path, path: Path, late: LateAnswers, *, settle_ns: int) -> None:
+    def __init__(
+        self, catalogue: Catalogue, scratch: Path, path: Path, late: LateAnswers, *, late_until_ns: int
+    ) -> None:
         self._catalogue = catalogue
         self._scratch = scratch
         self._path = path
         self._late = late
-        self._settle_ns = settle_ns
+        self._late_until_ns = late_until_ns
         self._segment = read_segment(path)
         self._front = self._segment.header.front
         self._number = self._segment.header.segment
@@ -195,7 +197,7 @@ class Conversion:
             for request_id, frames in contents.late.items()
             if request_id in decisions
         }
-        until = last_deadline(self._segment, self._path.stat().st_mtime_ns) + self._settle_ns
+        until = self._late_until_ns
         through = (self._number, len(data))
         joined: list[LatePlace] = []
         for number, good_end, found in self._late.to(decisions, self._path.parent, self._number, until):

@@ -24,11 +24,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from muster.archive.depot import file_digest
 from muster.archive.errors import ArchiveFileDamaged
 from muster.archive.index import FileEntry, Kind
 from muster.archive.layout import NO_LINK, Link
 from muster.archive.rows import ARCHIVE_FORMAT, INT64, READABLE_FORMATS, RowLayout, dictionary_columns
-from muster.archive.depot import file_digest
 
 LATE_FOLDER = "_late"
 RECOVERED_FOLDER = "_recovered"
@@ -117,12 +117,12 @@ class ArchiveFile:
         """How many row groups it has."""
         return int(self.parquet.num_row_groups)
 
-    def times_of(self, group: int) -> tuple[int, int] | None:
-        """First and last arrival in a row group, by its statistics; None: they do not say."""
+    def times_of(self, group: int, time_column: str = "received_at") -> tuple[int, int] | None:
+        """First and last moment in a row group, by its statistics; None: they do not say."""
         metadata = self.parquet.metadata.row_group(group)
         for number in range(metadata.num_columns):
             column = metadata.column(number)
-            if column.path_in_schema == "received_at":
+            if column.path_in_schema == time_column:
                 statistics = column.statistics
                 if statistics is None or not statistics.has_min_max:
                     return None

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
+from muster.archive.depot import ArchiveStore, FolderStore
 from muster.archive.errors import IndexDamaged
 from muster.archive.index import Index
 from muster.archive.records import Record
 from muster.archive.segments import segments_in
 from muster.archive.spool import Spool
-from muster.archive.depot import ArchiveStore, FolderStore
 from muster.vocabulary.request_ids import RequestPlace, place_of, request_id_bytes
 from muster.wire.records import Decided
 

@@ -7,8 +7,8 @@
 from collections.abc import Callable, Iterator
 from functools import cached_property
 
-from muster.archive.files import front_and_segment
 from muster.archive.depot import ArchiveStore
+from muster.archive.files import front_and_segment
 
 _LATE = "late"
 
@@ -51,6 +51,11 @@ class FlatFiles:
         for (of_front, segment), places in sorted(self._late.get(endpoint, {}).items()):
             if of_front == front and segment >= first:
                 yield from places
+
+    def every_late(self, endpoint: str) -> Iterator[str]:
+        """All files of late answers of an endpoint."""
+        for _, places in sorted(self._late.get(endpoint, {}).items()):
+            yield from places
 
     def _found(self, folder: str) -> dict[tuple[int, int], list[str]]:
         found: dict[tuple[int, int], list[str]] = {}

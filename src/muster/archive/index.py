@@ -14,8 +14,8 @@ from typing import Literal, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from muster.archive.errors import IndexDamaged
 from muster.archive.depot import ArchiveStore
+from muster.archive.errors import IndexDamaged
 
 INDEX_FOLDER = "_index"
 _PER_FOLDER = 1000

@@ -56,7 +56,7 @@ class LateAnswers:
         It ends at a segment that was created after `until_ns`, that cannot be read, or that is damaged: what lies in it
         is then not joined but goes to side files.
         """
-        wanted = np.fromiter((_key_of(one) for one in decisions), np.uint64, len(decisions))
+        wanted = np.fromiter((key_of(one) for one in decisions), np.uint64, len(decisions))
         for number, path in segments_in(folder).items():
             if number <= after:
                 continue
@@ -64,6 +64,13 @@ class LateAnswers:
             if late is None or late.created_ns > until_ns:
                 return
             yield number, late.good_end, self._matching(path, late, wanted, decisions)
+
+    def keys(self, folder: Path) -> Iterator[npt.NDArray[np.uint64]]:
+        """The keys of all requests to which a front's segments hold late answers; see `key_of`."""
+        for path in segments_in(folder).values():
+            late = self._late_in(path)
+            if late is not None:
+                yield late.keys
 
     def forget(self, path: Path) -> None:
         """The segment has left the spool."""
@@ -110,7 +117,7 @@ def _late_of(segment: Segment) -> _Late:
     for start, end in segment.frames:
         known = request_of(data[start : start + 40])
         if known is not None and not known[0]:
-            keys.append(_key_of(known[1]))
+            keys.append(key_of(known[1]))
             frames.append((start, end))
     return _Late(
         created_ns=segment.header.created_ns,
@@ -121,7 +128,8 @@ def _late_of(segment: Segment) -> _Late:
     )
 
 
-def _key_of(request_id: bytes) -> int:
+def key_of(request_id: bytes) -> int:
+    """The lower half of an id: it holds a counter and chance, so that two requests hardly ever share it."""
     return int.from_bytes(request_id[-8:], "big")
 
 

@@ -15,17 +15,17 @@ from typing import TypeVar
 import pyarrow.compute as pc
 
 from muster.archive.catalogue import LOOKAHEAD, Catalogue
+from muster.archive.depot import ArchiveStore, FolderStore
 from muster.archive.files import ArchiveFile
 from muster.archive.records import Record
 from muster.archive.rows import late_of, records_of
 from muster.archive.spool import Spool
-from muster.archive.depot import ArchiveStore, FolderStore
 from muster.vocabulary.request_ids import place_of, request_id_bytes, request_id_text
 from muster.wire.records import AnsweredLate, Decided, VariantAnswer
 
 _SECOND = 1_000_000_000
 #: A request waits in its front no longer than this; so the segment it is decided in was created no later.
-_LONGEST_WAIT_NS = 600 * _SECOND
+LONGEST_WAIT_NS = 600 * _SECOND
 #: Late answers are looked for in side files of segments that were created up to this long after the decision.
 _LATEST_ANSWER_NS = 86_400 * _SECOND
 #: Segments after the one of a request's arrival that are looked at before all others: it was nearly always decided there.
@@ -118,9 +118,9 @@ class Reader:
         for look in (self._find_in_spool, self._find_in_files):
             found = look(request_id, place.segment, place.segment + _NEXT)
             if found is not None:
-                return self._with_late([found])[0]
+                return self.with_late([found])[0]
         found = self._find_in_spool(request_id, place.segment + _NEXT, place.segment + LOOKAHEAD)
-        return None if found is None else self._with_late([found])[0]
+        return None if found is None else self.with_late([found])[0]
 
     def _find_in_spool(self, request_id: bytes, first: int, end: int) -> Record | None:
         for event in self._spool.about(request_id, place_of(request_id).front, first, end):
@@ -159,7 +159,7 @@ class Reader:
             if len(found) >= n:
                 break
         newest = sorted(found.values(), key=lambda record: record.decided.decided_ns, reverse=True)[:n]
-        complete = {record.decided.request_id: record for record in self._with_late(newest)}
+        complete = {record.decided.request_id: record for record in self.with_late(newest)}
         return [complete[record.decided.request_id] for record in newest]
 
     def _hours_newest_first(self, endpoint: str) -> Iterator[list[tuple[tuple[int, int], list[str]]]]:
@@ -183,13 +183,13 @@ class Reader:
             size += _bytes_of(record.decided)
             # Late answers are looked for in all later segments at once, so few large parts are quicker than many small ones.
             if len(part) == _PART_RECORDS or size > _PART_BYTES:
-                yield from self._with_late(part)
+                yield from self.with_late(part)
                 part, size = [], 0
-        yield from self._with_late(part)
+        yield from self.with_late(part)
 
     def _newest_first(self, front: int, endpoint: str, from_ns: int) -> Iterator[Record]:
         for event in self._spool.newest(front, endpoint):
-            if event.received_ns < from_ns - _LONGEST_WAIT_NS:
+            if event.received_ns < from_ns - LONGEST_WAIT_NS:
                 break
             yield Record(decided=event)
         for folder in self._catalogue.hours(endpoint, newest_first=True, from_ns=from_ns):
@@ -201,7 +201,7 @@ class Reader:
                 continue
             for place in self._catalogue.flat.rows(front, segment, endpoint):
                 records = self._catalogue.look_all(place, _all_newest_first)
-                if records and records[0].decided.received_ns < from_ns - _LONGEST_WAIT_NS:
+                if records and records[0].decided.received_ns < from_ns - LONGEST_WAIT_NS:
                     return
                 yield from records
 
@@ -227,10 +227,10 @@ class Reader:
             if isinstance(event, AnsweredLate):
                 answered_late.add(event.request_id)
             elif event.endpoint == endpoint:
-                yield self._with_late([Record(decided=event)])
+                yield self.with_late([Record(decided=event)])
         for number in range(place.segment, end):
             for file_place in self._catalogue.rows_of(endpoint, place.front, number):
-                yield self._with_late(self._catalogue.look_all(file_place, lambda file: _members_in(file, host, batch)))
+                yield self.with_late(self._catalogue.look_all(file_place, lambda file: _members_in(file, host, batch)))
         # A request may name the batch only in an answer that came late: its decision says pending, on another host.
         targets = range(max(0, place.segment - LOOKAHEAD), end)
         for event in self._side_answers(endpoint, place.front, targets):
@@ -243,7 +243,7 @@ class Reader:
 
     # Late answers.
 
-    def _with_late(self, records: Sequence[Record]) -> list[Record]:
+    def with_late(self, records: Sequence[Record]) -> list[Record]:
         """Records with the late answers that are not with them yet."""
         late_ones: dict[bytes, list[AnsweredLate]] = {
             record.decided.request_id: list(record.late) for record in records

@@ -189,7 +189,7 @@ class Remover:
             return []
         with self._database.read() as tx:
             rules = {rule.endpoint: rule for rule in store.rules(tx)}
-        done = []
+        done: list[Removed] = []
         for endpoint in self._catalogue.endpoints():
             rule = rules.get(endpoint)
             days = (self._default_days or None) if rule is None else rule.days
@@ -263,14 +263,17 @@ class Remover:
         flat = self._catalogue.flat
         for front, segment in flat.segments(endpoint):
             for place in flat.rows(front, segment, endpoint):
-                if self._depot.size(place) is not None and self._is_older(place, before_ns):
+                if self._depot.size(place) is not None and self._is_older(place, "received_at", before_ns):
                     yield _Old(place=place, entry=None, part=0, file=None)
+        for place in flat.every_late(endpoint):
+            if self._depot.size(place) is not None and self._is_older(place, "at", before_ns):
+                yield _Old(place=place, entry=None, part=0, file=None)
 
     def _old_late_files(self, endpoint: str, before_ns: int) -> Iterator[_Old]:
         for front in self._depot.names(f"{LATE_FOLDER}/{endpoint}"):
             for folder in self._depot.names(f"{LATE_FOLDER}/{endpoint}/{front[:-1]}"):
                 inside = f"{LATE_FOLDER}/{endpoint}/{front[:-1]}/{folder[:-1]}"
-                olds = []
+                olds: list[_Old] = []
                 names = self._depot.names(inside)
                 for name in names:
                     segment = int(name.split(".")[1])
@@ -288,9 +291,9 @@ class Remover:
         except IndexDamaged as error:
             log.warning("archive.index_damaged", place=place, error=error.message)
 
-    def _is_older(self, place: str, before_ns: int) -> bool:
+    def _is_older(self, place: str, column: str, before_ns: int) -> bool:
         def newest(file: ArchiveFile) -> int | None:
-            times = [file.times_of(group) for group in range(file.groups)]
+            times = [file.times_of(group, column) for group in range(file.groups)]
             return None if not times or None in times else max(time[1] for time in times if time is not None)
 
         found = self._catalogue.look(place, newest, None)

@@ -59,7 +59,7 @@ _REQUEST_COLUMNS: tuple[tuple[str, str, pa.DataType], ...] = (
     ("overrides", "overrides", pa.list_(_TEXT)),
 )
 #: What a column that an older file lacks stands for.
-_ABSENT: dict[str, Any] = {"weights": (), "step": 0, "overrides": ()}
+ABSENT: dict[str, Any] = {"weights": (), "step": 0, "overrides": ()}
 _LISTS = frozenset({"chosen", "weights", "overrides"})
 #: The same of an answer, without its outputs.
 _ANSWER_COLUMNS: tuple[tuple[str, pa.DataType], ...] = (
@@ -219,7 +219,7 @@ def records_of(layout: RowLayout, table: pa.Table) -> list[Record]:
     ids = table.column("request_id").to_pylist()
     there = set(table.column_names)
     values = {
-        attribute: _values(table.column(column), kind) if column in there else [_ABSENT[attribute]] * len(ids)
+        attribute: _values(table.column(column), kind) if column in there else [ABSENT[attribute]] * len(ids)
         for column, attribute, kind in _REQUEST_COLUMNS
     }
     for attribute in _LISTS:

@@ -96,6 +96,14 @@ class Spool:
                 if isinstance(event, Decided):
                     yield event
 
+    def decided_in(self, front: int, number: int, endpoint: str) -> Iterator[Decided] | None:
+        """The decisions of an endpoint in one segment, in their order; None: the segment has left."""
+        path = segments_in(self._root / str(front)).get(number)
+        data = None if path is None else _read(path)
+        if path is None or data is None:
+            return None
+        return _decided_of(data, path, endpoint)
+
     def of_batch(self, host: str, batch: int, front: int, first: int, end: int) -> Iterator[Decided | AnsweredLate]:
         """All that names a batch of a host, sent or answered; see `about`."""
         needle = msgspec.msgpack.encode(host) + msgspec.msgpack.encode(batch)
@@ -129,6 +137,15 @@ class Spool:
             segment = _parsed(data, path) if holding in data else None
             if segment is not None:
                 yield number, segment
+
+
+def _decided_of(data: bytes, path: Path, endpoint: str) -> Iterator[Decided]:
+    segment = _parsed(data, path)
+    for frame in () if segment is None else segment.frames:
+        head = read_head(data[frame[0] : frame[1]])
+        event = _event(data, frame, path) if head is not None and head.endpoint == endpoint else None
+        if isinstance(event, Decided):
+            yield event
 
 
 def _read(path: Path, count: int = -1) -> bytes | None:

@@ -26,13 +26,13 @@ def rules(tx: Transaction, project: str | None = None) -> list[RetentionRule]:
     asked = sa.select(retention).order_by(retention.c.endpoint)
     if project is not None:
         asked = asked.where(retention.c.project == project)
-    return [RetentionRule(**row._mapping) for row in tx.execute(asked)]
+    return [RetentionRule(**row) for row in tx.execute(asked).mappings()]
 
 
 def rule(tx: Transaction, endpoint: str) -> RetentionRule | None:
     """The rule of an endpoint; None: the setting counts."""
-    row = tx.execute(sa.select(retention).where(retention.c.endpoint == endpoint)).first()
-    return None if row is None else RetentionRule(**row._mapping)
+    row = tx.execute(sa.select(retention).where(retention.c.endpoint == endpoint)).mappings().first()
+    return None if row is None else RetentionRule(**row)
 
 
 def put_rule(tx: Transaction, made: RetentionRule) -> None:

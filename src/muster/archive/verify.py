@@ -13,6 +13,7 @@ from pathlib import Path
 from muster.archive.accounts import accounted_now
 from muster.archive.catalogue import Catalogue
 from muster.archive.conversion import accounted_entry
+from muster.archive.depot import ArchiveStore, FolderStore
 from muster.archive.errors import ArchiveFileDamaged, IndexDamaged, SegmentDamaged
 from muster.archive.files import LATE_FOLDER, RECOVERED_FOLDER, front_and_segment
 from muster.archive.index import AccountedEntry, CountsEntry, FileEntry, IndexEntry
@@ -25,7 +26,6 @@ from muster.archive.segments import (
     segments_in,
 )
 from muster.archive.spool import Spool
-from muster.archive.depot import ArchiveStore, FolderStore
 from muster.vocabulary.request_ids import request_id_text
 from muster.wire.records import Accounted
 

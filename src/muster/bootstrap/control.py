@@ -66,6 +66,8 @@ def _services(factory: Factory, *, scoring_url: str | None) -> Services:
         requests=factory.requests,
         replays=factory.replays,
         simulations=factory.simulations,
+        exporting=factory.exporting,
+        retention=factory.retention,
         journal=factory.journal,
         board=factory.board,
         database=factory.database,

@@ -1,4 +1,4 @@
-"""Builds an executor process: certifications, replays, and the archive's compaction."""
+"""Builds an executor process: certifications, replays, and what the archive needs done: compaction and retention."""
 
 import argparse
 import signal
@@ -7,6 +7,7 @@ from types import FrameType
 import structlog
 
 from muster.archive.compaction import Compactor
+from muster.archive.retention import Remover
 from muster.bootstrap.executor_counts import ExecutorCounts
 from muster.bootstrap.factory import Factory, factory_of
 from muster.bootstrap.home import Home
@@ -15,8 +16,11 @@ from muster.certification.examination import Examination
 from muster.certification.options import CertificationOptions
 from muster.sessions.records import CERTIFICATION, REPLAY, Session
 from muster.telemetry.metrics_door import shown_in_thread
+from muster.workflows.chores import Chore
 from muster.workflows.executor import Executor, Handler, Say
 
+_COMPACT_EVERY_S = 5.0
+_REMOVE_EVERY_S = 300.0
 log = structlog.get_logger()
 
 
@@ -24,14 +28,23 @@ def run(home: Home, _given: argparse.Namespace) -> None:
     """Work on sessions until SIGTERM."""
     factory = factory_of(home)
     archive = home.settings.archive
-    compactor = Compactor(home.archive / "spool", home.archive / "parquet", settle_s=archive.compact_after_s)
+    compactor = Compactor(
+        home.archive / "spool",
+        home.archive / "parquet",
+        store=factory.archive_store,
+        settle_s=archive.compact_after_s,
+    )
+    remover = Remover(factory.database, factory.journal, factory.archive_store, default_days=archive.retention_days)
     counts = ExecutorCounts(home.archive)
     executor = Executor(
         database=factory.database,
         sessions=factory.sessions,
         handlers=counts.counted(_handlers(factory)),
         name="executor-0",
-        chores={"archive.compact": compactor.compact},
+        chores=[
+            Chore("archive.compact", compactor.compact, every_s=_COMPACT_EVERY_S),
+            Chore("archive.remove", remover.remove, every_s=_REMOVE_EVERY_S),
+        ],
     )
 
     def end(_number: int, _frame: FrameType | None) -> None:

@@ -3,12 +3,16 @@
 from dataclasses import dataclass
 
 from muster.access.service import Access
+from muster.archive.depot import ArchiveStore
+from muster.archive.export import Exports
 from muster.archive.reader import Reader
-from muster.archive.service import Requests
+from muster.archive.retention import Retention
+from muster.archive.service import Exporting, Requests
+from muster.archive.verify import Verifier
 from muster.audit.journal import Journal
 from muster.blobs.protocol import Blobs
 from muster.bootstrap.home import Home
-from muster.bootstrap.stores import blobs_of, environments_of
+from muster.bootstrap.stores import archive_store_of, blobs_of, environments_of
 from muster.certification.replay import Replays
 from muster.certification.service import Certification
 from muster.packaging.environments import Environments
@@ -41,6 +45,9 @@ class Factory:
     requests: Requests
     replays: Replays
     simulations: Simulations
+    exporting: Exporting
+    retention: Retention
+    archive_store: ArchiveStore
 
 
 def factory_of(home: Home) -> Factory:
@@ -56,8 +63,18 @@ def factory_of(home: Home) -> Factory:
     registry = Registry(database=database, journal=journal, blobs=blobs, clock=clock, scratch=home.scratch)
     sessions = Sessions(database=database, clock=clock)
     certification = Certification(database=database, journal=journal, registry=registry, sessions=sessions, clock=clock)
-    reader = Reader(home.archive)
+    archive_store = archive_store_of(home)
+    reader = Reader(home.archive, archive_store)
     requests = Requests(reader, access, registry.owns)
+    releases = Releases(
+        database=database,
+        journal=journal,
+        board=board,
+        registry=registry,
+        certification=certification,
+        clock=clock,
+        solo=solo,
+    )
     return Factory(
         home=home,
         database=database,
@@ -70,15 +87,7 @@ def factory_of(home: Home) -> Factory:
         sessions=sessions,
         certification=certification,
         approvals=Approvals(database=database, journal=journal, registry=registry),
-        releases=Releases(
-            database=database,
-            journal=journal,
-            board=board,
-            registry=registry,
-            certification=certification,
-            clock=clock,
-            solo=solo,
-        ),
+        releases=releases,
         requests=requests,
         replays=Replays(
             database=database,
@@ -93,4 +102,19 @@ def factory_of(home: Home) -> Factory:
             logs=home.logs,
         ),
         simulations=Simulations(database, reader),
+        exporting=Exporting(
+            Exports(home.archive, archive_store),
+            requests,
+            lambda endpoint: Verifier(home.archive, archive_store, endpoint=endpoint),
+            database,
+            journal,
+        ),
+        retention=Retention(
+            database,
+            journal,
+            clock,
+            require_endpoint=releases.endpoint,
+            default_days=home.settings.archive.retention_days,
+        ),
+        archive_store=archive_store,
     )

@@ -72,6 +72,7 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "requests": Entry("requests", "List the last requests of an endpoint."),
         "request": Entry("requests", "Show the decision record of a request."),
         "replay": Entry("requests", "Compute a past request again and compare."),
+        "archive": Entry("archive", "Export records, say how long they are kept, verify them."),
         "audit": Entry("audit", "List the audit events, or verify their chain."),
     },
 }

@@ -21,7 +21,7 @@ import httpx
 import msgspec
 
 from muster.client.durations import Duration, milliseconds_of
-from muster.client.errors import AnswerLate, OrderMalformed, WorkInterrupted
+from muster.client.errors import AnswerLate, OrderMalformed, TargetExists, WorkInterrupted
 from muster.client.login import find_login
 from muster.client.transport import Transport, ZipBody
 from muster.vocabulary.clock import rfc3339
@@ -418,6 +418,57 @@ class Factory:
     def request(self, request_id: str) -> control.Request:
         """The decision record of a request."""
         return self._transport.get(self._request(request_id), control.Request)
+
+    def export(
+        self,
+        endpoint: str,
+        target: str | Path,
+        *,
+        from_: datetime | str | None = None,
+        to: datetime | str | None = None,
+        form: Literal["parquet", "ndjson"] = "parquet",
+        force: bool = False,
+    ) -> str:
+        """Write the decision records of a window into a file; it is there whole or not at all.
+
+        Args:
+            endpoint: whose.
+            target: the file.
+            from_: only requests that arrived then or later; None: from the first.
+            to: only requests that arrived before; None: up to now.
+            form: Parquet, or one JSON object per line.
+            force: replace the file if it is there.
+
+        Returns:
+            Up to when the export is complete: later requests may still have been on their way.
+
+        Raises:
+            TargetExists: the file is there.
+        """
+        path = Path(target)
+        if path.exists() and not force:
+            raise TargetExists(f"{path} is there already", path=str(path))
+        window = {"from": _moment(from_), "to": _moment(to), "form": form}
+        headers = self._transport.download(f"{self._endpoint(endpoint)}/export", path, wait_s=600.0, **window)
+        return headers.get("muster-complete-to", "")
+
+    def retention(self, endpoint: str) -> control.Retention:
+        """How long the records of an endpoint are kept."""
+        return self._transport.get(f"{self._endpoint(endpoint)}/retention", control.Retention)
+
+    def retentions(self) -> control.Retentions:
+        """The endpoints whose records are kept for another time than the setting says."""
+        return self._transport.get(f"{self._project}/archive/retention", control.Retentions)
+
+    def retain(self, endpoint: str, days: int | None, reason: str) -> control.Retention:
+        """Keep the records of an endpoint for so many days; None: for ever."""
+        order = _order(control.RetentionOrder, days=days, reason=reason)
+        return self._transport.post(f"{self._endpoint(endpoint)}/retention", control.Retention, order)
+
+    def verify_archive(self, endpoint: str | None = None, *, patience_s: float = _PATIENCE_S) -> control.ArchiveVerdict:
+        """Whether the archive is whole and complete; about a second per gigabyte."""
+        path = f"{self._project}/archive/verify"
+        return self._transport.get(path, control.ArchiveVerdict, wait_s=patience_s, endpoint=endpoint)
 
     def replay(
         self,

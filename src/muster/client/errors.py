@@ -79,6 +79,13 @@ class WorkInterrupted(Unavailable):
     advice = "Ask for it again: `muster certify` or `muster replay` begins anew."
 
 
+class TargetExists(Conflict):
+    """The file that an export shall be written to is there already; it was not touched."""
+
+    code = "client.target-exists"
+    advice = "Name another file, or say --force (`force=True`) to replace it."
+
+
 class OrderMalformed(Invalid):
     """An argument is not what the order takes; nothing was sent."""
 

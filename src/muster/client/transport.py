@@ -130,21 +130,30 @@ class Transport:
         """Order something to be taken away."""
         return _decoded(self._send("DELETE", path, key=secrets.token_urlsafe(18)), kind)
 
-    def download(self, path: str, target: Path) -> None:
-        """Write what lies at a path into a file; the file is there whole or not at all."""
+    def download(
+        self, path: str, target: Path, *, wait_s: float = 0.0, **query: str | float | None
+    ) -> Mapping[str, str]:
+        """Write what lies at a path into a file; the file is there whole or not at all.
+
+        Returns:
+            The headers of the answer.
+        """
         partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+        timeout = httpx.Timeout(self._timeout_s + wait_s, connect=5.0)
         try:
-            with self._http.stream("GET", path) as answer:
+            with self._http.stream("GET", path, params=_given(query), timeout=timeout) as answer:
                 if answer.is_error:
                     raise error_of_problem(answer.read(), answer.status_code)
                 with partial.open("wb") as stream:
                     for piece in answer.iter_bytes(_PIECE_BYTES):
                         stream.write(piece)
+                headers = dict(answer.headers)
             partial.replace(target)
         except httpx.TransportError as error:
             raise self._unreachable(error) from error
         finally:
             partial.unlink(missing_ok=True)
+        return headers
 
     def exchange(self, method: str, path: str, content: bytes | None = None) -> httpx.Response:
         """The answer, whatever its status; for a body that is JSON already."""

@@ -251,7 +251,10 @@ def _shown(value: object) -> str:
         return f"{len(value)} bytes"
     if isinstance(value, InWords):
         return str(value)
-    text = repr(value[:_SHOWN_CHARACTERS] if isinstance(value, str | list | tuple) else value)
+    try:
+        text = repr(value[:_SHOWN_CHARACTERS] if isinstance(value, str | list | tuple) else value)
+    except RecursionError:  # as deep as it could just be read, and a little deeper in the stack
+        return "a value that is nested too deeply to be shown"
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"
 
 

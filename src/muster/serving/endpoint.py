@@ -218,7 +218,7 @@ class Endpoints:
         """
         served = self._served.get(endpoint)
         if served is None or served.serving is None:
-            raise EndpointUnknown(f"no endpoint {endpoint!r} is served", endpoint=endpoint)
+            raise EndpointUnknown(f"no endpoint {endpoint[:100]!r} is served", endpoint=endpoint[:100])
         return served.serving
 
     def served(self) -> list[Plan]:

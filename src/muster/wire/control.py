@@ -68,6 +68,14 @@ class ReasonOrder(Order, frozen=True, kw_only=True):
     reason: ReasonText
 
 
+class RetentionOrder(Order, frozen=True, kw_only=True):
+    """How long the records of an endpoint shall be kept."""
+
+    days: Annotated[int, msgspec.Meta(ge=1, le=36_500)] | None
+    """Null: for ever."""
+    reason: ReasonText
+
+
 class UserOrder(Order, frozen=True, kw_only=True):
     """A new user, or a service account of an application."""
 
@@ -726,6 +734,78 @@ class AuditEvents(Answer, frozen=True, kw_only=True):
     events: tuple[AuditEvent, ...]
     next: int | None
     """What to name as `after` for more; null: there are no more."""
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an endpoint's requests: received = recorded + dropped + refused + unanswered + on the way."""
+
+    endpoint: str
+    received: int
+    recorded: int
+    """Records that there are, and those that retention removed."""
+    dropped: int
+    """Answered without a record, as the endpoint chose for a full archive."""
+    refused: int
+    """Turned away because no record could be written."""
+    unanswered: int
+    """On their way when their front was killed: neither answered nor recorded."""
+    on_the_way: int
+    late: int
+    """Answers that came after the decision, joined to their records."""
+    removed: int
+    """Records that retention removed."""
+
+
+class ArchiveChain(msgspec.Struct, frozen=True, kw_only=True):
+    """The segments of a front."""
+
+    front: int
+    segments: int
+    first: int
+    last: int
+    digest: str
+    """Of the segment closed last; it stands for all before it."""
+
+
+class ArchiveProblem(msgspec.Struct, frozen=True, kw_only=True):
+    """Something in the archive that is not as it was written."""
+
+    kind: str
+    """`segment`, `chain`, `file`, `missing`, `stray`, `index`, `counts` or `set-aside`."""
+    where: str
+    message: str
+
+
+class ArchiveVerdict(Answer, frozen=True, kw_only=True):
+    """Whether the archive is whole and complete."""
+
+    valid: bool
+    endpoints: tuple[Account, ...]
+    fronts: tuple[ArchiveChain, ...]
+    files: int
+    unproven_files: int
+    """Files of Muster 0.1, whole by their own checksums; no index names them."""
+    problems: tuple[ArchiveProblem, ...]
+
+
+class Retention(Answer, frozen=True, kw_only=True):
+    """How long the records of an endpoint are kept."""
+
+    endpoint: str
+    days: int | None
+    """Null: for ever."""
+    set_by: str | None
+    """Null: nobody; the setting `archive.retention_days` says so."""
+    set_at: str | None
+    reason: str | None
+
+
+class Retentions(Answer, frozen=True, kw_only=True):
+    """The endpoints whose records are kept for another time than the setting says."""
+
+    default_days: int | None
+    """Of all others; null: for ever."""
+    rules: tuple[Retention, ...]
 
 
 class AuditVerdict(Answer, frozen=True, kw_only=True):

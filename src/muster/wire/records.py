@@ -120,7 +120,7 @@ class Recovered(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="rec
 
 
 class EndpointCounts(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What became of an endpoint's requests at one front, from segment `since` on: received = the sum of the others and of what is still on its way."""
+    """What became of an endpoint's requests at one front: received = the sum of the others and of what is still on its way."""
 
     endpoint: str
     since: int

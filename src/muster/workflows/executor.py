@@ -5,7 +5,7 @@ A session is worked on by one executor at a time. An executor that is killed lea
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from muster.storage.errors import DatabaseUnavailable
 from muster.storage.transaction import Database
 from muster.vocabulary.errors import MusterError
 from muster.vocabulary.states import SessionState
+from muster.workflows.chores import Chore
 
 Say = Callable[[str], None]
 log = structlog.get_logger()
@@ -44,9 +45,9 @@ class Executor:
         sessions: the sessions.
         handlers: what to do for each kind; sessions of other kinds are left alone.
         name: who works: the same after a restart, another for every executor of the factory.
-        chores: what else is done every few seconds, by name, on a thread of their own.
+        chores: what else is done, on a thread of their own; one that fails keeps none of the others from its turn.
         look_every_s: how often to look for work, seconds.
-        chores_every_s: how often the chores are done, seconds.
+        chores_every_s: how often to look which chores are due, seconds.
         beat_every_s: how often to give a sign of life, seconds.
     """
 
@@ -57,16 +58,16 @@ class Executor:
         sessions: Sessions,
         handlers: Mapping[str, Handler],
         name: str,
-        chores: Mapping[str, Callable[[], object]] | None = None,
+        chores: Iterable[Chore] = (),
         look_every_s: float = 0.2,
-        chores_every_s: float = 5.0,
+        chores_every_s: float = 1.0,
         beat_every_s: float = 5.0,
     ) -> None:
         self._database = database
         self._sessions = sessions
         self._handlers = dict(handlers)
         self._name = name
-        self._chores = dict(chores or {})
+        self._chores = tuple(chores)
         self._look_every_s = look_every_s
         self._chores_every_s = chores_every_s
         self._beat_every_s = beat_every_s
@@ -160,13 +161,10 @@ class Executor:
         self._tell(self._sessions.interrupt_dead())
 
     def _do_chores(self) -> None:
-        for name, chore in self._chores.items():
+        for chore in self._chores:
             if self._stopping.is_set():
                 return
-            try:
-                chore()
-            except Exception:
-                log.exception("executor.chore_failed", chore=name)
+            chore.do_if_due()
 
 
 def _error(code: str, message: str, advice: str) -> dict[str, Any]:

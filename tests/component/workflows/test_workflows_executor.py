@@ -21,6 +21,7 @@ from muster.sessions.records import Session
 from muster.storage.transaction import Database
 from muster.vocabulary.clock import FixedClock
 from muster.vocabulary.states import SessionState
+from muster.workflows.chores import Chore
 from muster.workflows.executor import Executor, Handler, Outcome, Say
 
 
@@ -140,7 +141,7 @@ def test_chores_are_done_in_between_and_may_fail(factory: GovernedFactory) -> No
         done.append("broken")
         raise OSError("disk")
 
-    chores = {"broken": broken, "compaction": lambda: done.append("compaction")}
+    chores = [Chore("broken", broken), Chore("compaction", lambda: done.append("compaction"))]
     with running(executor(factory, wait, chores=chores, chores_every_s=0.01)):
         until(lambda: done.count("compaction") >= 3)
         release.set()

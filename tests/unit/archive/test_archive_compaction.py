@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from muster.archive.catalogue import Catalogue
 from muster.archive.compaction import Compactor
 from muster.archive.conversion import Conversion, SegmentChanged, _check_joined
+from muster.archive.depot import FolderStore
 from muster.archive.errors import ArchiveFileDamaged
 from muster.archive.files import ArchiveFile
 from muster.archive.late import LateAnswers
@@ -28,7 +29,6 @@ from muster.archive.reader import Reader
 from muster.archive.records import Record
 from muster.archive.rows import late_of, records_of
 from muster.archive.segments import SegmentWriter, segments_in
-from muster.archive.depot import FolderStore
 from muster.vocabulary.clock import wall_ns
 from muster.vocabulary.request_ids import RequestIds, request_id_text
 from muster.wire.records import AnsweredLate, Decided
@@ -407,7 +407,7 @@ def test_a_late_answer_that_its_front_took_back_is_not_joined(factory: Factory) 
         factory.root / "parquet" / "_new",
         closed,
         LateAnswers(),
-        settle_ns=10**12,
+        late_until_ns=2**62,
     )
     _, late_ones, joined = begun._late_answers(begun._sorted_out())
     assert sum(map(len, late_ones.values())) == 1

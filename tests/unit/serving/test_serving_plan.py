@@ -70,6 +70,27 @@ def test_a_plan_makes_the_policy_that_it_names(policy: PlannedPolicy, kind: type
     assert plan.patience_s(1) == 0.06
 
 
+@pytest.mark.parametrize(
+    ("asked_s", "overrides", "granted_s"),
+    [
+        (None, (), 0.1),
+        (None, ("deadline",), 0.1),
+        (0.05, (), 0.05),
+        (0.5, (), 0.1),
+        (0.5, ("variant",), 0.1),
+        (0.5, ("deadline",), 0.5),
+        (1e300, ("deadline",), 3600.0),
+        (float("inf"), ("deadline",), 3600.0),
+        (1e300, (), 0.1),
+    ],
+)
+def test_a_caller_grants_less_than_the_release_and_more_only_by_right(
+    asked_s: float | None, overrides: tuple[str, ...], granted_s: float
+) -> None:
+    """However much it is, it stays a time that can be reckoned with."""
+    assert plan_of().granted_s(asked_s, overrides) == granted_s
+
+
 def test_the_policy_for_the_releases_deadline_is_made_once() -> None:
     """So is one with a margin of its own, however much that wavers; callers' own deadlines do not push it out."""
     plan = plan_of()

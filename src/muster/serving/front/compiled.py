@@ -55,6 +55,10 @@ class CompiledForms:
             self._requests = [(self._request_decoder(nested=nested), nested) for nested in (False, True)]
             if self._are_scalars:
                 self._requests.pop()
+        #: One row as one flat tensor of several elements: the form in which most models of numbers are asked.
+        is_only = len(self._checks) == 1 and bool(self._checks[0].shape) and bool(self._requests)
+        self._only = self._requests[0][0] if is_only else None
+        self._only_shape = self._one_row_shapes[0][0] if is_only else []
         if is_small:
             self._compile_records()
 
@@ -66,6 +70,14 @@ class CompiledForms:
         Returns:
             The request, with `id`, `parameters` and `outputs` as in `InferRequest`, and its table; None: not of that form.
         """
+        if self._only is not None:
+            try:
+                request = self._only.decode(body)
+                (tensor,) = request.inputs
+                if tensor.shape == self._only_shape:
+                    return request, Table(1, {self._names[0]: self._ones[0](tensor.data)})
+            except _NOT_USUAL:
+                pass
         for decoder, is_nested in self._requests:
             try:
                 request = decoder.decode(body)

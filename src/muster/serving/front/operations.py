@@ -1,7 +1,7 @@
 """The operations of the scoring door as OpenAPI describes them: addresses, what they take, what they answer."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from muster.telemetry.exposition import CONTENT_TYPE
@@ -91,8 +91,8 @@ class Operation:
     path: str
     told: str
     tag: str
-    gives: dict[str, Json]
-    """Content of the answer 200, by media type."""
+    gives: dict[str, Json] = field(default_factory=dict)
+    """Content of the answer 200, by media type; none: there is no such answer."""
     given: str = "Done."
     method: str = "get"
     statuses: tuple[str, ...] = ()
@@ -106,19 +106,17 @@ class Operation:
     def described(self) -> Json:
         """The operation as OpenAPI has it."""
         path = [reference("parameters", name) for name in IN_PATH if f"{{{name}}}" in self.path]
-        answer: Json = {"description": self.given, "content": content(self.gives)}
-        if self.answer_headers:
-            answer["headers"] = headers_of(self.answer_headers)
+        responses = {status: reference("responses", status) for status in sorted((*ALWAYS, *self.statuses))}
+        if self.gives:
+            headers = {"headers": headers_of(self.answer_headers)} if self.answer_headers else {}
+            responses["200"] = {"description": self.given, **headers, "content": content(self.gives)}
         operation: Json = {
             "operationId": self.id,
             "tags": [self.tag],
             "description": self.told,
             "security": list(self.security),
             "parameters": [*path, *(reference("parameters", name) for name in self.request_headers)],
-            "responses": {
-                "200": answer,
-                **{status: reference("responses", status) for status in sorted((*ALWAYS, *self.statuses))},
-            },
+            "responses": dict(sorted(responses.items())),
         }
         if self.takes is not None:
             operation["requestBody"] = {"required": self.needs_body, "content": content(self.takes)}
@@ -166,8 +164,7 @@ _OF_FRONT: tuple[Operation, ...] = (
     Operation(
         id="unload", path="/v2/repository/models/{endpoint}/unload", method="post", tag="repository", statuses=_OF_ENDPOINT,
         told="Refused with 400: a release says what an endpoint runs.",
-        takes={JSON: {"type": "object"}}, needs_body=False, gives={JSON: schema("Nothing")},
-        given="Never.",
+        takes={JSON: {"type": "object"}}, needs_body=False,
     ),
     Operation(
         id="score", path="/score/{endpoint}", method="post", tag="scoring", statuses=(*_OF_SCORES, "406"),

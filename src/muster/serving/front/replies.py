@@ -25,12 +25,19 @@ STATUS_OF_FAMILY: dict[type[errors.MusterError], int] = {
     errors.Unavailable: 503,
     errors.Damaged: 500,
 }
+#: Callers of gRPC get it in a header, of which 8 KiB are all that most take.
+_LONGEST_MESSAGE = 1000
 _STATUS_OF_LEAF: dict[type[errors.MusterError], int] = {
     AnswerFormUnknown: 406,
     BodyTooLarge: 413,
     FormUnknown: 415,
     MethodUnknown: 405,
 }
+
+
+def told(error: errors.MusterError) -> str:
+    """The message of an error, cut short where it would hold pages of what the caller sent."""
+    return error.message if len(error.message) <= _LONGEST_MESSAGE else error.message[: _LONGEST_MESSAGE - 1] + "…"
 
 
 def status_of(error: errors.MusterError) -> int:
@@ -70,7 +77,7 @@ def refusal(error: errors.MusterError) -> Reply:
         headers.append((b"allow", str(error.facts["allow"]).encode()))
     if "request_id" in error.facts:
         headers.append((b"muster-request-id", str(error.facts["request_id"]).encode()))
-    return Reply(status, error_body(InferenceError(error.message)), tuple(headers))
+    return Reply(status, error_body(InferenceError(told(error))), tuple(headers))
 
 
 def internal(error: Exception) -> Reply:

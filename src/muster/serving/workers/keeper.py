@@ -17,11 +17,11 @@ import msgspec
 import psutil
 import structlog
 
-from muster.runtimes.channel import Channel
 from muster.runtimes.errors import OrderBroken
 from muster.runtimes.parent import Limits, Parent
 from muster.serving.errors import GoldenMismatch
 from muster.serving.workers.host_counts import HostCounts
+from muster.serving.workers.proven import ProvenHost, end_host
 from muster.serving.workers.readiness import PreparedBundle, Preparer, prove
 from muster.serving.workers.roster import (
     FromFront,
@@ -34,7 +34,6 @@ from muster.serving.workers.roster import (
     read_from_front,
 )
 from muster.serving.workers.watch import HostWatch, usable_memory_bytes
-from muster.vocabulary.errors import MusterError
 
 _LINE_LIMIT = 64 * 1024 * 1024
 _FRONT_GRACE_S = 15.0
@@ -45,7 +44,8 @@ _REFUSED_PAUSE_S = 15.0
 _ENDS_AT_ONCE = 10
 _ENDS_COUNT_FOR_S = 60.0
 _WATCH_EVERY_S = 0.5
-_STOP_WITHIN_S = 5.0
+#: A host's successor is prepared so long after it has begun, seconds.
+_SPARE_AFTER_S = 0.3
 _HOST_NICENESS = 5
 #: What a model may ask for at once lies so far above the resident memory at which its host is ended: a leak is to be
 #: met by a new host, and not by one MemoryError after the other.
@@ -64,6 +64,11 @@ class _Kept:
     standing: HostStanding
     task: asyncio.Task[None] | None = None
     watch: HostWatch | None = None
+    next: asyncio.Task[None] | None = None
+    """Prepares the spare."""
+    is_preparing: bool = False
+    spare: ProvenHost | None = None
+    """Takes over when the host ends."""
 
 
 class Keeper:
@@ -187,9 +192,10 @@ class Keeper:
         task.add_done_callback(self._stopping.discard)
 
     async def _stop(self, kept: _Kept) -> None:
-        if kept.task is not None:
-            kept.task.cancel()
-            await asyncio.gather(kept.task, return_exceptions=True)
+        await _cancelled(kept.task)
+        await _cancelled(kept.next)
+        if kept.spare is not None:
+            await kept.spare.dispose()
         await self._forget_model(kept.wanted.manifest)
         await self._drop_idle_parents()
         self._say_all()
@@ -229,43 +235,88 @@ class Keeper:
     async def _live_once(self, kept: _Kept, restarts: int) -> None:
         """Bring a host up, tell the fronts, return when it has ended."""
         key = kept.wanted.key
-        prepared = await asyncio.to_thread(self._preparer.prepare, kept.wanted)
+        host = await self._spare_of(kept) or await self._bring_up(kept.wanted)
+        try:
+            log.info("host.up", key=key, host=host.id, pid=host.pid, restarts=restarts)
+            self._counts.up(key)
+            self._stands(
+                kept,
+                HostStanding(
+                    key, "up", host=host.id, socket=str(host.socket), pid=host.pid, environment=host.environment,
+                    cpu=host.hello.cpu, threads=host.hello.threads, restarts=restarts,
+                ),
+            )  # fmt: skip
+            if not self._spawns(host.environment):
+                kept.next = asyncio.create_task(self._prepare_spare(kept), name=f"spare.{key}")
+            await host.ended()
+            log.warning("host.ended", key=key, host=host.id, pid=host.pid)
+            self._counts.ended(key, host.id)
+        finally:
+            disposing = asyncio.create_task(host.dispose(), name=f"dispose.{host.id}")
+            self._stopping.add(disposing)  # not waited for: the next one is to be announced at once
+            disposing.add_done_callback(self._stopping.discard)
+
+    async def _bring_up(self, wanted: WantedHost) -> ProvenHost:
+        """A new host that has answered its golden rows.
+
+        Raises:
+            GoldenMismatch: it answers them otherwise than its author said.
+            MusterError: it cannot be brought up.
+        """
+        prepared = await asyncio.to_thread(self._preparer.prepare, wanted)
         parent = await self._parent_for(prepared)
-        await asyncio.to_thread(parent.load, kept.wanted.manifest, prepared.order)
+        await asyncio.to_thread(parent.load, wanted.manifest, prepared.order)
         host = f"h{secrets.token_hex(8)}"
         socket = self._sockets / f"{host}.sock"
-        forking = asyncio.ensure_future(
-            asyncio.to_thread(self._fork, parent, kept.wanted.manifest, prepared, host, socket)
-        )
+        forking = asyncio.ensure_future(asyncio.to_thread(self._fork, parent, wanted.manifest, prepared, host, socket))
         try:
             pid = await asyncio.shield(forking)
         except asyncio.CancelledError:  # the fork cannot be called back: end what it made
-            await asyncio.to_thread(_end, psutil.Process(await forking), socket)
+            await asyncio.to_thread(end_host, psutil.Process(await forking), socket)
             raise
         process = psutil.Process(pid)
         try:
             hello = await asyncio.to_thread(prove, socket, prepared)
             reader, writer = await asyncio.open_unix_connection(str(socket))
-            log.info("host.up", key=key, host=host, pid=pid, restarts=restarts)
-            self._counts.up(key)
-            self._stands(
-                kept,
-                HostStanding(
-                    key, "up", host=host, socket=str(socket), pid=pid, environment=prepared.environment.id,
-                    cpu=hello.cpu, threads=hello.threads, restarts=restarts,
-                ),
-            )  # fmt: skip
-            try:
-                while await reader.read(65536):  # it says hello to everybody who connects
-                    pass
-            finally:
-                writer.close()
-            log.warning("host.ended", key=key, host=host, pid=pid)
-            self._counts.ended(key, host)
+        except BaseException:
+            await asyncio.to_thread(end_host, process, socket)
+            raise
+        return ProvenHost(
+            id=host, socket=socket, process=process, environment=prepared.environment.id, hello=hello,
+            reader=reader, writer=writer,
+        )  # fmt: skip
+
+    async def _prepare_spare(self, kept: _Kept) -> None:
+        """Have the next host ready while this one works: after a kill nobody waits for a fork and the golden answers.
+
+        It shares the parent's memory; what it costs is a few MiB. It is not made at once, as what has just been started has other work.
+        """
+        await asyncio.sleep(_SPARE_AFTER_S)
+        kept.is_preparing = True
+        try:
+            kept.spare = await self._bring_up(kept.wanted)
+        except Exception as error:  # noqa: BLE001 - without it the next host is brought up when it is needed, and says what is wrong
+            log.warning("spare.not_started", key=kept.wanted.key, error=repr(error))
+        else:
+            self._say_all()
         finally:
-            await asyncio.to_thread(_end, process, socket)
-            with contextlib.suppress(FileNotFoundError):
-                socket.unlink()
+            kept.is_preparing = False
+
+    async def _spare_of(self, kept: _Kept) -> ProvenHost | None:
+        """The host that was prepared, if it is alive; one that is being prepared is waited for, as another would take longer."""
+        if kept.next is not None and kept.is_preparing:
+            await asyncio.wait({kept.next})
+        await _cancelled(kept.next)
+        host, kept.spare, kept.next = kept.spare, None, None
+        if host is None or host.is_alive:
+            return host
+        await host.dispose()
+        return None
+
+    def _spawns(self, environment: str) -> bool:
+        """Whether hosts of an environment are not forked: each costs its whole memory, and the parent keeps a spare of its own."""
+        parent = self._parents.get(environment)
+        return parent is None or parent.spawns
 
     def _fork(self, parent: Parent, manifest: str, prepared: PreparedBundle, host: str, socket: Path) -> int:
         try:
@@ -352,16 +403,17 @@ class Keeper:
             (kept.standing.pid, "host", kept.standing.key.partition("@")[0])
             for kept in self._kept.values()
             if kept.standing.state == "up"
+        ] + [
+            (kept.spare.pid, "spare", kept.standing.key.partition("@")[0])
+            for kept in self._kept.values()
+            if kept.spare is not None
         ]
 
 
-def _end(process: psutil.Process, socket: Path) -> None:
-    """Let a host finish what it has received, then end it for good; psutil sees to it that a pid is not somebody else's by now."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        if process.is_running():
-            with contextlib.suppress(MusterError), Channel(socket, _STOP_WITHIN_S) as channel:
-                channel.stop()
-            process.kill()
+async def _cancelled(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _kill(pid: int) -> None:

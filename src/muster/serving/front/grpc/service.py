@@ -25,6 +25,7 @@ from muster.serving.front.grpc import answers, reading
 from muster.serving.front.grpc import open_inference_pb2 as pb
 from muster.serving.front.grpc.codes import code_of, metadata_of
 from muster.serving.front.grpc.opening import Refused, Standing, Statistics
+from muster.serving.front.replies import told
 from muster.serving.front.tokens import Tokens
 from muster.serving.idempotency import Idempotency, checked_key
 from muster.serving.plan import Plan
@@ -130,7 +131,7 @@ class InferenceService:
     async def _refuse(self, context: _Context, error: MusterError) -> NoReturn:
         if not isinstance(error, NoAnswerInTime | RecordNotWritten):  # those were decided, and are counted there
             self._refused(error)
-        await context.abort(code_of(error), error.message, metadata_of(error))
+        await context.abort(code_of(error), told(error), metadata_of(error))
 
     # Scoring.
 
