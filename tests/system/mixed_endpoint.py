@@ -24,15 +24,15 @@ _SAMPLE = {
 }
 
 
-def release_mixed(factory: RunningFactory) -> None:
-    """Serve it."""
+def release_mixed(factory: RunningFactory, **options: Any) -> None:
+    """Serve it, with further options of the release."""
     sample = pd.DataFrame(_SAMPLE)
     folder = factory.home.parent / NAME
     save(
         models.Echoes(), folder, name=NAME, sample=sample, golden=sample, method="predict",
         owner="ana", description="answers with its inputs", notes="first",
     )  # fmt: skip
-    factory.release(NAME, factory.accepted(folder), deadline="5s")
+    factory.release(NAME, factory.accepted(folder), deadline="5s", **options)
 
 
 def records(*rows: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -157,6 +157,7 @@ def test_records_that_a_front_counted_and_that_are_not_there_are_found(tmp_path:
     """The front's own count of what it wrote is held against what lies in its segments."""
     made = Workshop(tmp_path)
     made.answer(3)
+    made.writer.account("churn").received(1)
     made.writer.account("churn").recorded(1)
     made.close()
     (problem,) = made.verify().problems
