@@ -21,8 +21,11 @@ from muster.access.service import Access
 from muster.api.app import create_app
 from muster.api.server import ControlServer
 from muster.api.services import Services
+from muster.archive.export import Exports
 from muster.archive.reader import Reader
-from muster.archive.service import Requests
+from muster.archive.retention import Retention
+from muster.archive.service import Exporting, Requests
+from muster.archive.verify import Verifier
 from muster.audit.journal import Journal
 from muster.blobs.local import LocalBlobs
 from muster.certification.examination import Examination
@@ -181,6 +184,15 @@ def _services(database: Database, home: Path, *, solo: bool, upload_bytes: int) 
     reader = Reader(home / "archive")
     requests = Requests(reader, access, registry.owns)
     examination = Examination(blobs=blobs, environments=environments, bundles=home / "bundles", logs=home / "logs")
+    releases = Releases(
+        database=database,
+        journal=journal,
+        board=board,
+        registry=registry,
+        certification=certification,
+        clock=clock,
+        solo=solo,
+    )
     services = Services(
         factory="f-test",
         solo=solo,
@@ -189,15 +201,7 @@ def _services(database: Database, home: Path, *, solo: bool, upload_bytes: int) 
         sessions=sessions,
         certification=certification,
         approvals=Approvals(database=database, journal=journal, registry=registry),
-        releases=Releases(
-            database=database,
-            journal=journal,
-            board=board,
-            registry=registry,
-            certification=certification,
-            clock=clock,
-            solo=solo,
-        ),
+        releases=releases,
         requests=requests,
         replays=Replays(
             database=database,
@@ -212,6 +216,14 @@ def _services(database: Database, home: Path, *, solo: bool, upload_bytes: int) 
             logs=home / "logs",
         ),
         simulations=Simulations(database, reader),
+        exporting=Exporting(
+            Exports(home / "archive"),
+            requests,
+            lambda endpoint: Verifier(home / "archive", endpoint=endpoint),
+            database,
+            journal,
+        ),
+        retention=Retention(database, journal, clock, require_endpoint=releases.endpoint),
         journal=journal,
         board=board,
         database=database,

@@ -252,10 +252,10 @@ class _Run:
                 if within and event.project == self._window.project:
                     part.append(Record(decided=event))
                 if len(part) == _RECORDS_TOGETHER:
-                    yield self._reader.with_late(part)
+                    yield self._reader.with_late(part, spooled=True)
                     part = []
             if part:
-                yield self._reader.with_late(part)
+                yield self._reader.with_late(part, spooled=True)
 
 
 def _tables_of(records: Sequence[Record]) -> Iterator[_Piece]:

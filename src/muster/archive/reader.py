@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from muster.archive.catalogue import LOOKAHEAD, Catalogue
 from muster.archive.depot import ArchiveStore, FolderStore
+from muster.archive.errors import ArchiveStoreUnavailable
 from muster.archive.files import ArchiveFile
 from muster.archive.records import Record
 from muster.archive.rows import late_of, records_of
@@ -115,12 +116,14 @@ class Reader:
 
     def _find(self, request_id: bytes) -> Record | None:
         place = place_of(request_id)
-        for look in (self._find_in_spool, self._find_in_files):
-            found = look(request_id, place.segment, place.segment + _NEXT)
-            if found is not None:
-                return self.with_late([found])[0]
+        found = self._find_in_spool(request_id, place.segment, place.segment + _NEXT)
+        if found is not None:
+            return self.with_late([found], spooled=True)[0]
+        found = self._find_in_files(request_id)
+        if found is not None:
+            return self.with_late([found])[0]
         found = self._find_in_spool(request_id, place.segment + _NEXT, place.segment + LOOKAHEAD)
-        return None if found is None else self.with_late([found])[0]
+        return None if found is None else self.with_late([found], spooled=True)[0]
 
     def _find_in_spool(self, request_id: bytes, first: int, end: int) -> Record | None:
         for event in self._spool.about(request_id, place_of(request_id).front, first, end):
@@ -128,7 +131,7 @@ class Reader:
                 return Record(decided=event)
         return None
 
-    def _find_in_files(self, request_id: bytes, _first: int, _end: int) -> Record | None:
+    def _find_in_files(self, request_id: bytes) -> Record | None:
         place, text = place_of(request_id), request_id_text(request_id)
         for _, file_place in self._catalogue.rows_about(text, place.front, place.segment, place.at_ms):
             record = self._catalogue.look(file_place, lambda file: _record_in(file, text), None)
@@ -148,6 +151,22 @@ class Reader:
                 if count == n:
                     break
                 found[event.request_id] = Record(decided=event)
+        in_spool = set(found)
+        try:
+            self._add_newest_of_files(endpoint, n, found)
+        except ArchiveStoreUnavailable:
+            if len(found) < n:
+                raise
+        newest = sorted(found.values(), key=lambda record: record.decided.decided_ns, reverse=True)[:n]
+        spooled = [record for record in newest if record.decided.request_id in in_spool]
+        others = [record for record in newest if record.decided.request_id not in in_spool]
+        complete = {
+            record.decided.request_id: record
+            for record in [*self.with_late(spooled, spooled=True), *self.with_late(others)]
+        }
+        return [complete[record.decided.request_id] for record in newest]
+
+    def _add_newest_of_files(self, endpoint: str, n: int, found: dict[bytes, Record]) -> None:
         for hour in self._hours_newest_first(endpoint):
             of_front: Counter[int] = Counter()
             for (front, _), places in hour:
@@ -158,9 +177,6 @@ class Reader:
                         of_front[front] += len(records)
             if len(found) >= n:
                 break
-        newest = sorted(found.values(), key=lambda record: record.decided.decided_ns, reverse=True)[:n]
-        complete = {record.decided.request_id: record for record in self.with_late(newest)}
-        return [complete[record.decided.request_id] for record in newest]
 
     def _hours_newest_first(self, endpoint: str) -> Iterator[list[tuple[tuple[int, int], list[str]]]]:
         """The files of an endpoint's requests by front and segment, the newest first, hour by hour."""
@@ -243,8 +259,13 @@ class Reader:
 
     # Late answers.
 
-    def with_late(self, records: Sequence[Record]) -> list[Record]:
-        """Records with the late answers that are not with them yet."""
+    def with_late(self, records: Sequence[Record], *, spooled: bool = False) -> list[Record]:
+        """Records with the late answers that are not with them yet.
+
+        Args:
+            records: of any fronts and endpoints.
+            spooled: they were found in the spool, so there is nothing about them in the store yet.
+        """
         late_ones: dict[bytes, list[AnsweredLate]] = {
             record.decided.request_id: list(record.late) for record in records
         }
@@ -256,7 +277,7 @@ class Reader:
             targets = sorted({place_of(request_id).segment for request_id in asked})
             until = max(record.decided.decided_ns for record in records) + _LATEST_ANSWER_NS
             found = list(self._spool.late(asked.keys(), front, targets[0], until))
-            for endpoint in sorted(set(asked.values())):
+            for endpoint in () if spooled else sorted(set(asked.values())):
                 found += self._side_answers(endpoint, front, targets, only=asked.keys())
             for event in found:
                 # Compaction may have written it to a row or a side file while its segment is still there.

@@ -48,7 +48,7 @@ class RequestIds:
         self._high = (8 << 12) | front
         self._counter = secrets.randbits(22)
         # Seeded once: the system's own generator costs a call of the kernel for every request.
-        self._bits = random.Random(secrets.randbits(128)).getrandbits
+        self._bits = random.Random(secrets.randbits(128)).getrandbits  # noqa: S311 - ids are unique, not secret
 
     def next(self, segment: int) -> bytes:
         """A new id, 16 bytes, for a request that arrived while `segment` was open."""

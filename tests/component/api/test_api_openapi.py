@@ -1,6 +1,7 @@
 """The OpenAPI document is valid, complete and true."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 
 from muster.api.app import openapi, routers
 from muster.storage.transaction import Database
-from running_control import Control, running_control
+from running_control import PEOPLE, Control, running_control
 
 CHECKED = [not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance]
 #: Those that wait, and the one that takes a zip, which no generator makes.
@@ -71,21 +72,40 @@ def test_orders_take_an_idempotency_key_and_questions_do_not(document: dict[str,
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_no_request_whatsoever_makes_control_fail(database: Database, tmp_path: Path, mode: GenerationMode) -> None:
     """Requests that the document allows, and ones that it does not, are answered as it says, and never with a fault."""
-    schema = schemathesis.openapi.from_dict(openapi())
     with running_control(database, tmp_path) as control:
-        for result in schema.get_all_operations():
-            operation: Any = result.ok()  # type: ignore[union-attr]
-            if operation.definition.raw["operationId"] not in _LEFT_OUT:
-                _try(operation, control, mode)
+        for operation in tried_operations():
+            _try(operation, control, mode, "admin", examples=15)
 
 
-def _try(operation: Any, control: Control, mode: GenerationMode) -> None:
-    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
+@pytest.mark.parametrize("name", [*PEOPLE, "front", "stranger", None], ids=str)
+def test_nobody_makes_control_fail(database: Database, tmp_path: Path, name: str | None) -> None:
+    """Whoever asks, people and programs of every role and those who have none: what they may not is refused, and nothing breaks."""
+    with running_control(database, tmp_path) as control:
+        control.tokens["stranger"] = "mst_nobody"
+        with control.http() as http:
+            for operation in tried_operations():
+                for mode in GenerationMode:
+                    _try(operation, control, mode, name, examples=2)
+            assert http.get("/api/v1/health").status_code == 200
+
+
+def tried_operations() -> Iterator[Any]:
+    """The operations that are tried, as Schemathesis has them."""
+    for result in schemathesis.openapi.from_dict(openapi()).get_all_operations():
+        operation: Any = result.ok()  # type: ignore[union-attr]
+        if operation.definition.raw["operationId"] not in _LEFT_OUT:
+            yield operation
+
+
+def _try(operation: Any, control: Control, mode: GenerationMode, name: str | None, *, examples: int) -> None:
+    @settings(
+        max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None, derandomize=True
+    )
     @given(case=operation.as_strategy(generation_mode=mode))
     def every_case(case: Any) -> None:
         if "project" in (case.path_parameters or {}):
             case.path_parameters["project"] = "default"  # any other ends the request before it has begun
-        headers = {"Authorization": f"Bearer {control.tokens['admin']}"}
+        headers = {} if name is None else {"Authorization": f"Bearer {control.tokens[name]}"}
         response = case.call(base_url=control.url, headers=headers)
         case.validate_response(response, checks=CHECKED)
 

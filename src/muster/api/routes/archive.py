@@ -53,7 +53,7 @@ async def export(
     ] = "parquet",
     from_: Annotated[
         str | None,
-        QueryParameter(query="from", pattern=_MOMENT, max_length=40, description="Arrived then or later; RFC 3339."),
+        QueryParameter(name="from", pattern=_MOMENT, max_length=40, description="Arrived then or later; RFC 3339."),
     ] = None,
     to: Annotated[
         str | None, QueryParameter(pattern=_MOMENT, max_length=40, description="Arrived before; without it, up to now.")
