@@ -73,7 +73,7 @@ test-system: $(VENV)/.dev test-deps  ## the factory started as users start it
 
 soak: $(VENV)/.dev test-deps  ## the fault tests with their long counts; takes hours
 	$(PYTEST) -m soak --timeout 0 $(TESTS) $(ARGS)
-	SOAK_KILLS=500 SOAK_SWAPS=1000 $(PYTEST) --timeout 0 tests/system/test_faults.py $(ARGS)
+	SOAK_KILLS=500 SOAK_SWAPS=1000 $(PYTEST) --timeout 0 tests/system/test_faults.py tests/system/test_fault_surroundings.py $(ARGS)
 
 test-deps:  ## the programs that the tests need: PostgreSQL's by apt, promtool into .venv/bin
 	@tools/test_deps.sh

@@ -90,6 +90,7 @@ class Lane:
         self._batch_rows = 0
         self._most_rows = FIRST_BATCH_ROWS
         self._batch_s = 0.0
+        self._usual_rows = 1.0
         self._quarantine: dict[bytes, float] = {}
 
     @property
@@ -122,8 +123,13 @@ class Lane:
 
     @property
     def expected_wait_s(self) -> float:
-        """How long a request that came now would wait before its batch leaves, seconds; measured on the last batches."""
-        return self._queued_rows // self._most_rows * self._batch_s
+        """How long a request that came now would wait for its answer, seconds; measured on the last batches."""
+        if not self._in_flight:
+            return 0.0
+        # Of sums and not of single batches: one row that met a pause of the machine says nothing about rows.
+        row_s = self._batch_s / self._usual_rows
+        left_s = max(0.0, self._batch_rows * row_s - (monotonic() - self._in_flight_since))
+        return left_s + (self._queued_rows + min(self._queued_rows, self._most_rows) + 1) * row_s
 
     def is_connected_to(self, host: str) -> bool:
         """Whether the lane's link is to that host process."""
@@ -223,8 +229,10 @@ class Lane:
             outputs: tuple[StoredColumn, ...] | None = None
             wrong: str | None = None
             if statuses[place]:
-                said = errors.get(place) or {}
-                wrong = f"{said.get('code')}: {said.get('message')}"
+                said = errors.get(place)
+                wrong = (
+                    f"{said.get('code')}: {said.get('message')}" if isinstance(said, dict) else "it does not say why"
+                )
             else:
                 try:
                     outputs = self._cut(columns, offsets, taken, rows)
@@ -332,9 +340,11 @@ class Lane:
     def _learn(self, took_s: float, rows: int, deadline_s: float) -> None:
         """What a batch has taught: how large the next may be, and how long one takes."""
         self._batch_s += (took_s - self._batch_s) * _SMOOTHING
+        self._usual_rows += (rows - self._usual_rows) * _SMOOTHING
         if took_s > deadline_s * _BATCH_SHARE:
             if rows * 2 > self._most_rows:
-                self._most_rows = max(self._most_rows // 2, 1)
+                fitting = int(rows * deadline_s * _BATCH_SHARE / took_s)  # halving would take seconds from 256 rows
+                self._most_rows = max(min(self._most_rows // 2, fitting), 1)
         elif rows >= self._most_rows:
             self._most_rows = min(self._most_rows + _MORE_ROWS, MAX_BATCH_ROWS)
 

@@ -38,6 +38,10 @@ from muster.vocabulary.request_ids import RequestIds
 from muster.wire.plans import EndpointPlans
 
 _TIDY_EVERY_S = 0.1
+#: A request whose answer is expected after more than this share of its deadline is refused, where there is no default answer.
+_WORTH_WAITING = 0.8
+#: A host that is up and does not say hello for so long, seconds, hangs.
+_HELLO_WITHIN_S = 30.0
 
 #: (endpoint, release, state, message): tells control what became of a plan.
 Reporter = Callable[[str, int, Literal["loaded", "golden_failed", "load_failed", "serving"], str], None]
@@ -417,11 +421,12 @@ class Endpoints:
                     f"{plan.variants[version].version} does not run now", version=plan.variants[version].version
                 )
         elif plan.default_columns is None:
-            if lanes[plan.order[0]].is_at_hand and not served.banned:
+            first = lanes[plan.order[0]]
+            if first.is_at_hand and not served.banned and first.expected_wait_s <= plan.deadline_s * _WORTH_WAITING:
                 return  # nearly always
             if not self._may_answer(plan):
                 raise EndpointNotReady(f"no variant of endpoint {plan.endpoint!r} runs now", endpoint=plan.endpoint)
-            if min(lanes[index].expected_wait_s for index in plan.order) > plan.deadline_s:
+            if min(lanes[index].expected_wait_s for index in plan.order) > plan.deadline_s * _WORTH_WAITING:
                 raise FrontOverloaded(
                     f"every variant of endpoint {plan.endpoint!r} has more to do than fits its deadline"
                 )
@@ -588,7 +593,11 @@ class Endpoints:
 
         try:
             link = await HostLink.open(standing, lane, ready)
-            await asyncio.wait({greeted, link.closed}, return_when=asyncio.FIRST_COMPLETED)
+            waited = {greeted, link.closed}
+            done, _ = await asyncio.wait(waited, timeout=_HELLO_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
+                link.close()
+                self._keeper.hung(standing.host)
         except OSError as error:  # it has died, or its backlog is full: tried again as long as the keeper says it is up
             log.info("host.unreachable", key=standing.key, host=standing.host, error=repr(error))
         finally:

@@ -7,6 +7,7 @@ import structlog
 
 from muster.vocabulary.errors import MusterError
 
+_SHORTEST_PAUSE_S = 0.01
 _LONGEST_PAUSE_S = 60.0
 log = structlog.get_logger()
 
@@ -68,7 +69,7 @@ class Chore:
         self._failures += 1
         if self._failures == 1:
             self._since = self._monotonic()
-        pause = min(max(self._every_s, 1.0) * 2 ** (self._failures - 1), _LONGEST_PAUSE_S)
+        pause = min(max(self._every_s, _SHORTEST_PAUSE_S) * 2 ** (self._failures - 1), _LONGEST_PAUSE_S)
         self._next = self._monotonic() + pause
 
     def _is_news(self, what: str) -> bool:

@@ -52,7 +52,7 @@ def test_the_verdict_is_the_exit_code(as_: As, control: Control, request_id: str
 def test_retention_is_said_with_a_reason(as_: As, control: Control) -> None:
     """Either days or for ever; only admins."""
     admin = as_("admin")
-    assert admin.problem("archive", "retain", "told", "--reason", "x", code=2)["code"] == "cli.usage-wrong"
+    assert admin.problem("archive", "retain", "told", "--reason", "x", code=2)["code"] == "cli.usage"
     assert admin.problem("archive", "retain", "nowhere", "--days", 5, "--reason", "x", code=3)
     assert as_("olga").problem("archive", "retain", "told", "--days", 5, "--reason", "x", code=5)
     assert admin.json("archive", "retention")["default_days"] is None

@@ -32,7 +32,6 @@ _MEDIA = {"parquet": "application/vnd.apache.parquet", "ndjson": "application/x-
     "/endpoints/{endpoint:str}/export",
     operation_id="exportRequests",
     tags=[TAG],
-    media_type="application/octet-stream",
     response_headers=[
         ResponseHeader(
             name="Muster-Complete-To",

@@ -54,9 +54,9 @@ _JSON = b"application/json"
 #: A request for scores as nearly every client sends it: lines without surprises, one length, no chunks, nothing expected.
 _SCORING_HEAD = re.compile(
     rb"POST /(?:v2/models|score)/[!-~]{1,512} HTTP/1\.1\r\n"
-    rb"(?:(?!transfer-encoding|expect|connection|upgrade|content-length)[!-9;-~]{1,64}: ?[ -~]{0,1024}\r\n)*"
+    rb"(?:(?!transfer-encoding|expect|connection|upgrade|content-length)[!-9;-~]{1,64}:[ -~]{0,1024}\r\n)*"
     rb"content-length: ?(\d{1,7})\r\n"
-    rb"(?:(?!transfer-encoding|expect|connection|upgrade|content-length)[!-9;-~]{1,64}: ?[ -~]{0,1024}\r\n)*\r\n",
+    rb"(?:(?!transfer-encoding|expect|connection|upgrade|content-length)[!-9;-~]{1,64}:[ -~]{0,1024}\r\n)*\r\n",
     re.IGNORECASE,
 )
 _LENGTH = b"content-length"
@@ -66,6 +66,9 @@ _TOO_MANY = (
 ) % (_STATUS_LINES[429], len(_TOO_MANY_BODY), FrontOverloaded.code.encode(), _TOO_MANY_BODY)
 #: Of these there is one at most: two would be read differently by different programs.
 _ONE_ONLY = frozenset({b"host", b"authorization", b"content-type", b"content-encoding", b"idempotency-key"})
+
+#: Headers that offer another protocol.
+_OF_UPGRADES = frozenset({b"upgrade", b"connection", b"http2-settings"})
 
 Header = tuple[bytes, bytes]
 log = structlog.get_logger()
@@ -182,11 +185,15 @@ class Connection(asyncio.Protocol):
         self._head_bytes = 0
         self._parts: list[bytes] = []
         self._body_bytes = 0
+        self._raw_bytes = 0
+        """What came since the head, the sizes of chunks, their extensions and the trailers included."""
         self._limit = 0
         self._incoming: Request | None = None
         self._current: Request | None = None
         self._waiting: deque[Request] = deque()
         self._wrong = ""
+        self._upgraded = b""
+        """The method of a request that offers another protocol and is read once more without that."""
         self._last: Reply | None = None
         """To be sent when what came before is answered; then the connection ends."""
         self._is_paused = False
@@ -226,16 +233,35 @@ class Connection(asyncio.Protocol):
             self._since = monotonic()
         if self._in_head:
             self._head_bytes += len(data)
+        else:
+            self._raw_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except (
-            httptools.HttpParserUpgrade
-        ):  # answered as any other request, as the last; another protocol is never spoken
-            self._pause()
+        except httptools.HttpParserUpgrade as upgrade:
+            self._go_on_without_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self._broken(error)
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and self._last is None:
             self._finish(_refusal(431, f"the request line and headers have more than {MAX_HEAD_BYTES} bytes"))
+        # A chunk of one byte takes six; what goes far beyond that is extensions or trailers without end.
+        elif not self._in_head and self._raw_bytes > 8 * self._body_bytes + MAX_HEAD_BYTES and self._last is None:
+            self._incoming = None
+            self._finish(_refusal(400, "chunk extensions or trailers are too long"))
+
+    def _go_on_without_upgrade(self, rest: bytes) -> None:
+        """Read the request once more as if it had not offered another protocol, for none is spoken here.
+
+        The parser believes that what follows such a head is the other protocol's; where a caller merely offers HTTP/2, as
+        Java's does by itself, it is the body.
+        """
+        kept = [(name, value) for name, value in self._headers.items() if name not in _OF_UPGRADES]
+        if b"close" in self._headers.get(b"connection", b"").lower():
+            kept.append((b"connection", b"close"))
+        head = b"%b %b HTTP/1.1\r\n%b\r\n" % (
+            self._upgraded, self._target, b"".join([b"%b: %b\r\n" % header for header in kept])
+        )  # fmt: skip
+        self._parser = httptools.HttpRequestParser(self)
+        self.data_received(head + rest)
 
     def _is_turned_away(self, data: bytes) -> bool:
         """Refuse a whole request for scores unread; False where it has to be read like any other.
@@ -302,6 +328,11 @@ class Connection(asyncio.Protocol):
         parser = self._parser
         headers = self._headers
         method = parser.get_method()
+        self._raw_bytes = 0
+        offers = b"upgrade" in headers and parser.should_upgrade() and method != b"CONNECT" and not self._wrong
+        self._upgraded = method if offers else b""
+        if self._upgraded:
+            return
         self._in_head = False
         self._head_bytes = 0
         self._parts = []
@@ -370,6 +401,8 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """The request is whole."""
+        if self._upgraded:
+            return
         self._in_head = True
         self._has_begun = False
         request, self._incoming = self._incoming, None

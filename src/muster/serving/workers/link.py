@@ -14,6 +14,8 @@ from muster_host import frames
 
 #: Small pieces are put together: one copy costs less than many buffers handed to the kernel.
 _JOIN_BELOW = 256 * 1024
+#: A host that announces a larger answer is not believed, and nothing is kept for it.
+_MOST_BYTES = 1 << 28
 
 
 class LinkOwner(Protocol):
@@ -107,6 +109,9 @@ class HostLink(asyncio.Protocol):
             try:
                 length, kind, sequence = frames.read_head(data[at : at + frames.HEAD_BYTES])
             except frames.FrameError:
+                self._break()
+                return b""
+            if length > _MOST_BYTES:
                 self._break()
                 return b""
             end = at + frames.HEAD_BYTES + length
