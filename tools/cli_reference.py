@@ -63,6 +63,10 @@ DOCUMENTS = {
     "requests": "Requests",
     "request": "Request",
     "replay": "Replay",
+    "archive export": "`{endpoint, file, bytes, complete_to}`",
+    "archive verify": "`ArchiveVerdict`; exit code 1 if it is not valid",
+    "archive retain": "`Retention`",
+    "archive retention": "`Retentions`",
     "audit list": "AuditEvents",
     "audit verify": "AuditVerdict",
 }

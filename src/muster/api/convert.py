@@ -7,8 +7,7 @@ import msgspec
 
 from muster.access import users
 from muster.api.errors import RequestMalformed
-from muster.archive.records import Record
-from muster.archive.store import RetentionRule
+from muster.archive.records import Record, RetentionRule
 from muster.archive.verify import Verdict as ArchiveVerdict
 from muster.audit.entries import Entry
 from muster.audit.verify import Verdict

@@ -1,4 +1,4 @@
-"""The record of one request, put together from its events wherever they lie."""
+"""The record of one request, put together from its events wherever they lie; and how long records are kept."""
 
 from dataclasses import dataclass
 
@@ -42,3 +42,16 @@ class Record:
         if len(chosen) == 1:
             chosen = chosen * max(1, self.decided.rows)
         return tuple(self.decided.answers[index].version if index >= 0 else None for index in chosen)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionRule:
+    """How long an endpoint's records are kept."""
+
+    endpoint: str
+    project: str
+    days: int | None
+    """None: for ever."""
+    set_by: str
+    set_at: str
+    reason: str

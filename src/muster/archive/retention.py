@@ -19,7 +19,7 @@ from muster.archive.depot import ArchiveStore
 from muster.archive.errors import IndexDamaged, RetentionMalformed
 from muster.archive.files import HOUR_NS, LATE_FOLDER, ArchiveFile
 from muster.archive.index import FileEntry, IndexEntry, Reason, Removal
-from muster.archive.store import RetentionRule
+from muster.archive.records import RetentionRule
 from muster.audit.entries import Deed
 from muster.audit.journal import Journal
 from muster.storage.transaction import Database

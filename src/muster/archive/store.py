@@ -1,24 +1,10 @@
 """All statements about how long records are kept."""
 
-from dataclasses import dataclass
-
 import sqlalchemy as sa
 
+from muster.archive.records import RetentionRule
 from muster.archive.tables import retention
 from muster.storage.transaction import Transaction
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetentionRule:
-    """How long an endpoint's records are kept."""
-
-    endpoint: str
-    project: str
-    days: int | None
-    """None: for ever."""
-    set_by: str
-    set_at: str
-    reason: str
 
 
 def rules(tx: Transaction, project: str | None = None) -> list[RetentionRule]:

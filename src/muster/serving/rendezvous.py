@@ -169,7 +169,14 @@ class Rendezvous:
             log.exception("policy.failed", endpoint=mailbox.plan.endpoint)
             said = Decision(DEFAULT, Reason.DEFAULT)
         if isinstance(said, Decision):
-            self._decide(mailbox, said, elapsed_s, ahead_s)
+            try:
+                self._decide(mailbox, said, elapsed_s, ahead_s)
+            except Exception:  # one request that cannot be recorded must not take its batch along
+                log.exception("decision.failed", endpoint=mailbox.plan.endpoint)
+                if not mailbox.decided:
+                    mailbox.decided = True
+                    self.open_mailboxes -= 1
+                mailbox.told(RecordNotWritten("the decision could not be recorded: an error inside Muster"))
         else:
             self._wait(mailbox, said.elapsed_s)
 

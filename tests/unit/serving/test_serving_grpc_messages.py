@@ -70,8 +70,9 @@ def test_raw_and_typed_contents_of_every_datatype_are_the_same_column(datatype: 
     plan = plan_of(Field("x", datatype, (2,)))
 
     @settings(max_examples=50, deadline=None)
-    @given(st.lists(values_of(datatype), min_size=2, max_size=8).filter(lambda values: len(values) % 2 == 0))
-    def same(values: list[Any]) -> None:
+    @given(st.lists(st.tuples(values_of(datatype), values_of(datatype)), min_size=1, max_size=4))
+    def same(rows: list[tuple[Any, Any]]) -> None:
+        values = [value for row in rows for value in row]
         shape = (len(values) // 2, 2)
         raw = raw_of(datatype, values)
         read = reading.asked_of(plan, request_of("x", datatype.value, shape, raw=raw))

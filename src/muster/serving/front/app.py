@@ -313,7 +313,7 @@ class FrontApp:
 def _deadline_of(header: bytes) -> float:
     """The deadline in the header `Muster-Deadline-Ms`, in seconds from arrival."""
     try:
-        deadline_ms = float(header)
+        deadline_ms = float(header) if b"_" not in header else 0.0  # Python's own way of writing numbers
     except ValueError:
         deadline_ms = 0.0
     if not 0 < deadline_ms < float("inf"):
