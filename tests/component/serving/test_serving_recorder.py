@@ -9,6 +9,7 @@ import pytest
 
 from muster.archive.reader import Reader
 from muster.archive.segments import SegmentWriter
+from muster.serving.counts import EndpointCounts
 from muster.serving.errors import RecordNotWritten
 from muster.serving.recorder import Recorder
 from muster.vocabulary.request_ids import RequestIds, request_id_text
@@ -39,6 +40,7 @@ def test_a_decision_is_told_only_when_the_archive_can_show_it(tmp_path: Path, le
 
     async def play() -> list[bool]:
         recorder = Recorder(SegmentWriter(tmp_path / "spool", 0))
+        ledger = recorder.ledger("plus", EndpointCounts("plus"))
         ids = RequestIds(0)
         reader = Reader(tmp_path)
         found: list[bool] = []
@@ -55,7 +57,7 @@ def test_a_decision_is_told_only_when_the_archive_can_show_it(tmp_path: Path, le
                 found.append(problem is None and reader.find(request_id_text(request_id)) is not None)
                 future.set_result(None)
 
-            recorder.decided(decided(request_id), level, "refuse", Waits(told))
+            recorder.decided(decided(request_id), level, "refuse", Waits(told), ledger)
             waiting.append(future)
         await asyncio.wait_for(asyncio.gather(*waiting), 10)
         await recorder.close()
@@ -69,13 +71,14 @@ def test_a_spool_that_is_full_refuses_and_loses_nothing_of_what_was_told(tmp_pat
 
     async def play() -> tuple[list[bytes], int, int]:
         recorder = Recorder(SegmentWriter(tmp_path / "spool", 0, spool_bytes=64 * 1024))
+        ledger = recorder.ledger("plus", EndpointCounts("plus"))
         ids = RequestIds(0)
         good: list[bytes] = []
         refused = 0
         for _ in range(40):
             request_id = ids.next(recorder.segment)
             future = asyncio.get_running_loop().create_future()
-            recorder.decided(decided(request_id, 1600), "group", "refuse", Waits(future.set_result))
+            recorder.decided(decided(request_id, 1600), "group", "refuse", Waits(future.set_result), ledger)
             problem = await asyncio.wait_for(future, 10)
             if problem is None:
                 good.append(request_id)
@@ -83,7 +86,7 @@ def test_a_spool_that_is_full_refuses_and_loses_nothing_of_what_was_told(tmp_pat
                 assert isinstance(problem, RecordNotWritten)
                 refused += 1
         told: list[object] = []
-        recorder.decided(decided(ids.next(recorder.segment), 1600), "async", "refuse", Waits(told.append))
+        recorder.decided(decided(ids.next(recorder.segment), 1600), "async", "refuse", Waits(told.append), ledger)
         assert told == [None]
         await recorder.close()
         return good, refused, recorder.lost
