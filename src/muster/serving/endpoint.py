@@ -34,7 +34,7 @@ from muster.serving.workers.keeper_link import KeeperLink
 from muster.serving.workers.link import HostLink
 from muster.serving.workers.roster import HostStanding, WantedHost
 from muster.vocabulary.clock import wall_ns
-from muster.vocabulary.request_ids import RequestIds
+from muster.vocabulary.request_ids import RequestIds, request_id_text
 from muster.wire.plans import EndpointPlans
 
 _TIDY_EVERY_S = 0.1
@@ -357,7 +357,7 @@ class Endpoints:
                 f"{mailbox.deadline_s * 1000:g} ms, and there is no default answer",
                 endpoint=plan.endpoint,
                 release=plan.release,
-                request_id=mailbox.request_id.hex(),
+                request_id=request_id_text(mailbox.request_id),
             )
         return Scored(mailbox, decision)
 
@@ -403,6 +403,10 @@ class Endpoints:
         """What this front holds for the requests that meet a plan."""
         used = self._in_use.get(plan.digest)
         if used is None:
+            if plan not in self._served[plan.endpoint].plans():
+                raise EndpointNotReady(
+                    f"release {plan.release} of endpoint {plan.endpoint!r} is served no more", endpoint=plan.endpoint
+                )
             used = self._in_use[plan.digest] = _InUse(plan, self._lanes, self._served[plan.endpoint].counts)
         return used
 
@@ -606,16 +610,22 @@ class Endpoints:
     async def _tidy_for_ever(self) -> None:
         while True:
             await asyncio.sleep(_TIDY_EVERY_S)
-            self._wall_offset_ns = _wall_offset_ns()
-            self._offline_now_s = self._offline_s()
-            self._admission.learn(self._rendezvous.decided, monotonic(), self._shortest_deadline_s())
-            for lane in self._lanes.values():
-                lane.tidy()
-                self._connect_if_due(lane)
-                if lane.is_hung:
-                    self._keeper.hung(lane.standing.host)
-            if self._is_leaving:
-                self._want()
+            try:
+                self._tidy()
+            except Exception:  # this task must outlive whatever one endpoint does
+                log.exception("endpoints.tidy_failed")
+
+    def _tidy(self) -> None:
+        self._wall_offset_ns = _wall_offset_ns()
+        self._offline_now_s = self._offline_s()
+        self._admission.learn(self._rendezvous.decided, monotonic(), self._shortest_deadline_s())
+        for lane in self._lanes.values():
+            lane.tidy()
+            self._connect_if_due(lane)
+            if lane.is_hung:
+                self._keeper.hung(lane.standing.host)
+        if self._is_leaving:
+            self._want()
 
     def _shortest_deadline_s(self) -> float:
         return min((plan.deadline_s for plan in self.served()), default=0.1)
@@ -629,6 +639,8 @@ class Endpoints:
     async def close(self) -> None:
         """Stop; requests that are under way have been answered before."""
         self._tidying.cancel()
+        for task in self._tasks:
+            task.cancel()
         await asyncio.gather(self._tidying, *self._tasks, return_exceptions=True)
         for lane in self._lanes.values():
             lane.close()

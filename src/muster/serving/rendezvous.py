@@ -188,6 +188,10 @@ class Rendezvous:
         """
         moment = mailbox.arrived_at + elapsed_s
         queue = self._queues.get(elapsed_s)
+        while queue and queue[0][1].decided:  # what is decided is held no longer than the next request
+            queue.popleft()
+        while self._odd and self._odd[0][2].decided:
+            heapq.heappop(self._odd)
         if queue is None and len(self._queues) < _MOST_QUEUES:
             queue = self._queues[elapsed_s] = deque()
         if queue is None or (queue and moment < queue[-1][0]):
@@ -300,7 +304,7 @@ class Rendezvous:
         due = now + ahead_s
         next_at = inf
         try:
-            for queue in self._queues.values():
+            for queue in list(self._queues.values()):
                 while queue and (queue[0][1].decided or queue[0][0] <= due):
                     mailbox = queue.popleft()[1]
                     if not mailbox.decided:

@@ -41,7 +41,7 @@ def test_ndjson_has_one_request_per_line(control: Control, request_ids: list[str
     with control.http("olga") as http:
         answer = http.get(f"{PROJECT}/endpoints/past/export", params={"form": "ndjson"})
         one = http.get(f"{PROJECT}/requests/{request_ids[1]}").json()
-    assert answer.headers["content-type"] == "application/x-ndjson"
+    assert answer.headers["content-disposition"] == 'attachment; filename="past.ndjson"'
     lines = answer.text.splitlines()
     assert len(lines) == 3
     assert json.loads(lines[1]) == one

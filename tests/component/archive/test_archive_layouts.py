@@ -30,7 +30,8 @@ def write_old(path: Path, table: pa.Table, layout: RowLayout, segment: int, join
         "layout": layout.to_json(),
     }  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table.replace_schema_metadata({b"muster.archive": json.dumps(document).encode()}), path)
+    table = table.replace_schema_metadata({b"muster.archive": json.dumps(document).encode()})
+    pq.write_table(table, path, write_page_checksum=True)
 
 
 def old_archive(root: Path) -> tuple[list[Decided], AnsweredLate]:

@@ -218,6 +218,66 @@ def test_what_came_before_the_nonsense_is_answered_first() -> None:
     assert closed
 
 
+@pytest.mark.parametrize("name", ["no host", "two tokens", "old with chunks", "other coding"])
+def test_what_follows_a_refused_head_in_the_same_piece_is_not_carried_out(name: str) -> None:
+    """The request behind it is not even given to the application."""
+    asked: list[bytes] = []
+
+    async def play(address: Any, server: HttpServer) -> bytes:
+        app = server.app
+        before = app.answer
+        app.answer = lambda request: (asked.append(request.target), before(request))[1]  # type: ignore[method-assign, func-returns-value]
+        got, closed = await exchange(address, [BAD[name] + SMUGGLED])
+        assert closed
+        return got
+
+    got = asyncio.run(with_ours(play))
+    assert len(parsed(got)) == 1
+    assert asked == []
+
+
+def test_half_a_head_behind_a_request_is_never_taken_for_anything_else() -> None:
+    """In a storm, too: what completes it is read with it."""
+
+    async def play(address: Any, server: HttpServer) -> tuple[int, bytes]:
+        app = server.app
+        assert isinstance(app, Echo)
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(GOOD["get"] + b"GET /two HTTP/1.1\r\nHost: x\r\nx: ")
+        first = await reader.readuntil(b"GET /a ")
+        app.is_overloaded = True
+        writer.write(SCORING % b"")
+        await asyncio.sleep(0.2)
+        writer.close()
+        return app.refused_unread, first
+
+    refused, first = asyncio.run(with_ours(play))
+    assert refused == 0
+    assert first.endswith(b"GET /a ")
+
+
+def test_a_caller_that_sends_no_more_gets_all_its_answers() -> None:
+    """Half-closed after three requests: three answers, in order, then the end."""
+
+    async def play(address: Any, _: HttpServer) -> bytes:
+        reader, writer = await asyncio.open_connection(*address)
+        writer.write(b"GET /later HTTP/1.1\r\nHost: x\r\n\r\n" * 3)
+        writer.write_eof()
+        got = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        return got
+
+    assert [status for status, _, _ in parsed(asyncio.run(with_ours(play)))] == [200, 200, 200]
+
+
+def test_trailers_without_end_are_not_kept() -> None:
+    """64 KiB behind the last chunk are enough, before any token is looked at."""
+    head = b"POST /refused HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nx: "
+    got, closed = ours([head, *[b"a" * 16384] * 40])
+    assert len(parsed(got)) == 1
+    assert closed
+
+
 def test_answers_come_in_the_order_of_the_requests() -> None:
     """One that takes longer holds back those behind it, as HTTP/1.1 wants it."""
     pieces = [

@@ -39,6 +39,7 @@ from muster.wire.plans import AccessEntry
 _SMALL_BODY = 64 * 1024
 #: Addresses and tokens come from outside: remembering them has an end.
 _MOST_KNOWN = 4096
+_LONGEST_KNOWN = 512
 log = structlog.get_logger()
 
 
@@ -146,9 +147,10 @@ class FrontApp:
         route = self._routes.get(request.target)
         if route is None:
             route = route_of(request.target)
-            if len(self._routes) >= _MOST_KNOWN:
-                self._routes.clear()
-            self._routes[request.target] = route
+            if len(request.target) <= _LONGEST_KNOWN:
+                if len(self._routes) >= _MOST_KNOWN:
+                    self._routes.clear()
+                self._routes[request.target] = route
         if request.method != route.method:
             allowed = route.method.decode()
             raise MethodUnknown(
@@ -159,7 +161,10 @@ class FrontApp:
             return _SMALL_BODY
         known = request.facts = self._admitted(request, route)
         is_the_same_again = (
-            known.version is None and not known.plan.document.limits.requests_per_s and not known.entry.expires_ns
+            len(request.target) + len(request.headers[b"authorization"]) <= _LONGEST_KNOWN
+            and known.version is None
+            and not known.plan.document.limits.requests_per_s
+            and not known.entry.expires_ns
         )
         if is_the_same_again:
             if len(self._known) >= _MOST_KNOWN:

@@ -43,6 +43,8 @@ MAX_PIPELINED = 16
 MAX_SKIPPED_BYTES = 256 * 1024
 #: File descriptors that are kept for everything but callers' connections.
 _RESERVED_FILES = 256
+#: So many connections beyond the limit are told that there are too many; further ones are cut without a word.
+_TOLD_SO = 64
 _SWEEP_EVERY_S = 1.0
 _LINGER_S = 2.0
 
@@ -200,6 +202,8 @@ class Connection(asyncio.Protocol):
         self._is_blocked = False
         self._is_beginning = False
         self._is_ending = False
+        self._is_over = False
+        """The last reply was given; nothing that comes now is asked of us."""
         self._is_cut = False
         """The caller may still be sending when the last reply leaves."""
         self._since = monotonic()
@@ -213,6 +217,9 @@ class Connection(asyncio.Protocol):
         """Asyncio: a caller is there."""
         self._transport = cast("asyncio.Transport", transport)
         if not self._server.add(self):
+            if self._server.is_flooded:
+                self._transport.abort()
+                return
             self._finish(_refusal(503, "too many connections; try again later", ((b"retry-after", b"1"),)))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
@@ -282,6 +289,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         """Asyncio: the caller sends nothing more; it may still read what it asked for."""
         if self._current is None and not self._waiting:
+            self._server.deliver()
             return False
         self._close_after_replies()
         return True
@@ -305,6 +313,9 @@ class Connection(asyncio.Protocol):
         self._target = b""
         self._headers = {}
         self._wrong = ""
+        # Also where the head begins behind another request in the same piece: the rest of it is never a request of its own.
+        self._has_begun = True
+        self._since = monotonic()
 
     def on_url(self, url: bytes) -> None:
         """A piece of the target."""
@@ -327,6 +338,8 @@ class Connection(asyncio.Protocol):
         """The head is whole."""
         parser = self._parser
         headers = self._headers
+        if self._last is not None:  # behind a refusal that ends the connection nothing is read any more
+            return
         method = parser.get_method()
         self._raw_bytes = 0
         offers = b"upgrade" in headers and parser.should_upgrade() and method != b"CONNECT" and not self._wrong
@@ -430,6 +443,7 @@ class Connection(asyncio.Protocol):
         body = reply.body
         size = len(body) if isinstance(body, bytes) else sum(map(len, body))
         keep = request.keep_alive and not self._server.is_stopping
+        self._is_over = not keep
         head = b"%bcontent-type: %b\r\ncontent-length: %d\r\n%b%b%b\r\n" % (
             _STATUS_LINES[reply.status],
             reply.content_type,
@@ -505,7 +519,7 @@ class Connection(asyncio.Protocol):
 
     def _broken(self, error: Exception) -> None:
         """What came is not HTTP. What was asked before it is still answered."""
-        if self._last is not None or (self._current is not None and not self._current.keep_alive):
+        if self._is_over or self._last is not None or (self._current is not None and not self._current.keep_alive):
             return
         self._incoming = None
         if isinstance(error, httptools.HttpParserInvalidMethodError):
@@ -546,9 +560,10 @@ class Connection(asyncio.Protocol):
         self._server.close_later(transport, _LINGER_S)
 
     def _close_after_replies(self) -> None:
-        for request in (self._current, *self._waiting):
-            if request is not None:
-                request.keep_alive = False
+        """Make the last of the requests that are here the last of the connection."""
+        last = self._waiting[-1] if self._waiting else self._current
+        if last is not None:
+            last.keep_alive = False
 
     def _pause(self) -> None:
         if not self._is_paused and self._transport is not None:
@@ -576,7 +591,8 @@ class Connection(asyncio.Protocol):
             return
         elif not self._has_begun:
             if waited > IDLE_S:
-                transport.close()
+                # What is still unsent after this time nobody reads.
+                (transport.abort if transport.is_closing() else transport.close)()
         elif self._in_head:
             if waited > HEAD_WITHIN_S:
                 self._finish(_refusal(408, f"the head of the request was not there within {HEAD_WITHIN_S:g} s"))
@@ -652,12 +668,13 @@ class HttpServer:
         self.is_stopping = True
         if self._server is not None:
             self._server.close()
+        self.deliver()
         for connection in tuple(self._connections):
             connection.end()
         until = monotonic() + within_s
         while monotonic() < until and any(connection.is_busy for connection in self._connections):
             await asyncio.sleep(0.01)
-        self._deliver()
+        self.deliver()
         for connection in tuple(self._connections):
             connection.end()
         await asyncio.sleep(0.01)
@@ -667,6 +684,11 @@ class HttpServer:
             self._sweeping.cancel()
             await asyncio.gather(self._sweeping, return_exceptions=True)
 
+    @property
+    def is_flooded(self) -> bool:
+        """Whether even those that are told so are too many."""
+        return len(self._connections) > self._most + _TOLD_SO
+
     def post(self, connection: Connection, data: bytes | list[bytes | memoryview], *, keep: bool) -> None:
         """Have a reply leave together with the others of this turn of the loop.
 
@@ -674,10 +696,11 @@ class HttpServer:
         several times what the writing costs; written in a row they wake it once.
         """
         if not self._outbox:
-            self._loop.call_soon(self._deliver)
+            self._loop.call_soon(self.deliver)
         self._outbox.append((connection, data, keep))
 
-    def _deliver(self) -> None:
+    def deliver(self) -> None:
+        """Hand every reply that was given to the kernel."""
         outbox, self._outbox = self._outbox, []
         for connection, data, keep in outbox:
             connection.write(data, keep=keep)

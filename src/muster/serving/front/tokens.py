@@ -8,6 +8,7 @@ from muster.wire.plans import AccessEntry, AccessList
 
 _BEARER = b"bearer "
 _MOST_SEEN = 10_000
+_LONGEST_SEEN = 512
 
 
 class Tokens:
@@ -45,7 +46,7 @@ class Tokens:
                 raise TokenUnknown(
                     "the token is unknown or revoked, or its role may not score (docs/reference/roles.md)"
                 )
-            if len(self._seen) < _MOST_SEEN:
+            if len(self._seen) < _MOST_SEEN and len(authorization) <= _LONGEST_SEEN:
                 self._seen[authorization] = entry
         if entry.expires_ns and entry.expires_ns < time.time_ns():
             raise TokenUnknown("the token has expired")

@@ -17,7 +17,7 @@ import msgspec
 import psutil
 import structlog
 
-from muster.runtimes.errors import OrderBroken
+from muster.runtimes.errors import HostGone, OrderBroken
 from muster.runtimes.parent import Limits, Parent
 from muster.serving.errors import GoldenMismatch
 from muster.serving.workers.host_counts import HostCounts
@@ -99,6 +99,7 @@ class Keeper:
         self._parents_lock = asyncio.Lock()
         self._wants: dict[str, tuple[WantedHost, ...]] = {}
         self._gone_since: dict[str, float] = {}
+        self._writers: dict[str, asyncio.StreamWriter] = {}
         self._fronts: set[asyncio.StreamWriter] = set()
         self._stopping: set[asyncio.Task[None]] = set()
         self._counts = HostCounts()
@@ -138,6 +139,7 @@ class Keeper:
                 message: FromFront = read_from_front.decode(text)
                 if isinstance(message, Wanted):
                     front = message.front
+                    self._writers[front] = writer
                     self._gone_since.pop(front, None)
                     self._wants[front] = message.hosts
                     self._settle()
@@ -147,7 +149,7 @@ class Keeper:
             log.warning("front.link_broken", front=front, error=repr(error))
         finally:
             self._fronts.discard(writer)
-            if front:
+            if front and self._writers.get(front) is writer:  # it may have come back before its old connection ended
                 self._gone_since[front] = time.monotonic()
             writer.close()
 
@@ -221,6 +223,10 @@ class Keeper:
                 log.error("host.golden_failed", key=key, message=error.message)
                 self._stands(kept, HostStanding(key, "golden_failed", message=error.message, restarts=restarts))
                 pause_s = _REFUSED_PAUSE_S
+            except (HostGone, psutil.NoSuchProcess) as error:  # killed while it proved itself: an end like any other
+                log.warning("host.ended", key=key, error=repr(error))
+                pause_s = _pause_after(ends)
+                self._stands(kept, HostStanding(key, "down", message="it ended at its start", restarts=restarts))
             except Exception as error:  # noqa: BLE001 - whatever it was, the host is tried again
                 log.error("host.not_started", key=key, error=repr(error))
                 self._stands(kept, HostStanding(key, "load_failed", message=_first_lines(error), restarts=restarts))
@@ -272,7 +278,8 @@ class Keeper:
         try:
             pid = await asyncio.shield(forking)
         except asyncio.CancelledError:  # the fork cannot be called back: end what it made
-            await asyncio.to_thread(end_host, psutil.Process(await forking), socket)
+            with contextlib.suppress(Exception):  # the fork itself may fail; what counts is that this was cancelled
+                await asyncio.to_thread(end_host, psutil.Process(await forking), socket)
             raise
         process = psutil.Process(pid)
         try:

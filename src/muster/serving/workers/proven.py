@@ -33,7 +33,10 @@ class ProvenHost:
     @property
     def is_alive(self) -> bool:
         """Whether it has not ended yet, as far as is known."""
-        return not self.reader.at_eof() and self.process.is_running()
+        try:
+            return self.process.status() != psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            return False
 
     async def ended(self) -> None:
         """Return when it has ended."""
