@@ -11,8 +11,9 @@ from muster.archive.service import Exporting, Requests
 from muster.archive.verify import Verifier
 from muster.audit.journal import Journal
 from muster.blobs.protocol import Blobs
+from muster.bootstrap.archive_store import archive_store_of
 from muster.bootstrap.home import Home
-from muster.bootstrap.stores import archive_store_of, blobs_of, environments_of
+from muster.bootstrap.stores import blobs_of, environments_of
 from muster.certification.replay import Replays
 from muster.certification.service import Certification
 from muster.packaging.environments import Environments

@@ -6,6 +6,7 @@ import uvloop
 
 from muster.archive.finder import Finder
 from muster.archive.segments import SegmentWriter
+from muster.bootstrap.archive_store import archive_store_of
 from muster.bootstrap.home import Home, read_secret
 from muster.bootstrap.metrics import metrics_address
 from muster.bootstrap.process import listener_of, other_listeners_of
@@ -21,6 +22,7 @@ def run(home: Home, given: argparse.Namespace) -> None:
         given.number,
         segment_bytes=archive.segment_mib * 1024 * 1024,
         max_age_s=archive.segment_s,
+        spool_bytes=archive.spool_mib * 1024 * 1024,
     )
     settings = home.settings
     options = FrontOptions(
@@ -42,7 +44,7 @@ def run(home: Home, given: argparse.Namespace) -> None:
             listener_of(given),
             writer,
             claims=Claims(home.archive / "claims"),
-            find=Finder(home.archive).find,
+            find=Finder(home.archive, archive_store_of(home)).find,
             others=other_listeners_of(given),
         )
     )

@@ -1,8 +1,7 @@
-"""The stores, the environments and the bundles of a home: what control, executor and keeper share."""
+"""The store, the environments and the bundles of a home: what control, executor and keeper share."""
 
 from pathlib import Path
 
-from muster.archive.depot import ArchiveStore, FolderStore
 from muster.blobs.local import LocalBlobs
 from muster.blobs.protocol import Blobs
 from muster.bootstrap.home import Home
@@ -19,16 +18,6 @@ def blobs_of(home: Home) -> Blobs:
 
         return S3Blobs(home.store)
     return LocalBlobs(Path(home.store))
-
-
-def archive_store_of(home: Home) -> ArchiveStore:
-    """Where the home's compacted decision records lie."""
-    named = home.settings.archive.store
-    if named.startswith(_S3):
-        from muster.archive.depot_s3 import S3Store  # noqa: PLC0415 - as above
-
-        return S3Store(named)
-    return FolderStore(Path(named) if named else home.archive / "parquet")
 
 
 def environments_of(home: Home) -> Environments:

@@ -79,9 +79,7 @@ def test_an_old_archive_is_whole_by_its_own_checksums(tmp_path: Path) -> None:
     assert verdict.unproven_files == 1
     assert verdict.endpoints["churn"].recorded == 5
     path = tmp_path / "parquet" / "churn" / "0-00000001.parquet"
-    data = bytearray(path.read_bytes())
-    data[len(data) // 3] ^= 1
-    path.write_bytes(data)
+    path.write_bytes(path.read_bytes()[:-20])
     assert [problem.kind for problem in Verifier(tmp_path).verify().problems] == ["file"]
 
 
