@@ -5,7 +5,7 @@ the measured rate answers within a share of the deadline, one more would only ma
 """
 
 #: The share of the shortest deadline that requests may spend under way before new ones are refused.
-_SHARE = 0.25
+_SHARE = 1.0
 #: So many are always taken on: a burst after a quiet time must not be refused because nothing was measured.
 FEWEST = 256
 MOST = 20_000

@@ -88,6 +88,8 @@ class Lane:
         self._batches = batches
         self._sequence = -1
         self._batch_rows = 0
+        self._is_resent = False
+        """The batch under way is one request that was with a host that ended; it teaches nothing about batches."""
         self._most_rows = FIRST_BATCH_ROWS
         self._batch_s = 0.0
         self._usual_rows = 1.0
@@ -213,7 +215,8 @@ class Lane:
             self._rendezvous.flush()
             return
         arrived = monotonic()
-        self._learn(arrived - self._in_flight_since, batch_rows, parcels[0][0].deadline_s)
+        if not self._is_resent:
+            self._learn(arrived - self._in_flight_since, batch_rows, parcels[0][0].deadline_s)
         self._send_next()
         self._judge(parcels, statuses, arrived)
         first, at = parcels[0]
@@ -310,10 +313,12 @@ class Lane:
         while self._again:
             mailbox, index = parcel = self._again.popleft()
             if not _is_stale(mailbox, now):
+                self._is_resent = True
                 return [parcel]
             self._deaths.pop(mailbox, None)
             self._fail(mailbox, index, "decided before a host was there again", "unsent")
         self._deaths.clear()
+        self._is_resent = False
         queue = self._queue
         if not queue:
             return []

@@ -46,6 +46,9 @@ _RESERVED_FILES = 256
 #: So many connections beyond the limit are told that there are too many; further ones are cut without a word.
 _TOLD_SO = 64
 _SWEEP_EVERY_S = 1.0
+#: A turn of the loop that hears more than so many and takes longer than so many seconds is one too many.
+_MANY = 150
+_LONG_TURN_S = 0.005
 _LINGER_S = 2.0
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
@@ -233,7 +236,9 @@ class Connection(asyncio.Protocol):
         """Asyncio: bytes came."""
         if self._last is not None or self._is_ending or self.is_gone:
             return
-        if self._server.app.is_overloaded and self._is_turned_away(data):
+        server = self._server
+        server.heard()
+        if (server.is_behind or server.app.is_overloaded) and self._is_turned_away(data):
             return
         if not self._has_begun:
             self._has_begun = True
@@ -640,6 +645,10 @@ class HttpServer:
         self._sweeping: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._most = _most_connections()
+        self.is_behind = False
+        """More comes than can be read in time."""
+        self._heard = 0
+        self._turn_began = 0.0
         self._outbox: list[tuple[Connection, bytes | list[bytes | memoryview], bool]] = []
         self.taken = 0
         """Connections since the start."""
@@ -683,6 +692,21 @@ class HttpServer:
         if self._sweeping is not None:
             self._sweeping.cancel()
             await asyncio.gather(self._sweeping, return_exceptions=True)
+
+    def heard(self) -> None:
+        """Something came; what comes in one turn of the loop tells whether the server is behind.
+
+        A turn that takes long and hears many means that requests wait unread, and the longer the later they are read. Then the next
+        turn refuses what it can unread, so that the wait gets shorter for those who come after.
+        """
+        if self._heard == 0:
+            self._turn_began = monotonic()
+            self._loop.call_soon(self._end_turn)
+        self._heard += 1
+
+    def _end_turn(self) -> None:
+        self.is_behind = self._heard > _MANY and monotonic() - self._turn_began > _LONG_TURN_S
+        self._heard = 0
 
     @property
     def is_flooded(self) -> bool:
