@@ -86,7 +86,8 @@ def read_golden(folder: Path, bundle: Bundle) -> Golden:
     """
     path = folder / GOLDEN_NAME
     try:
-        table = pq.read_table(path, memory_map=False)
+        # Not pq.read_table: that loads the library of datasets, which costs a keeper 50 MB for as long as it lives.
+        table = pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException) as error:
         raise GoldenUnusable(f"{path} cannot be read: {error}") from error
     wanted = {
