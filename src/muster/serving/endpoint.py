@@ -159,6 +159,7 @@ class _Served:
         self.step = 0
 
     def plans(self) -> list[Plan]:
+        """Every plan that is held, whatever for."""
         return [plan for plan in (self.serving, self.next, self.loading, self.warm) if plan is not None]
 
 
