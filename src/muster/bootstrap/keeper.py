@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import contextlib
 import signal
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 from muster.bootstrap.home import Home, make_socket_folder
@@ -20,8 +19,6 @@ _THREADS = 64
 
 def run(home: Home, _given: argparse.Namespace) -> None:
     """Keep hosts until SIGTERM."""
-    # Where pandas is installed pyarrow loads it to convert a column. Nothing here wants it, and it takes 35 MB for good.
-    sys.modules.setdefault("pandas", None)  # type: ignore[arg-type]
     asyncio.run(_keep(home))
 
 
