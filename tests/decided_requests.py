@@ -64,5 +64,11 @@ def scored(
     decision = Decision(variant, reason, chosen=chosen, weights=weights)
     mailbox = SimpleNamespace(plan=plan, request_id=REQUEST_ID, rows=rows)
     return cast(
-        "Scored", SimpleNamespace(mailbox=mailbox, decision=decision, outputs=lambda: Table(rows, dict(columns)))
+        "Scored",
+        SimpleNamespace(
+            mailbox=mailbox,
+            decision=decision,
+            request_id=REQUEST_ID_TEXT.encode(),
+            outputs=lambda: Table(rows, dict(columns)),
+        ),
     )

@@ -45,6 +45,12 @@ class ServingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Whether fronts serve gRPC too; without it each is some 7 MiB smaller."""
     grpc_message_mib: Annotated[int, msgspec.Meta(ge=1, le=2047)] = 128
     """Largest gRPC message that is read, MiB; below it, each release has its own limit."""
+    tls_certificate: str = ""
+    """PEM file with the scoring doors' certificate and those it was signed with; below the home if relative; empty: no TLS."""
+    tls_key: str = ""
+    """PEM file with the certificate's private key, without a passphrase."""
+    tls_client_ca: str = ""
+    """PEM file with who signs the certificates that callers have to show; empty: they need none."""
     host_memory_mib: Annotated[int, msgspec.Meta(ge=0)] = 8192
     """Resident memory above which a host is ended and started again, MiB; 0: no limit."""
 

@@ -7,6 +7,7 @@ import uvloop
 from muster.archive.finder import Finder
 from muster.archive.segments import SegmentWriter
 from muster.bootstrap.archive_store import archive_store_of
+from muster.bootstrap.certificates import certificates_of
 from muster.bootstrap.home import Home, read_secret
 from muster.bootstrap.metrics import metrics_address
 from muster.bootstrap.process import listener_of, other_listeners_of
@@ -34,6 +35,7 @@ def run(home: Home, given: argparse.Namespace) -> None:
         grpc=given.grpc,
         grpc_message_bytes=settings.serving.grpc_message_mib * 1024 * 1024,
         metrics=metrics_address(home, f"front-{given.number}"),
+        certificates=certificates_of(home),
         traces=TraceOptions(
             endpoint=settings.traces.endpoint, sample=settings.traces.sample, per_s=settings.traces.per_s
         ),

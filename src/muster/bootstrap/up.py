@@ -1,12 +1,14 @@
 """Starts a whole factory on one machine: the parts, their sockets, the supervisor over them."""
 
 import socket
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
 
+from muster.bootstrap.certificates import certificates_of
 from muster.bootstrap.errors import HomeUnusable
 from muster.bootstrap.home import Home, make_socket_folder
 from muster.bootstrap.metrics import metrics_address, render_supervisor
@@ -26,6 +28,8 @@ class Addresses:
     scoring_port: int
     grpc_port: int
     """For the gRPC form of the scoring side."""
+    tls: bool = False
+    """The scoring side speaks TLS."""
 
     @property
     def control(self) -> str:
@@ -35,7 +39,7 @@ class Addresses:
     @property
     def scoring(self) -> str:
         """The scoring side, as this machine reaches it."""
-        return f"http://{_reachable(self.host)}:{self.scoring_port}"
+        return f"http{'s' if self.tls else ''}://{_reachable(self.host)}:{self.scoring_port}"
 
     @property
     def grpc(self) -> str:
@@ -54,7 +58,9 @@ def bring_up(home: Home, addresses: Addresses, on_ready: Callable[[Addresses], N
     Raises:
         AlreadyUp, PortInUse, AddressUnusable, PartKeepsEnding: it cannot start; nothing is left running.
         HomeUnusable: the home may not be written.
+        CertificateUnusable: the scoring doors cannot speak TLS as the settings say.
     """
+    with_tls = certificates_of(home) is not None
     make_socket_folder(home)
     try:
         supervisor = Supervisor(home.state, of=str(home.path))
@@ -70,6 +76,7 @@ def bring_up(home: Home, addresses: Addresses, on_ready: Callable[[Addresses], N
         port=control_listener.getsockname()[1],
         scoring_port=fronts[0].getsockname()[1],
         grpc_port=0 if grpc_port is None else grpc_port.getsockname()[1],
+        tls=with_tls,
     )
     supervisor.answers_at(
         control=addresses.control, scoring=addresses.scoring, grpc=addresses.grpc if with_grpc else ""
@@ -94,7 +101,9 @@ def bring_up(home: Home, addresses: Addresses, on_ready: Callable[[Addresses], N
     ]
 
     def is_ready() -> bool:
-        return _answers(f"{addresses.control}/api/v1/health") and _answers(f"{addresses.scoring}/v2/health/live")
+        if not _answers(f"{addresses.control}/api/v1/health"):
+            return False
+        return _shakes_hands(addresses) if with_tls else _answers(f"{addresses.scoring}/v2/health/live")
 
     try:
         with shown_in_thread(metrics_address(home, "supervisor"), lambda: render_supervisor(supervisor.lives())):
@@ -120,14 +129,39 @@ def _answers(url: str) -> bool:
         return False
 
 
+def _shakes_hands(addresses: Addresses) -> bool:
+    """Whether a front speaks TLS at the scoring address.
+
+    More cannot be asked: it may want a certificate that only its callers have, and its own may name another address than the one that
+    this machine uses. It need not be checked who it is either, as the socket is ours.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        with (
+            socket.create_connection((_dialled(addresses.host), addresses.scoring_port), timeout=0.5) as connection,
+            context.wrap_socket(connection),
+        ):
+            return True
+    except ssl.SSLError:  # it refuses us, in TLS
+        return True
+    except OSError:
+        return False
+
+
 def _log(home: Home, name: str) -> Path:
     return home.logs / f"{name}.log"
 
 
 def _reachable(host: str) -> str:
+    return _bracketed(_dialled(host))
+
+
+def _dialled(host: str) -> str:
     if host in {"0.0.0.0", ""}:  # noqa: S104 - what the user asked to listen on, not what we choose
         return "127.0.0.1"
-    return _bracketed(host)
+    return host
 
 
 def _bracketed(host: str) -> str:

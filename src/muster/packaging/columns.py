@@ -167,7 +167,7 @@ def values_of(column: Column) -> list[Any]:
 
     Null becomes None. NaN and the infinities become `"NaN"`, `"Infinity"` and `"-Infinity"`: JSON has no such numbers.
     """
-    values = _elements(column)
+    values = elements_of(column)
     if column.shape:
         values = _nested(values, column.shape)
     if column.nulls is not None and len(column.nulls):
@@ -175,7 +175,8 @@ def values_of(column: Column) -> list[Any]:
     return values
 
 
-def _elements(column: Column) -> list[Any]:
+def elements_of(column: Column) -> list[Any]:
+    """The elements of all rows one after another, as `values_of` gives them; a null's are whatever its place holds."""
     datatype = column.datatype
     if datatype is Datatype.BYTES:
         return decode_text(column.data)

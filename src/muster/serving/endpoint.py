@@ -51,11 +51,13 @@ log = structlog.get_logger()
 class Scored:
     """One request, decided and recorded."""
 
-    __slots__ = ("decision", "mailbox")
+    __slots__ = ("decision", "mailbox", "request_id")
 
     def __init__(self, mailbox: Mailbox, decision: Decision) -> None:
         self.mailbox = mailbox
         self.decision = decision
+        self.request_id = request_id_text(mailbox.request_id).encode()
+        """As answers have it."""
 
     @property
     def version(self) -> str:

@@ -168,6 +168,16 @@ class GrpcAddressUnusable(Unavailable):
     advice = "Name another with --grpc-port, or serve without gRPC: MUSTER_SERVING_GRPC=false."
 
 
+class CertificateUnusable(Invalid):
+    """The scoring doors cannot speak TLS with the files that the settings name."""
+
+    code = "serving.certificate-unusable"
+    advice = (
+        "Name PEM files that belong together and that the factory's user may read, in `[serving]` of settings.toml: "
+        "`tls_certificate`, `tls_key` (without a passphrase), and `tls_client_ca` where callers show certificates."
+    )
+
+
 class GoldenMismatch(Refused):
     """A host did not answer its golden rows as the author validated them."""
 

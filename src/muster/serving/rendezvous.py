@@ -104,9 +104,13 @@ class Mailbox:
     def outputs(self, variant: int) -> Mapping[str, Column]:
         """The columns of a variant that has answered, by output."""
         return {
-            column.name: Column(Datatype(column.datatype), column.shape, column.data, column.nulls)
+            # What came from a host has its field's own datatype; looking it up by name costs more than all the rest here.
+            column.name: Column(
+                column.datatype if type(column.datatype) is Datatype else Datatype(column.datatype),
+                column.shape, column.data, column.nulls,
+            )
             for column in self.answers[variant].outputs or ()
-        }
+        }  # fmt: skip
 
     def input(self, name: str) -> Column:
         """One column of the request."""

@@ -430,6 +430,119 @@ def test_in_a_storm_requests_for_scores_are_refused_unread() -> None:
     assert seen == [1]
 
 
+class Wire:
+    """A connection's transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.sent = b""
+        self.is_closed = False
+
+    def write(self, data: bytes) -> None:
+        self.sent += data
+
+    def is_closing(self) -> bool:
+        return self.is_closed
+
+    def close(self) -> None:
+        self.is_closed = True
+
+    abort = write_eof = close
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def pause_reading(self) -> None:
+        """There is nothing to pause."""
+
+    resume_reading = pause_reading
+
+
+def conversation(pieces: list[bytes], most_lessons: int) -> tuple[list[bytes], bool, int]:
+    """What each piece gets back, with so many heads remembered; whether the connection ended; how often a memory was of use."""
+
+    async def play() -> tuple[list[bytes], bool, int]:
+        server = HttpServer(Echo())
+        connection, wire = http.Connection(server), Wire()
+        used = 0
+        take = connection._take
+
+        def taken(target: bytes, headers: dict[bytes, bytes], body: bytes) -> None:
+            nonlocal used
+            used += 1
+            take(target, headers, body)
+
+        connection._take = taken  # type: ignore[method-assign]
+        connection.connection_made(wire)  # type: ignore[arg-type]
+        connection._lessons = http._MOST_LESSONS - most_lessons
+        got = []
+        for piece in pieces:
+            wire.sent = b""
+            if not wire.is_closed:
+                connection.data_received(piece)
+                await asyncio.sleep(0)
+            got.append(wire.sent)
+        return got, wire.is_closed, used
+
+    return asyncio.run(play())
+
+
+_bodies = st.one_of(
+    st.binary(max_size=40),
+    st.sampled_from([b"", SCORING % b"", b"\r\n", b"0\r\n\r\n", b"x" * 999, b"x" * 1000, b"x" * 1001]),
+)
+_lines = st.sampled_from(
+    [
+        b"",
+        b"Connection: keep-alive\r\n",
+        b"Connection: close\r\n",
+        b"Expect: 100-continue\r\n",
+        b"A: b\r\n",
+        b"A: b\r\n c\r\n",
+        b"Content-Length: 4\r\n",
+        b"Transfer-Encoding: chunked\r\n",
+        b"Upgrade: h2c\r\nConnection: upgrade\r\n",
+        b"A:\tb\r\n",
+    ]
+)
+
+
+@st.composite
+def _requests(draw: st.DrawFn) -> bytes:
+    body = draw(_bodies)
+    length = draw(st.sampled_from([b"%d", b"0%d", b"%d ", b"+%d", b"%d\r\nX: y"])) % len(body)
+    path = draw(st.sampled_from([b"/score/a", b"/v2/models/a/infer", b"/score/b", b"/refused"]))
+    before, after = draw(_lines), draw(_lines)
+    whole = b"POST %b HTTP/1.1\r\n%bHost: x\r\nContent-Length: %b\r\n%b\r\n%b" % (path, before, length, after, body)
+    end = draw(st.sampled_from([None, None, None, None, -1, 30]))
+    return whole[:end] + draw(st.sampled_from([b"", b"", b"", b"", b"x", whole]))
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(_requests(), min_size=1, max_size=4), st.data())
+def test_a_head_that_is_remembered_means_what_it_meant_when_it_was_parsed(
+    drawn: list[bytes], data: st.DataObject
+) -> None:
+    """Whatever follows on a connection is answered as if every head was parsed anew."""
+    pieces = data.draw(st.lists(st.sampled_from([*drawn, SCORING % b"", SCORING % b"A: b\r\n"]), max_size=8))
+    with_memory, ended, _ = conversation(pieces, http._MOST_LESSONS)
+    without, ended_without, used = conversation(pieces, 0)
+    assert used == 0
+    assert with_memory == without
+    assert ended == ended_without
+
+
+def test_a_head_is_remembered_while_it_stays_the_same() -> None:
+    """The second request is not parsed, whatever its length; after another head the memory is of that one."""
+    one, other = SCORING % b"", SCORING % b"A: b\r\n"
+    longer = one.replace(b": 3", b": 12") + b"123456789"
+    got, ended, used = conversation([one, longer, one, other, other, one], http._MOST_LESSONS)
+    assert not ended
+    assert used == 3
+    bodies = [parsed(piece)[0][2] for piece in got]
+    assert bodies[1] == b"POST /score/churn abc123456789"
+    assert {*bodies[:1], *bodies[2:]} == {b"POST /score/churn abc"}
+
+
 def test_a_head_made_to_be_hard_to_read_takes_no_time() -> None:
     """What is looked at before a token is cannot be made slow: 8,000 lines that nearly match are told apart in milliseconds."""
     head = b"POST /score/churn HTTP/1.1\r\n" + b"a: b\r\n" * 8000

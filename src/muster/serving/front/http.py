@@ -56,14 +56,15 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE = b"connection: close\r\n"
 _KEEP = b"connection: keep-alive\r\n"
 _JSON = b"application/json"
+_PLAIN_LINES = rb"(?:(?!transfer-encoding|expect|upgrade|content-length|connection(?!: ?keep-alive\r\n))[!-9;-~]{1,64}:[ -~]{0,1024}\r\n)*"
 #: A request for scores as nearly every client sends it: lines without surprises, one length, no chunks, nothing expected.
 _SCORING_HEAD = re.compile(
-    rb"POST /(?:v2/models|score)/[!-~]{1,512} HTTP/1\.1\r\n"
-    rb"(?:(?!transfer-encoding|expect|connection|upgrade|content-length)[!-9;-~]{1,64}:[ -~]{0,1024}\r\n)*"
-    rb"content-length: ?(\d{1,7})\r\n"
-    rb"(?:(?!transfer-encoding|expect|connection|upgrade|content-length)[!-9;-~]{1,64}:[ -~]{0,1024}\r\n)*\r\n",
+    rb"POST /(?:v2/models|score)/[!-~]{1,512} HTTP/1\.1\r\n%bcontent-length: ?(\d{1,7})\r\n%b\r\n"
+    % (_PLAIN_LINES, _PLAIN_LINES),
     re.IGNORECASE,
 )
+#: So often a connection may send another head than before until its heads are remembered no more.
+_MOST_LESSONS = 16
 _LENGTH = b"content-length"
 _TOO_MANY_BODY = error_body(InferenceError(FrontOverloaded.told))
 _TOO_MANY = (
@@ -176,6 +177,38 @@ class Request:
         return self._connection.is_gone
 
 
+class _UsualHead:
+    """A head that the parser has found to be right, but for the number that is the length of the body.
+
+    A caller that keeps its connection sends the same head again and again. What is the same to the byte means the same, so it
+    need not be parsed anew.
+    """
+
+    __slots__ = ("after", "before", "digits", "headers", "target")
+
+    def __init__(self, data: bytes, head: re.Match[bytes], target: bytes, headers: dict[bytes, bytes]) -> None:
+        self.before = data[: head.start(1)]
+        self.digits = head.group(1)
+        self.after = data[head.end(1) : head.end()]
+        self.target = target
+        self.headers = headers
+
+    def body_of(self, data: bytes) -> tuple[dict[bytes, bytes], bytes] | None:
+        """The headers and the body of a request that has this head and is there as a whole; None: it is another."""
+        before = self.before
+        if not data.startswith(before):
+            return None
+        begin = len(before)
+        end = data.find(b"\r", begin, begin + 8)
+        digits = data[begin:end]
+        if not digits.isdigit() or not data.startswith(self.after, end):
+            return None
+        body = data[end + len(self.after) :]
+        if len(body) != int(digits):
+            return None
+        return (self.headers if digits == self.digits else {**self.headers, _LENGTH: digits}), body
+
+
 class Connection(asyncio.Protocol):
     """One caller's connection."""
 
@@ -212,6 +245,8 @@ class Connection(asyncio.Protocol):
         self._since = monotonic()
         """When the present phase began: idle, in a head, in a body, unread."""
         self._has_begun = False
+        self._usual: _UsualHead | None = None
+        self._lessons = 0
         self.is_gone = False
 
     # asyncio.
@@ -236,9 +271,9 @@ class Connection(asyncio.Protocol):
         """Asyncio: bytes came."""
         if self._last is not None or self._is_ending or self.is_gone:
             return
-        server = self._server
-        server.heard()
-        if (server.is_behind or server.app.is_overloaded) and self._is_turned_away(data):
+        self._server.heard()
+        is_free = not self._has_begun and self._current is None and self._in_head and not self._waiting
+        if is_free and self._is_settled(data):
             return
         if not self._has_begun:
             self._has_begun = True
@@ -253,12 +288,49 @@ class Connection(asyncio.Protocol):
             self._go_on_without_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self._broken(error)
+        if is_free and self._lessons < _MOST_LESSONS:
+            self._learn(data)
         if self._in_head and self._head_bytes > MAX_HEAD_BYTES and self._last is None:
             self._finish(_refusal(431, f"the request line and headers have more than {MAX_HEAD_BYTES} bytes"))
         # A chunk of one byte takes six; what goes far beyond that is extensions or trailers without end.
         elif not self._in_head and self._raw_bytes > 8 * self._body_bytes + MAX_HEAD_BYTES and self._last is None:
             self._incoming = None
             self._finish(_refusal(400, "chunk extensions or trailers are too long"))
+
+    def _is_settled(self, data: bytes) -> bool:
+        """Deal with a whole request that need not be parsed; False where the parser has to see it."""
+        if (self._server.is_behind or self._app.is_overloaded) and self._is_turned_away(data):
+            return True
+        usual = self._usual
+        found = None if usual is None or self._is_blocked else usual.body_of(data)
+        if usual is None or found is None:
+            return False
+        self._take(usual.target, *found)
+        return True
+
+    def _take(self, target: bytes, headers: dict[bytes, bytes], body: bytes) -> None:
+        """A whole request with a head that is known: what `on_headers_complete` and what follows it do, in short."""
+        request = Request(self, b"POST", target, headers, keep_alive=True)
+        request.body = body
+        request.arrived_at = self._since = monotonic()
+        self._current = request
+        expected = self._app.expect(request)
+        if not isinstance(expected, int):
+            request.reply(expected)
+        elif len(body) > expected:
+            request.reply(_too_large(f"the body has {len(body)} bytes; the limit is {expected}"))
+        else:
+            self._app.answer(request)
+
+    def _learn(self, data: bytes) -> None:
+        """Remember the head of a request that came as a whole and that was found to be right."""
+        headers = self._headers
+        if not self._in_head or self._has_begun or self._wrong or self._last is not None or b"host" not in headers:
+            return
+        head = _whole_scoring_head(data)
+        if head is not None:
+            self._lessons += 1
+            self._usual = _UsualHead(data, head, self._target, headers)
 
     def _go_on_without_upgrade(self, rest: bytes) -> None:
         """Read the request once more as if it had not offered another protocol, for none is spoken here.
@@ -281,10 +353,7 @@ class Connection(asyncio.Protocol):
         In a storm most of what a front does is to refuse. Reading a request first costs several times as much as that, and takes the
         time from those that are answered.
         """
-        if self._has_begun or self._current is not None or self._waiting or not self._in_head:
-            return False
-        head = _SCORING_HEAD.match(data)
-        if head is None or len(data) != head.end() + int(head.group(1)) or head.group(0).lower().count(_LENGTH) != 1:
+        if _whole_scoring_head(data) is None:
             return False
         self._since = monotonic()
         self._app.turned_away()
@@ -756,6 +825,14 @@ class HttpServer:
             now = monotonic()
             for connection in tuple(self._connections):
                 connection.sweep(now)
+
+
+def _whole_scoring_head(data: bytes) -> re.Match[bytes] | None:
+    """The head of a plain request for scores that is there as a whole, with nothing behind it."""
+    head = _SCORING_HEAD.match(data)
+    if head is None or len(data) != head.end() + int(head.group(1)) or head.group(0).lower().count(_LENGTH) != 1:
+        return None
+    return head
 
 
 def _most_connections() -> int:

@@ -4,7 +4,6 @@ import asyncio
 import gc
 import signal
 import socket
-import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +25,7 @@ from muster.serving.front.metrics import render
 from muster.serving.front.replies import status_of
 from muster.serving.front.sharing import Helper
 from muster.serving.front.statistics import statistics
+from muster.serving.front.tls import Certificates
 from muster.serving.front.tokens import Tokens
 from muster.serving.front.traces import Traces
 from muster.serving.idempotency import Idempotency
@@ -69,8 +69,8 @@ class FrontOptions:
     """No larger gRPC message is read, whatever a plan allows."""
     metrics: MetricsAddress
     traces: TraceOptions
-    tls: ssl.SSLContext | None = None
-    """Certificate and key, where this door speaks TLS itself."""
+    certificates: Certificates | None = None
+    """What callers are shown; None: both doors speak without TLS."""
 
     @property
     def name(self) -> str:
@@ -96,73 +96,146 @@ async def run_front(
         find: the record of a request by its written id.
         others: the other fronts' listening sockets.
     """
-    loop = asyncio.get_running_loop()
-    counts = FrontCounts()
-    recorder = Recorder(writer, counts.synced)
-    rendezvous = Rendezvous(recorder, options.name)
-    link = KeeperLink(options.keeper, options.name)
-    follower = Follower(url=options.control, token=options.token, front=options.name, cache=options.cache)
-    endpoints = Endpoints(
-        keeper=link,
-        recorder=recorder,
-        rendezvous=rendezvous,
-        front=options.number,
-        report=follower.report,
-        offline_s=follower.offline_s,
-        counts=counts,
-    )
-    tokens = Tokens()
-    about = About(endpoints, tokens, counts, options.name, metrics_token=options.metrics.token)
-    idempotency = Idempotency(endpoints, claims, find)
-    traces = _traces(options)
-    server = HttpServer(FrontApp(endpoints, tokens, about, counts, idempotency, traces), options.tls)
-    _let_look(counts, endpoints, recorder, rendezvous, follower, server)
-    door = MetricsDoor(options.metrics, partial(render, counts, options.name))
-
-    def informed() -> None:
-        about.is_informed = True
-
-    follower.start(endpoints, tokens, informed)
+    front = _Front(options, writer, claims, find)
     stopping = asyncio.Event()
     for ending in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(ending, stopping.set)
-    grpc: GrpcServer | None = None
+        asyncio.get_running_loop().add_signal_handler(ending, stopping.set)
     try:
-        if options.grpc:
-            grpc = await serve_grpc(
-                endpoints,
-                tokens,
-                options.grpc,
-                standing=about,
-                idempotency=idempotency,
-                statistics=partial(statistics, counts),
-                refused=lambda error: counts.refused(status_of(error), error.code),
-                message_bytes=options.grpc_message_bytes,
-            )
-        # What has been loaded until now stays for ever; the collector need not walk through it. What comes and goes with
-        # requests forms no cycles, so looking for them seldom is enough.
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
-        await door.open()
-        await server.start(listener)
-        helper = Helper(others, server.adopt)
+        await front.open(listener, others)
         log.info("front.started", front=options.name)
         await stopping.wait()
-        about.is_draining = True
-        await helper.close()
-        await asyncio.gather(server.stop(_DRAIN_S), *([] if grpc is None else [grpc.stop(_DRAIN_S)]))
+        await front.drain()
     finally:
-        await door.close()
-        await follower.close()
-        await idempotency.close()
-        await endpoints.close()
-        await link.close()
-        await recorder.close()
-        if traces is not None:
-            await traces.close()
+        await front.close()
         log.info("front.stopped", front=options.name)
         await asyncio.sleep(0)
+
+
+class _Front:
+    """The parts of one front, joined; made on its event loop, where it begins to follow control.
+
+    Args:
+        options: what the front is given.
+        writer: its segment writer.
+        claims: the machine's idempotency keys.
+        find: the record of a request by its written id.
+    """
+
+    def __init__(
+        self,
+        options: FrontOptions,
+        writer: SegmentWriter,
+        claims: Claims,
+        find: Callable[[str], Record | None],
+    ) -> None:
+        self._options = options
+        self._counts = FrontCounts()
+        self._recorder = Recorder(writer, self._counts.synced)
+        self._rendezvous = Rendezvous(self._recorder, options.name)
+        self._link = KeeperLink(options.keeper, options.name)
+        self._follower = Follower(url=options.control, token=options.token, front=options.name, cache=options.cache)
+        self._endpoints = Endpoints(
+            keeper=self._link,
+            recorder=self._recorder,
+            rendezvous=self._rendezvous,
+            front=options.number,
+            report=self._follower.report,
+            offline_s=self._follower.offline_s,
+            counts=self._counts,
+        )
+        self._tokens = Tokens()
+        self._about = About(
+            self._endpoints, self._tokens, self._counts, options.name, metrics_token=options.metrics.token
+        )
+        self._idempotency = Idempotency(self._endpoints, claims, find)
+        self._traces = _traces(options)
+        self._http = HttpServer(
+            FrontApp(self._endpoints, self._tokens, self._about, self._counts, self._idempotency, self._traces),
+            None if options.certificates is None else options.certificates.context(),
+        )
+        self._grpc: GrpcServer | None = None
+        self._helper: Helper | None = None
+        self._metrics = MetricsDoor(options.metrics, partial(render, self._counts, options.name))
+        self._let_look()
+        self._follower.start(self._endpoints, self._tokens, self._informed)
+
+    async def open(self, listener: socket.socket, others: Sequence[socket.socket]) -> None:
+        """Begin to answer, at every door.
+
+        Args:
+            listener: the socket to serve.
+            others: the other fronts' listening sockets.
+
+        Raises:
+            GrpcAddressUnusable: gRPC cannot listen at its address.
+        """
+        if self._options.grpc:
+            self._grpc = await self._serve_grpc()
+        _hold_what_stays()
+        await self._metrics.open()
+        await self._http.start(listener)
+        self._helper = Helper(others, self._http.adopt)
+
+    async def drain(self) -> None:
+        """Take nothing more, and answer what is under way."""
+        self._about.is_draining = True
+        if self._helper is not None:
+            await self._helper.close()
+        doors = [self._http.stop(_DRAIN_S)]
+        if self._grpc is not None:
+            doors.append(self._grpc.stop(_DRAIN_S))
+        await asyncio.gather(*doors)
+
+    async def close(self) -> None:
+        """Write what is open, and let go of everything; the recorder nearly last, for the others give it events."""
+        await self._metrics.close()
+        await self._follower.close()
+        await self._idempotency.close()
+        await self._endpoints.close()
+        await self._link.close()
+        await self._recorder.close()
+        if self._traces is not None:
+            await self._traces.close()
+
+    async def _serve_grpc(self) -> GrpcServer:
+        return await serve_grpc(
+            self._endpoints,
+            self._tokens,
+            self._options.grpc,
+            standing=self._about,
+            idempotency=self._idempotency,
+            statistics=partial(statistics, self._counts),
+            refused=lambda error: self._counts.refused(status_of(error), error.code),
+            traces=self._traces,
+            message_bytes=self._options.grpc_message_bytes,
+            certificates=self._options.certificates,
+        )
+
+    def _informed(self) -> None:
+        self._about.is_informed = True
+
+    def _let_look(self) -> None:
+        """What the metrics ask when somebody looks."""
+        counts, endpoints, rendezvous, recorder = self._counts, self._endpoints, self._rendezvous, self._recorder
+        counts.connections = lambda: self._http.connections
+        counts.connections_taken = lambda: self._http.taken
+        counts.open_requests = lambda: rendezvous.open_mailboxes
+        counts.lanes = endpoints.lanes_now
+        counts.ready = lambda: [(plan.endpoint, endpoints.can_answer(plan)) for plan in endpoints.served()]
+        counts.loop_lag_s = lambda: rendezvous.lag_s
+        counts.offline_s = self._follower.offline_s
+        counts.spool_bytes = lambda: recorder.spooled_bytes
+        counts.records_waiting = lambda: recorder.unwritten
+
+
+def _hold_what_stays() -> None:
+    """Spare the collector what has been loaded until now, which stays for ever.
+
+    What comes and goes with requests forms no cycles, so looking for them seldom is enough.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _traces(options: FrontOptions) -> Traces | None:
@@ -170,23 +243,3 @@ def _traces(options: FrontOptions) -> Traces | None:
     if not asked.endpoint:
         return None
     return Traces(SpanSender(asked.endpoint, options.name), sample=asked.sample, per_s=asked.per_s)
-
-
-def _let_look(
-    counts: FrontCounts,
-    endpoints: Endpoints,
-    recorder: Recorder,
-    rendezvous: Rendezvous,
-    follower: Follower,
-    server: HttpServer,
-) -> None:
-    """What the metrics ask when somebody looks."""
-    counts.connections = lambda: server.connections
-    counts.connections_taken = lambda: server.taken
-    counts.open_requests = lambda: rendezvous.open_mailboxes
-    counts.lanes = endpoints.lanes_now
-    counts.ready = lambda: [(plan.endpoint, endpoints.can_answer(plan)) for plan in endpoints.served()]
-    counts.loop_lag_s = lambda: rendezvous.lag_s
-    counts.offline_s = follower.offline_s
-    counts.spool_bytes = lambda: recorder.spooled_bytes
-    counts.records_waiting = lambda: recorder.unwritten

@@ -10,7 +10,6 @@ from muster.serving.endpoint import Scored
 from muster.serving.front.answered import Answerer, answerer, answerers, fact_names, weights_of, weights_text
 from muster.serving.front.forms import ARROW, JSON, NDJSON, Answer
 from muster.serving.plan import Plan
-from muster.vocabulary.request_ids import request_id_text
 
 _encoder = msgspec.json.Encoder()
 _encode = _encoder.encode
@@ -24,7 +23,7 @@ def answer(scored: Scored, form: bytes = JSON) -> Answer:
     if form is JSON:
         return Answer((_json(scored),), JSON)
     mailbox = scored.mailbox
-    request_id, release = request_id_text(mailbox.request_id), str(mailbox.plan.release)
+    request_id, release = scored.request_id.decode(), str(mailbox.plan.release)
     facts = {"request-id": request_id, "release": release}
     weights = weights_of(scored)
     if weights is not None:
@@ -46,7 +45,7 @@ def _json(scored: Scored) -> bytes:
     mailbox = scored.mailbox
     plan, decision = mailbox.plan, scored.decision
     outputs = scored.outputs()
-    document = b'{"request_id":"%b","release":%d,' % (request_id_text(mailbox.request_id).encode(), plan.release)
+    document = b'{"request_id":"%b","release":%d,' % (scored.request_id, plan.release)
     if mailbox.rows == 1 and decision.chosen is None and decision.weights is None:
         # Nearly every answer: what is the same in each is encoded once.
         members = [_member(name, column) for name, column in outputs.columns.items()]

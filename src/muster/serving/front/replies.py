@@ -10,7 +10,6 @@ from muster.serving.front.forms import JSON, Answer
 from muster.serving.front.http import Header, Reply
 from muster.serving.recalled import Recalled
 from muster.vocabulary import errors
-from muster.vocabulary.request_ids import request_id_text
 from muster.wire.inference import InferenceError, error_body
 
 STATUS_OF_FAMILY: dict[type[errors.MusterError], int] = {
@@ -52,7 +51,7 @@ def document(content: Any) -> Reply:
 
 def scored_reply(scored: Scored, answer: Answer) -> Reply:
     """The reply to a request that was answered."""
-    headers: list[Header] = [(b"muster-request-id", request_id_text(scored.mailbox.request_id).encode())]
+    headers: list[Header] = [(b"muster-request-id", scored.request_id)]
     if scored.mailbox.plan.document.solo:
         headers.append((b"muster-solo", b"true"))
     if isinstance(scored, Recalled):

@@ -16,6 +16,8 @@ import structlog
 #: How often the other fronts' sockets are looked at, seconds: twice as long somebody may wait for a front that is gone.
 _LOOK_EVERY_S = 0.04
 _MOST_AT_ONCE = 64
+#: Connections that are being adopted when the front ends have so long to begin, seconds.
+_CLOSE_WITHIN_S = 1.0
 log = structlog.get_logger()
 
 
@@ -38,7 +40,12 @@ class Helper:
         """Help no more."""
         if self._helping is not None:
             self._helping.cancel()
-            await asyncio.gather(self._helping, *self._tasks, return_exceptions=True)
+            await asyncio.gather(self._helping, return_exceptions=True)
+        if self._tasks:  # with TLS a caller may take its time to shake hands, or never do
+            await asyncio.wait(self._tasks, timeout=_CLOSE_WITHIN_S)
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
         for listener in self._sockets:
             listener.close()
 
@@ -73,3 +80,6 @@ class Helper:
             await self._adopt(connection)
         except OSError:  # the caller has gone again, or cannot agree on TLS
             connection.close()
+        except asyncio.CancelledError:
+            connection.close()
+            raise

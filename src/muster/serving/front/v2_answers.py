@@ -4,18 +4,18 @@ What is the same in every answer of a plan is encoded once. Tensors that are wan
 host.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from muster.packaging.columns import Buffer, Column, array_of, nulls_of, values_of
+from muster.packaging.columns import Buffer, Column, array_of, elements_of, nulls_of, values_of
 from muster.serving.endpoint import Scored
 from muster.serving.front.answered import Answerer, answerer, answerers, weights_of, weights_text
 from muster.serving.front.binary import flag
 from muster.serving.front.forms import JSON, OCTETS, Answer, Asked
 from muster.serving.plan import Plan
-from muster.vocabulary.request_ids import request_id_text
 from muster.vocabulary.tensors import FLOATS
 from muster.wire.contracts import Field
 
@@ -24,50 +24,62 @@ _ROWS_NAMED = 64
 _KEPT = 1024
 _encode = msgspec.json.Encoder().encode
 _heads: dict[tuple[str, int, str], bytes] = {}
-_tensor_heads: dict[tuple[str, str, tuple[int, ...], int], bytes] = {}
+_tensor_heads_kept: dict[tuple[str, int], tuple[tuple[str, bytes], ...]] = {}
 
 
 def answer(scored: Scored, asked: Asked) -> Answer:
     """The answer to a V2 request."""
     mailbox = scored.mailbox
-    request_id = request_id_text(mailbox.request_id)
+    request_id = scored.request_id
     parts = [
         _head(scored),
         b'"request_id":"',
-        request_id.encode(),
+        request_id,
         b'"},"id":',
-        b'"%b"' % request_id.encode() if asked.id is None else _encode(asked.id),
+        b'"%b"' % request_id if asked.id is None else _encode(asked.id),
         b',"outputs":[',
     ]
-    raw: list[Buffer] = []
-    by_default = flag(asked.parameters, "binary_data_output", "parameters") or False
-    wanted = {output.name: output for output in asked.outputs} if asked.outputs else None
-    separator = b""
     columns = scored.outputs().columns
-    for field in mailbox.plan.contract.outputs:
-        column = columns.get(field.name)
-        if column is None or (wanted is not None and field.name not in wanted):
-            continue
-        is_raw = by_default
-        if wanted is not None:
-            said = flag(wanted[field.name].parameters, "binary_data", field.name)
-            is_raw = by_default if said is None else said
-        data = _raw(column) if is_raw else None
-        parts.append(separator)
-        parts.append(_tensor_head(field, mailbox.rows))
-        if data is None:
-            parts.append(b'"data":')
-            parts.append(_encode(_flat(column)))
-            parts.append(b"}")
-        else:
-            parts.append(b'"parameters":{"binary_data_size":%d}}' % len(data))
-            raw.append(data)
-        separator = b","
+    raw: list[Buffer] = []
+    if asked.parameters is None and asked.outputs is None:  # nearly always
+        separator = b""
+        for name, head in _tensor_heads(mailbox.plan, mailbox.rows):
+            column = columns.get(name)
+            if column is not None:
+                parts += (separator, head, b'"data":', _encode(_flat(column)), b"}")
+                separator = b","
+    else:
+        _add_wanted(parts, raw, mailbox.plan, mailbox.rows, columns, asked)
     parts.append(b"]}")
     document = b"".join(parts)
     if not raw:
         return Answer((document,), JSON)
     return Answer((document, *raw), OCTETS, len(document))
+
+
+def _add_wanted(
+    parts: list[bytes], raw: list[Buffer], plan: Plan, rows: int, columns: Mapping[str, Column], asked: Asked
+) -> None:
+    """The outputs that were asked for, each as text or as bytes."""
+    by_default = flag(asked.parameters, "binary_data_output", "parameters") or False
+    wanted = {output.name: output for output in asked.outputs} if asked.outputs else None
+    separator = b""
+    for name, head in _tensor_heads(plan, rows):
+        column = columns.get(name)
+        if column is None or (wanted is not None and name not in wanted):
+            continue
+        is_raw = by_default
+        if wanted is not None:
+            said = flag(wanted[name].parameters, "binary_data", name)
+            is_raw = by_default if said is None else said
+        data = _raw(column) if is_raw else None
+        parts += (separator, head)
+        if data is None:
+            parts += (b'"data":', _encode(_flat(column)), b"}")
+        else:
+            parts.append(b'"parameters":{"binary_data_size":%d}}' % len(data))
+            raw.append(data)
+        separator = b","
 
 
 def _head(scored: Scored) -> bytes:
@@ -110,22 +122,29 @@ def _made_head(plan: Plan, by: Answerer, reason: str, further: dict[str, str]) -
     return _encode(document)[:-2] + b","
 
 
+def _tensor_heads(plan: Plan, rows: int) -> tuple[tuple[str, bytes], ...]:
+    """For each output of the contract its name, and the beginning of its tensor."""
+    key = plan.digest, rows
+    heads = _tensor_heads_kept.get(key)
+    if heads is None:
+        if len(_tensor_heads_kept) >= _KEPT:
+            _tensor_heads_kept.clear()
+        heads = _tensor_heads_kept[key] = tuple(
+            (field.name, _tensor_head(field, rows)) for field in plan.contract.outputs
+        )
+    return heads
+
+
 def _tensor_head(field: Field, rows: int) -> bytes:
-    key = field.name, field.datatype, field.shape, rows
-    head = _tensor_heads.get(key)
-    if head is None:
-        if len(_tensor_heads) >= _KEPT:
-            _tensor_heads.clear()
-        document = {"name": field.name, "datatype": field.datatype, "shape": [rows, *field.shape]}
-        head = _tensor_heads[key] = _encode(document)[:-1] + b","
-    return head
+    document = {"name": field.name, "datatype": field.datatype, "shape": [rows, *field.shape]}
+    return _encode(document)[:-1] + b","
 
 
 def _flat(column: Column) -> list[Any]:
     """The elements of a column, row-major; null for each element of a row that is null."""
     if not column.shape:
         return values_of(column)
-    elements = values_of(Column(column.datatype, (), column.data))
+    elements = elements_of(column)
     nulls = nulls_of(column)
     if nulls is not None:
         size = len(elements) // len(nulls)

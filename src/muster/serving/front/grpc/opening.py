@@ -6,7 +6,9 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from muster.serving.endpoint import Endpoints
+from muster.serving.front.tls import Certificates
 from muster.serving.front.tokens import Tokens
+from muster.serving.front.traces import Traces
 from muster.serving.idempotency import Idempotency
 from muster.serving.plan import Plan
 from muster.vocabulary.errors import MusterError
@@ -54,7 +56,9 @@ async def serve_grpc(
     idempotency: Idempotency,
     statistics: Statistics,
     refused: Refused,
+    traces: Traces | None,
     message_bytes: int,
+    certificates: Certificates | None,
 ) -> GrpcServer:
     """Serve gRPC beside HTTP, on the running event loop.
 
@@ -66,7 +70,9 @@ async def serve_grpc(
         idempotency: knows keys that were used before.
         statistics: what the front has counted.
         refused: counts what is refused.
+        traces: takes spans; None: there are no traces.
         message_bytes: no larger message is read, whatever a plan allows.
+        certificates: what callers are shown; None: the door speaks without TLS.
 
     Raises:
         GrpcAddressUnusable: it cannot be listened on.
@@ -80,6 +86,8 @@ async def serve_grpc(
         idempotency=idempotency,
         statistics=statistics,
         refused=refused,
+        traces=traces,
         message_bytes=message_bytes,
+        certificates=certificates,
     )
     return server

@@ -7,7 +7,9 @@ from muster.serving.endpoint import Endpoints
 from muster.serving.errors import GrpcAddressUnusable
 from muster.serving.front.grpc.opening import Refused, Standing, Statistics
 from muster.serving.front.grpc.service import InferenceService
+from muster.serving.front.tls import Certificates, Shown
 from muster.serving.front.tokens import Tokens
+from muster.serving.front.traces import Traces
 from muster.serving.idempotency import Idempotency
 
 #: A connection without a call is closed after this; clients open another when they need one.
@@ -45,7 +47,9 @@ async def started(
     idempotency: Idempotency,
     statistics: Statistics,
     refused: Refused,
+    traces: Traces | None,
     message_bytes: int,
+    certificates: Certificates | None,
 ) -> Server:
     """A server that serves; see `opening.serve_grpc`."""
     server = grpc.aio.server(
@@ -60,13 +64,42 @@ async def started(
         maximum_concurrent_rpcs=_MOST_CALLS,
     )
     service = InferenceService(
-        endpoints, tokens, standing=standing, idempotency=idempotency, statistics=statistics, refused=refused
+        endpoints,
+        tokens,
+        standing=standing,
+        idempotency=idempotency,
+        statistics=statistics,
+        refused=refused,
+        traces=traces,
     )
     server.add_generic_rpc_handlers((service.handler(),))
     try:
-        port = server.add_insecure_port(address)
+        if certificates is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, _credentials(certificates))
     except RuntimeError as error:
         raise GrpcAddressUnusable(f"gRPC cannot listen on {address}: {error}", address=address) from error
     await server.start()
     log.info("grpc.started", port=port)
     return Server(server, port)
+
+
+def _credentials(certificates: Certificates) -> grpc.ServerCredentials:
+    """What callers are shown, looked up anew at each handshake; TLS below 1.2 grpc does not speak."""
+    shown = certificates.current()
+
+    def renewed() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal shown
+        before, shown = shown, certificates.current()
+        return None if shown is before else _configuration(shown)
+
+    return grpc.dynamic_ssl_server_credentials(
+        _configuration(shown), renewed, require_client_authentication=certificates.wants_clients_certificates
+    )
+
+
+def _configuration(shown: Shown) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration(
+        [(shown.key, shown.certificate)], root_certificates=shown.client_ca
+    )

@@ -44,15 +44,21 @@ _Messages = AsyncIterator[bytes]
 class _Context(Protocol):
     """What is used of grpc's `ServicerContext`."""
 
-    def invocation_metadata(self) -> Iterable[tuple[str, str | bytes]] | None: ...
+    def invocation_metadata(self) -> Iterable[tuple[str, str | bytes]] | None:
+        """What the caller sent beside its message; names are lower-case, and those that end in `-bin` have bytes."""
+        ...
 
-    def set_trailing_metadata(self, metadata: tuple[tuple[str, str], ...]) -> None: ...
+    def set_trailing_metadata(self, metadata: tuple[tuple[str, str], ...]) -> None:
+        """Send this behind the answer; a later call replaces an earlier one."""
+        ...
 
-    def time_remaining(self) -> float | None: ...
+    def time_remaining(self) -> float | None:
+        """Seconds until the call's own deadline; None: it has none."""
+        ...
 
-    async def abort(
-        self, code: grpc.StatusCode, details: str, metadata: tuple[tuple[str, str], ...] = ()
-    ) -> NoReturn: ...
+    async def abort(self, code: grpc.StatusCode, details: str, metadata: tuple[tuple[str, str], ...] = ()) -> NoReturn:
+        """End the call with an error, by raising; the metadata replace what was set before."""
+        ...
 
 
 _Answering = Callable[[bytes, _Context, AccessEntry | None], Awaitable[Message]]
