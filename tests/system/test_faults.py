@@ -80,6 +80,25 @@ def test_a_killed_host_costs_no_request(factory: RunningFactory, endpoint: str, 
     assert not unrecorded(factory, endpoint, outcome)
 
 
+def test_a_killed_spare_is_followed_by_another_that_takes_over(
+    factory: RunningFactory, endpoint: str, adds: list[str]
+) -> None:
+    """However often spares are killed, another is prepared; when the host is killed, it is the one that goes on."""
+    of = f"plus/{adds[0]}"
+    killed: set[int] = set()
+
+    def living() -> list[int]:
+        return [pid for pid in factory.processes("spare", of) if pid not in killed]
+
+    for _ in range(3):
+        killed.add(factory.kill("spare", of))
+        (spare,) = wait_for(living, told="another spare")
+    host = factory.kill("host", of)
+    wait_for(lambda: factory.processes("host", of) not in ([], [host]), told="the next host")
+    assert factory.processes("host", of) == [spare]
+    assert factory.score(endpoint, {"x": 1.0}).answers
+
+
 def test_a_killed_front_loses_no_record_and_no_host(factory: RunningFactory, endpoint: str) -> None:
     """SIGKILL of the front: connections end, hosts stay, whatever was answered is on record."""
     hosts = set(factory.processes("host"))

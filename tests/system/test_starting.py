@@ -108,6 +108,31 @@ def test_up_without_a_home_makes_one_and_shows_its_token_once(tmp_path: Path) ->
         assert process.returncode == 0
 
 
+def test_what_goes_wrong_beside_the_start_is_logged_and_not_printed(home: Path) -> None:
+    """A port for metrics that is taken: stdout holds the one document, stderr nothing, and `muster logs` tells."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        variables = os.environ | {
+            "MUSTER_METRICS_PORT": str(taken.getsockname()[1] - 3)
+        }  # the supervisor's is the third after
+        process = subprocess.Popen(
+            [*MUSTER, "up", "--home", str(home), "--port", "0", "--scoring-port", "0", "--grpc-port", "0", "--json"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=variables,
+        )  # fmt: skip
+        wait_for(lambda: len(running(home / "run")) >= 5)
+        assert process.stdout is not None
+        lines = [process.stdout.readline()]
+        while lines[-1] != b"}\n":
+            lines.append(process.stdout.readline())
+        process.send_signal(signal.SIGTERM)
+        rest, errors = process.communicate(timeout=60)
+    assert json.loads(b"".join(lines))["home"] == str(home)
+    assert (rest, errors) == (b"", b"")
+    logged = json.loads(muster("logs", "supervisor", "--home", str(home), "--json").stdout)
+    assert [line["event"] for line in logged] == ["metrics.not_shown"]
+
+
 def test_one_home_runs_once_and_ps_logs_and_down_tell_the_truth(factory: RunningFactory) -> None:
     """A second `up` is refused; `ps` lists every kind; `down` ends all of it; then `down` says that nothing runs."""
     home = str(factory.home)

@@ -6,12 +6,14 @@ import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import grpc
 import httpx
 import models
 import pytest
 from running_factory import RunningFactory, wait_for
 
 import muster
+from muster.serving.front.grpc import open_inference_pb2 as pb
 from muster.telemetry.scrape import Scrape
 from otlp_collector import Collector, running_collector
 
@@ -99,6 +101,9 @@ def test_the_main_ports_show_them_to_this_machine(watched: RunningFactory) -> No
         answer = httpx.get(f"{url}/metrics")
         assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
         assert f'muster_info{{process="{name}"' in answer.text
+        proxied = httpx.get(f"{url}/metrics", headers={"X-Forwarded-For": "10.0.0.7"})
+        assert proxied.status_code == 401
+        assert "metrics.token" in proxied.text
 
 
 def test_requests_are_counted_once_and_variants_as_often_as_they_were_asked(watched: RunningFactory) -> None:
@@ -156,6 +161,38 @@ def test_a_callers_trace_holds_the_request_and_all_variants(watched: RunningFact
     request = collector.named("score plus")
     assert request.parent_span_id.hex() == CALLER[36:52]
     assert request.span_id.hex() == answer.headers["traceparent"][36:52]
+
+
+def test_a_trace_goes_through_grpc_as_through_http(watched: RunningFactory, collector: Collector) -> None:
+    """The context comes in the call's metadata, returns behind the answer, and the collector gets all of it."""
+    mine = f"00-{'b' * 32}-00f067aa0ba902b7-01"
+    channel = grpc.insecure_channel(watched.grpc)
+    with channel:
+        infer = channel.stream_unary(
+            "/inference.GRPCInferenceService/ModelInfer",
+            request_serializer=pb.ModelInferRequest.SerializeToString,
+            response_deserializer=pb.ModelInferResponse.FromString,
+        )
+        tensor = pb.ModelInferRequest.InferInputTensor(name="x", datatype="FP64", shape=[1])
+        tensor.contents.fp64_contents.append(41.0)
+        asked = pb.ModelInferRequest(model_name="plus", inputs=[tensor])
+        metadata = (("authorization", bearer(watched)["authorization"]), ("traceparent", mine))
+        answer, call = infer.with_call(iter([asked]), metadata=metadata, timeout=20)
+        assert list(answer.outputs[0].contents.fp64_contents) == [42.0]
+        behind = dict(call.trailing_metadata())
+        assert behind["traceparent"][:36] == mine[:36]
+        assert "muster-request-id" in behind
+        _, untraced = infer.with_call(iter([asked]), metadata=metadata[:1], timeout=20)
+        assert "traceparent" not in dict(untraced.trailing_metadata())
+
+    def spans() -> list[str]:
+        return sorted(span.name for span in collector.spans if span.trace_id.hex() == mine[3:35])
+
+    wait_for(lambda: len(spans()) >= 4, told="the spans have come")
+    assert spans() == ["decide", "score plus", "variant adds:1", "variant adds:2"]
+    (request,) = [span for span in collector.spans if span.trace_id.hex() == mine[3:35] and span.name == "score plus"]
+    assert request.parent_span_id.hex() == mine[36:52]
+    assert request.span_id.hex() == behind["traceparent"][36:52]
 
 
 def test_a_request_without_a_trace_gets_none(watched: RunningFactory, collector: Collector) -> None:

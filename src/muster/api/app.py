@@ -18,8 +18,8 @@ from muster.api.routes import archive, audit, endpoints, factory, fronts, models
 from muster.api.services import Given, Services
 from muster.api.threads import WaitingThreads
 from muster.telemetry.exposition import CONTENT_TYPE
+from muster.telemetry.metrics_door import FOR_WHOM, may_read
 from muster.telemetry.metrics_door import PATH as METRICS_PATH
-from muster.telemetry.metrics_door import may_read
 from muster.vocabulary.errors import MusterError
 
 PREFIX = "/api/v1"
@@ -87,10 +87,9 @@ def _served_openapi() -> Response[bytes]:
 @get(METRICS_PATH, sync_to_thread=False, opt={OPEN: True}, include_in_schema=False)
 def _metrics(services: Given, request: Request[Any, Any, Any]) -> Response[bytes]:
     """The process's metrics, for whoever may see them."""
-    authorization = request.headers.get("authorization", "").encode("latin-1", "replace")
     peer = request.client.host if request.client is not None else None
-    if not may_read(services.metrics_token, peer, authorization):
-        raise TokenMissing("metrics are for callers of this machine, or with the token of the setting metrics.token")
+    if not may_read(services.metrics_token, peer, dict(request.scope["headers"])):
+        raise TokenMissing(FOR_WHOM)
     return Response(services.counts.render(), headers={"content-type": CONTENT_TYPE})
 
 

@@ -1,5 +1,6 @@
 """Finds single records for a front: the reader of the whole archive knows Parquet, whose library a front need not carry."""
 
+import os
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -8,7 +9,7 @@ from muster.archive.depot import ArchiveStore, FolderStore
 from muster.archive.errors import IndexDamaged
 from muster.archive.index import Index
 from muster.archive.records import Record
-from muster.archive.segments import segments_in
+from muster.archive.segments import CLOSED, OPEN, segments_in
 from muster.archive.spool import Spool
 from muster.vocabulary.request_ids import RequestPlace, place_of, request_id_bytes
 from muster.wire.records import Decided
@@ -49,6 +50,28 @@ class Finder:
         )
         return find(request_id)
 
+    def make_safe(self, request_id: str, *, writer_is_gone: bool) -> bool:
+        """Whether no power cut can lose the record of a request any more.
+
+        A segment is closed only once it is on the disk. One that is open may be not, and to fsync it from here proves nothing while its
+        writer lives: a failure that the writer was told of is not told again, although the bytes never reached the disk.
+
+        Args:
+            request_id: of a request that `find` has found.
+            writer_is_gone: the front that wrote it has ended; then its segment is fsynced here.
+        """
+        wanted = request_id_bytes(request_id)
+        place = place_of(wanted)
+        for number, path in segments_in(self._root / "spool" / str(place.front)).items():
+            if path.suffix != OPEN or not place.segment <= number < place.segment + _LOOKAHEAD:
+                continue
+            if not any(
+                isinstance(event, Decided) for event in self._spool.about(wanted, place.front, number, number + 1)
+            ):
+                continue
+            return writer_is_gone and _synced(path)
+        return True
+
     def _may_be_parquet(self, place: RequestPlace) -> bool:
         try:
             return any(
@@ -57,3 +80,17 @@ class Finder:
             )
         except IndexDamaged:
             return True
+
+
+def _synced(path: Path) -> bool:
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:  # it was closed in the meantime
+        return path.with_suffix(CLOSED).exists()
+    try:
+        os.fsync(handle)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True

@@ -238,12 +238,14 @@ class SegmentWriter:
                     os.fdatasync(current.fd)
             except OSError as error:
                 # After a failed fsync the kernel may have dropped the pages and report success the next time.
+                for suspect in (*self._unfinished, current):
+                    suspect.is_suspect = True
                 self._rotate()
                 raise refusal(error, self.folder) from error
             current.synced = end
 
     def rotate_if_due(self) -> bool:
-        """Close the open segment and begin another, if it is full or old; True when that was done.
+        """Close the open segment and begin another, if it is full, old, or an fsync of it has failed; True when that was done.
 
         Raises:
             ArchiveFull, ArchiveUnwritable: there is no new segment; the present one goes on being used.
@@ -253,7 +255,8 @@ class SegmentWriter:
             current = self._open
             if current is None or current.events == 0:
                 return False
-            if current.end < self.segment_bytes and time.monotonic() - current.opened < self.max_age_s:
+            is_due = current.end >= self.segment_bytes or time.monotonic() - current.opened >= self.max_age_s
+            if not is_due and not current.is_suspect:
                 return False
             self._rotate()
             return True
@@ -378,7 +381,13 @@ class SegmentWriter:
             segment = self._unfinished[0]
             try:
                 self._link = _close_file(
-                    segment.fd, segment.path, segment.number, segment.events, segment.end, self._link
+                    segment.fd,
+                    segment.path,
+                    segment.number,
+                    segment.events,
+                    segment.end,
+                    self._link,
+                    again=segment.is_suspect,
                 )
             except OSError as error:
                 raise refusal(error, self.folder) from error
@@ -410,7 +419,7 @@ class SegmentWriter:
 class _OpenSegment:
     """The file that is written to."""
 
-    __slots__ = ("end", "events", "fd", "number", "opened", "path", "synced")
+    __slots__ = ("end", "events", "fd", "is_suspect", "number", "opened", "path", "synced")
 
     def __init__(self, number: int, path: Path, fd: int) -> None:
         self.number = number
@@ -420,6 +429,8 @@ class _OpenSegment:
         self.synced = HEADER_BYTES
         self.events = 0
         self.opened = time.monotonic()
+        self.is_suspect = False
+        """An fsync has failed: what was written may never have reached the disk, whatever the next one says."""
 
     def cut_back(self) -> None:
         """Remove what a failed write left; if even that fails, the next write goes over it and readers see a tail."""
@@ -500,8 +511,18 @@ def _close_left(segment: Segment, before: Link) -> Link:
     return link
 
 
-def _close_file(fd: int, path: Path, number: int, events: int, end: int, before: Link) -> Link:
-    """Seal a segment with its digest and give it its name; gives it as the new end of the chain."""
+def _close_file(fd: int, path: Path, number: int, events: int, end: int, before: Link, *, again: bool = False) -> Link:
+    """Seal a segment with its digest and give it its name; gives it as the new end of the chain.
+
+    Args:
+        fd: the open file.
+        path: where it lies.
+        number: of the segment.
+        events: that are in it.
+        end: of the last of them.
+        before: the end of the chain.
+        again: write the events once more first: an fsync has failed, so only what is written anew is sure to be tried anew.
+    """
     os.ftruncate(fd, end)
     # Read back instead of taken along with each write: the answers do not wait for it.
     content = hashlib.sha256()
@@ -511,6 +532,8 @@ def _close_file(fd: int, path: Path, number: int, events: int, end: int, before:
         if not piece:
             raise OSError(5, "the segment is shorter than what was written to it")
         content.update(piece)
+        if again:
+            write_all(fd, memoryview(piece), at)
         at += len(piece)
     digest = sealed_digest(content, events, end, before)
     write_all(fd, memoryview(chained_mark(events, end, before, digest)), end)

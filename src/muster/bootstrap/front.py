@@ -46,7 +46,7 @@ def run(home: Home, given: argparse.Namespace) -> None:
             listener_of(given),
             writer,
             claims=Claims(home.archive / "claims"),
-            find=Finder(home.archive, archive_store_of(home)).find,
+            past=Finder(home.archive, archive_store_of(home)),
             others=other_listeners_of(given),
         )
     )

@@ -2,7 +2,8 @@
 
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from muster.bootstrap.errors import HomeUnusable
 from muster.bootstrap.home import Home, make_socket_folder
 from muster.bootstrap.metrics import metrics_address, render_supervisor
 from muster.supervision.supervisor import Part, Supervisor, listen, listen_together, reserve
+from muster.telemetry.logs import set_up_logs
 from muster.telemetry.metrics_door import shown_in_thread
 
 #: Less than this on the home's disk, in bytes, and starting is not worth while.
@@ -106,11 +108,22 @@ def bring_up(home: Home, addresses: Addresses, on_ready: Callable[[Addresses], N
         return _shakes_hands(addresses) if with_tls else _answers(f"{addresses.scoring}/v2/health/live")
 
     try:
-        with shown_in_thread(metrics_address(home, "supervisor"), lambda: render_supervisor(supervisor.lives())):
+        with (
+            _logging(home),
+            shown_in_thread(metrics_address(home, "supervisor"), lambda: render_supervisor(supervisor.lives())),
+        ):
             return supervisor.run(parts, is_ready=is_ready, on_ready=lambda: on_ready(addresses))
     finally:
         for opened in (control_listener, *fronts, *([] if grpc_port is None else [grpc_port])):
             opened.close()
+
+
+@contextmanager
+def _logging(home: Home) -> Iterator[None]:
+    """What this process logs goes where the other processes' logs are: its stdout and stderr belong to who called it."""
+    with _log(home, "supervisor").open("a", buffering=1, encoding="utf-8") as lines:
+        set_up_logs("supervisor", to=lines)
+        yield
 
 
 def _try_to_write(home: Home) -> None:
@@ -144,9 +157,7 @@ def _shakes_hands(addresses: Addresses) -> bool:
             context.wrap_socket(connection),
         ):
             return True
-    except ssl.SSLError:  # it refuses us, in TLS
-        return True
-    except OSError:
+    except OSError:  # TLS errors are among them; with 1.3 a client's certificate is asked for after the handshake
         return False
 
 

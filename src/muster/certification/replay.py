@@ -284,10 +284,12 @@ class _Batch:
 
     @property
     def request_rows(self) -> tuple[int, ...]:
+        """Rows of each request that was found, in the order of the batch."""
         return tuple(record.decided.rows for record in self.records)
 
     @property
     def rows_missing(self) -> int:
+        """Rows of the batch whose requests the archive does not hold; 0: it is complete."""
         return max(0, self.rows - sum(self.request_rows))
 
 

@@ -5,6 +5,7 @@ stderr. Without it, results go to stdout, and progress, notes and errors to stde
 """
 
 import functools
+import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -48,6 +49,15 @@ class Output:
         if not self.as_json:
             click.secho(text, fg="yellow", err=True)
 
+    def put_logs_aside(self) -> None:
+        """Keep what parts of the factory log in this process from the results: they are on stdout, where logs go by themselves.
+
+        With `--json` stderr is for the problem document alone.
+        """
+        from muster.telemetry.logs import set_up_logs  # noqa: PLC0415 - slow to load, and most commands do without
+
+        set_up_logs("muster", level=logging.CRITICAL if self.as_json else logging.WARNING)
+
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[str], None]]:
         """Show that something goes on; what is given to the function it yields is shown as the latest news.
@@ -83,7 +93,10 @@ def answering(command: Callable[..., int | None]) -> Callable[..., int | None]:
     @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else.")
     @functools.wraps(command)
     def with_output(*args: Any, as_json: bool, **options: Any) -> int | None:
-        return command(Output(as_json), *args, **options)
+        output = Output(as_json)
+        if "structlog" in sys.modules:  # the command brought parts that log
+            output.put_logs_aside()
+        return command(output, *args, **options)
 
     return with_output
 

@@ -5,6 +5,7 @@ scored = scorer.score("churn", customers)          # a DataFrame, an Arrow table
 scored["churn_probability"], scored.request_id, scored.reasons
 """
 
+import ssl
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -91,6 +92,7 @@ def scorer(
     control_url: str | None = None,
     timeout_s: float = 30.0,
     transport: httpx.BaseTransport | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> "Scorer":
     """The scoring side of a factory.
 
@@ -100,10 +102,12 @@ def scorer(
         control_url: the factory to ask for the address; None: the one that `muster.connect()` finds.
         timeout_s: how long one answer may take at most, whatever its deadline.
         transport: httpx's own, for tests; None: the network.
+        tls: whom to trust and which certificate to show, where the scoring side speaks TLS; None: nothing is shown, and trusted are those
+            that everybody trusts, or whom the variable SSL_CERT_FILE names.
     """
     login = find_login(control_url, token)
     found = url or login.scoring_url or _asked_of_control(login.url, transport)
-    return Scorer(Transport(found, login.token, timeout_s=timeout_s, transport=transport))
+    return Scorer(Transport(found, login.token, timeout_s=timeout_s, transport=transport, tls=tls))
 
 
 def _asked_of_control(url: str, transport: httpx.BaseTransport | None) -> str:

@@ -4,7 +4,9 @@ An order that changes something carries an `Idempotency-Key`, the same in every 
 however often the connection breaks. Only broken connections are repeated; what the factory says is final.
 """
 
+import os
 import secrets
+import ssl
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -78,10 +80,18 @@ class Transport:
         token: sent as `Authorization: Bearer …`; None: nothing is sent.
         timeout_s: how long one answer may take.
         transport: httpx's own, for tests and proxies; None: the network.
+        tls: whom to trust and which certificate to show; None: nothing is shown, and trusted are those that everybody trusts, or
+            whom SSL_CERT_FILE or SSL_CERT_DIR names.
     """
 
     def __init__(
-        self, url: str, token: str | None, *, timeout_s: float = 30.0, transport: httpx.BaseTransport | None = None
+        self,
+        url: str,
+        token: str | None,
+        *,
+        timeout_s: float = 30.0,
+        transport: httpx.BaseTransport | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.url = checked_url(url)
         self._timeout_s = timeout_s
@@ -93,6 +103,7 @@ class Transport:
             headers=headers,
             timeout=httpx.Timeout(timeout_s, connect=5.0),
             transport=transport,
+            verify=_trusted(self.url) if tls is None else tls,
             trust_env=not is_loopback(self.url),  # a proxy of the environment has no business on this machine
         )
         weakref.finalize(self, self._http.close)  # in notebooks nobody closes
@@ -217,6 +228,12 @@ class Transport:
     def _unreachable(self, error: httpx.TransportError) -> FactoryUnreachable:
         why = str(error) or type(error).__name__
         return FactoryUnreachable(f"{self.url} cannot be reached: {why}", url=self.url)
+
+
+def _trusted(url: str) -> ssl.SSLContext | bool:
+    """Whom to trust: httpx asks the environment about that and about proxies together, and on this machine about neither."""
+    is_told = url.startswith("https:") and any(os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    return ssl.create_default_context() if is_told else True
 
 
 def checked_token(token: str) -> str:

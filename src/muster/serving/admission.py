@@ -7,9 +7,11 @@ the measured rate answers within a share of the deadline, one more would only ma
 #: The share of the shortest deadline that requests may spend under way before new ones are refused.
 _SHARE = 1.0
 #: So many are always taken on: a burst after a quiet time must not be refused because nothing was measured.
-FEWEST = 256
+FEWEST = 1024
 MOST = 20_000
-_SMOOTHING = 0.3
+_SMOOTHING = 0.1
+#: With more than this share of its limit under way a front is busy all the time.
+_BUSY_SHARE = 0.5
 
 
 class Admission:
@@ -22,17 +24,21 @@ class Admission:
         self._decided = 0
         self._at = 0.0
 
-    def learn(self, decided: int, now: float, deadline_s: float) -> None:
+    def learn(self, decided: int, under_way: int, now: float, deadline_s: float) -> None:
         """Look at the count of decisions; called several times a second.
 
         Args:
             decided: decisions since the start.
+            under_way: requests that are not decided yet.
             now: monotonic, seconds.
             deadline_s: the shortest deadline that is served.
         """
         if self._at:
             rate = (decided - self._decided) / max(now - self._at, 1e-3)
-            # Up at once, down slowly: a pause in the load says nothing of what the front can do.
-            self._rate = rate if rate > self._rate else self._rate + (rate - self._rate) * _SMOOTHING * 0.1
+            # Fewer answers say less of what the front can do where there was no more to answer.
+            if rate > self._rate:
+                self._rate = rate
+            elif under_way > self.limit * _BUSY_SHARE:
+                self._rate += (rate - self._rate) * _SMOOTHING
         self._decided, self._at = decided, now
         self.limit = min(MOST, max(FEWEST, int(self._rate * deadline_s * _SHARE)))

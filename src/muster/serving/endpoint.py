@@ -38,6 +38,8 @@ from muster.vocabulary.request_ids import RequestIds, request_id_text
 from muster.wire.plans import EndpointPlans
 
 _TIDY_EVERY_S = 0.1
+#: Where nothing is served.
+_NO_DEADLINE_S = 0.1
 #: A request whose answer is expected after more than this share of its deadline is refused, where there is no default answer.
 _WORTH_WAITING = 0.8
 #: A host that is up and does not say hello for so long, seconds, hangs.
@@ -621,7 +623,8 @@ class Endpoints:
     def _tidy(self) -> None:
         self._wall_offset_ns = _wall_offset_ns()
         self._offline_now_s = self._offline_s()
-        self._admission.learn(self._rendezvous.decided, monotonic(), self._shortest_deadline_s())
+        shortest_s = min((plan.deadline_s for plan in self.served()), default=_NO_DEADLINE_S)
+        self._admission.learn(self._rendezvous.decided, self._rendezvous.open_mailboxes, monotonic(), shortest_s)
         for lane in self._lanes.values():
             lane.tidy()
             self._connect_if_due(lane)
@@ -629,9 +632,6 @@ class Endpoints:
                 self._keeper.hung(lane.standing.host)
         if self._is_leaving:
             self._want()
-
-    def _shortest_deadline_s(self) -> float:
-        return min((plan.deadline_s for plan in self.served()), default=0.1)
 
     def lanes_now(self) -> Iterable[LaneNow]:
         """How the way to each host of a served plan stands."""

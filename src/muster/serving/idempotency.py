@@ -7,7 +7,9 @@ A key belongs to a consumer and an endpoint and counts for ten minutes, on all f
        └── killed here ─┘              └── killed here: the repetition finds the record and answers from it
            the repetition finds a claim without a record whose front is gone, and carries the request out
 
-The same key with another input is refused. A request that got no answer leaves its key free.
+The same key with another input is refused. A request that got no answer leaves its key free, unless its decision may be on record
+all the same: where the disk took the record and failed to make it safe (level `sync`), the caller got an error, and the key stays with
+the decision. A repetition is answered from it once it is safe, for two decisions under one key would be two answers to one question.
 """
 
 import asyncio
@@ -18,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 
@@ -26,7 +28,7 @@ from muster.archive.records import Record
 from muster.packaging.columns import Table
 from muster.serving.claims import Claim, Claims, Name
 from muster.serving.endpoint import Endpoints, Scored
-from muster.serving.errors import IdempotencyKeyReused, RequestMalformed, RequestUnderWay
+from muster.serving.errors import IdempotencyKeyReused, RecordNotWritten, RequestMalformed, RequestUnderWay
 from muster.serving.plan import Plan
 from muster.serving.recalled import Recalled, recalled, was_answered
 from muster.vocabulary.errors import MusterError
@@ -69,19 +71,31 @@ def input_digest(table: Table, variant: str) -> bytes:
     return digest.digest()
 
 
+class Past(Protocol):
+    """The archive, as far as repetitions need it; called in threads."""
+
+    def find(self, request_id: str, /) -> Record | None:
+        """The record of a request by its written id; None: there is none."""
+        ...
+
+    def make_safe(self, request_id: str, /, *, writer_is_gone: bool) -> bool:
+        """Whether no power cut can lose the record any more; makes sure of it where it may."""
+        ...
+
+
 class Idempotency:
     """Keeps keyed requests from being carried out twice; made on the front's event loop.
 
     Args:
         endpoints: carry requests out.
         claims: of this machine; used from one thread of its own.
-        find: the record of a request by its written id, or None; called in a thread.
+        past: what was decided.
     """
 
-    def __init__(self, endpoints: Endpoints, claims: Claims, find: Callable[[str], Record | None]) -> None:
+    def __init__(self, endpoints: Endpoints, claims: Claims, past: Past) -> None:
         self._endpoints = endpoints
         self._claims = claims
-        self._find = find
+        self._past = past
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "claims")
         self._under_way: dict[tuple[Name, bytes], asyncio.Task[Scored]] = {}
@@ -172,10 +186,12 @@ class Idempotency:
                 raise _reused(name)
             # In this order: what a front that is gone has recorded can be read.
             is_gone = _is_abandoned(there)
-            record = await asyncio.to_thread(self._find, request_id_text(there.request_id))
+            record = await asyncio.to_thread(self._past.find, request_id_text(there.request_id))
             if record is not None and was_answered(record):
-                return recalled(record, plan)
-            if record is not None or is_gone:
+                if await self._is_safe(name, plan, there):
+                    return recalled(record, plan)
+                await self._made_safe(name, there, until)
+            elif record is not None or is_gone:
                 taken = (there.request_id, request_id, self._owner, until)
                 if await self._in_thread(self._claims.take_over, name, *taken):
                     log.info("request.taken_over", endpoint=name[1], request_id=request_id_text(there.request_id))
@@ -197,19 +213,58 @@ class Idempotency:
             pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
             there = await self._in_thread(self._claims.find, name)
 
+    async def _is_safe(self, name: Name, plan: Plan, claim: Claim) -> bool:
+        """Whether an answer may be given from a record: at level `sync` no power cut may take back what was answered."""
+        if claim.decided or plan.document.archive_level != "sync":
+            return True
+        request_id, is_gone = request_id_text(claim.request_id), not _is_alive(claim.owner)
+        is_safe = await asyncio.to_thread(self._past.make_safe, request_id, writer_is_gone=is_gone)
+        if is_safe:
+            self._thread.submit(self._noted, self._claims.note_decided, name, claim.request_id)
+        return is_safe
+
+    async def _made_safe(self, name: Name, claim: Claim, until: float) -> None:
+        """Wait until a record may be safe: its fsync is under way, or has failed and is made good by another front or this one."""
+        if not _is_abandoned(claim):
+            await self._other_front(name, claim, until)
+        elif monotonic() > until:
+            raise RequestUnderWay(
+                f"the request to endpoint {name[1]!r} with the idempotency key {name[2]!r} is decided, and the disk has not made its "
+                "record safe yet",
+                endpoint=name[1],
+            )
+        else:
+            await asyncio.sleep(_LONGEST_PAUSE_S)
+
     async def _carry_out(
         self, name: Name, request_id: bytes, plan: Plan, table: Table, asked: dict[str, Any]
     ) -> Scored:
+        served = self._still(plan, asked)
         try:
-            scored = await self._endpoints.score(
-                self._still(plan, asked), table, **asked, idempotency_key=name[2], request_id=request_id
-            )
-        except BaseException:
-            # There is no answer, so there is nothing to repeat.
-            await asyncio.shield(self._in_thread(self._noted, self._claims.release, name, request_id))
+            scored = await self._endpoints.score(served, table, **asked, idempotency_key=name[2], request_id=request_id)
+        except BaseException as error:
+            # There is no answer, so there is nothing to repeat; unless the answer was lost behind a record that is there.
+            is_kept = isinstance(error, RecordNotWritten) and await self._may_be_on_record(served, request_id)
+            note = self._keep if is_kept else self._claims.release
+            await asyncio.shield(self._in_thread(self._noted, note, name, request_id))
             raise
         self._thread.submit(self._noted, self._claims.note_decided, name, request_id)
         return scored
+
+    def _keep(self, name: Name, request_id: bytes) -> None:
+        """Keep a claim that nobody decides any more, so that a repetition looks at the record at once."""
+        self._claims.take_over(name, request_id, request_id, self._owner, monotonic() - _GRACE_S)
+
+    async def _may_be_on_record(self, plan: Plan, request_id: bytes) -> bool:
+        """Whether a decision can be found although its front was told that it was not recorded: only a sync fails after writing."""
+        if plan.document.archive_level != "sync":
+            return False
+        try:
+            record = await asyncio.to_thread(self._past.find, request_id_text(request_id))
+        except Exception as error:  # noqa: BLE001 - who cannot look has to expect that it is there
+            log.warning("request.not_looked_for", request_id=request_id_text(request_id), error=repr(error))
+            return True
+        return record is not None
 
     def _still(self, plan: Plan, asked: dict[str, Any]) -> Plan:
         """The plan that is served now, if the rows were checked for it too: a release may have been switched meanwhile."""

@@ -33,6 +33,7 @@ Done = Callable[["Mailbox", RecordNotWritten | None], None]
 _MOST_LAG_S = 0.008
 _LAG_FADES = 0.95
 _MOST_QUEUES = 64
+_PASSED_OVER_AT_ONCE = 64
 log = structlog.get_logger()
 
 
@@ -285,14 +286,21 @@ class Rendezvous:
 
     def _pass_over(self, plan: Plan, index: int) -> None:
         """A variant is on probation: requests that wait for it already need not wait any longer either."""
-        waiting = [mailbox for queue in self._queues.values() for _, mailbox in queue]
-        waiting += [mailbox for _, _, mailbox in self._odd]
-        for mailbox in waiting:
+        waiting = deque(mailbox for queue in self._queues.values() for _, mailbox in queue)
+        waiting.extend(mailbox for _, _, mailbox in self._odd)
+        self._pass_over_some(waiting, plan, index)
+
+    def _pass_over_some(self, waiting: deque[Mailbox], plan: Plan, index: int) -> None:
+        """Release some and let their replies leave, before the next: the first have waited longest, and there may be thousands."""
+        for _ in range(min(len(waiting), _PASSED_OVER_AT_ONCE)):
+            mailbox = waiting.popleft()
             is_of_it = mailbox.plan is plan and not mailbox.decided and not mailbox.forced
             if is_of_it and mailbox.outcomes[index] is Outcome.PENDING:
                 mailbox.outcomes[index] = Outcome.PASSED_OVER
                 self._consult(mailbox, 0.0)
         self._recorder.flush()
+        if waiting:
+            self._loop.call_soon(self._pass_over_some, waiting, plan, index)
 
     def _set_timer(self, moment: float) -> None:
         if self._timer is not None:

@@ -1,4 +1,4 @@
-"""Logs as JSON lines on stderr: the event in past tense, facts as fields, the process's name bound once."""
+"""Logs as JSON lines: the event in past tense, facts as fields, the process's name bound once."""
 
 import contextlib
 import logging
@@ -9,29 +9,30 @@ import structlog
 
 
 class _Forgiving:
-    """A stream that drops what cannot be written: a full disk must not end the process that says so."""
+    """A stream that drops what cannot be written: a full disk, or a file closed at the end, must not end the process that says so."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             return self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             self._stream.flush()
 
 
-def set_up_logs(process: str, *, level: int = logging.INFO) -> None:
-    """Send this process's logs to stderr, one JSON object per line.
+def set_up_logs(process: str, *, level: int = logging.INFO, to: TextIO | None = None) -> None:
+    """Have this process log one JSON object per line; without it logs would go to stdout, which belongs to a command's document.
 
     Args:
         process: its kind and number, `front-0`.
         level: events below it are left out.
+        to: where to; None: stderr.
     """
-    stream = cast("TextIO", _Forgiving(sys.stderr))
+    stream = cast("TextIO", _Forgiving(sys.stderr if to is None else to))
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import hmac
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -22,26 +22,50 @@ _HEAD_BYTES = 8192
 _WITHIN_S = 5.0
 _MOST_AT_ONCE = 16
 _OPEN_WITHIN_S = 5.0
+#: Headers in which a proxy says for whom it asks; besides those that begin with `x-forwarded-`.
+_OF_PROXIES = frozenset({b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"x-original-host"})
 log = structlog.get_logger()
 
 #: The text of all metrics of the process.
 Render = Callable[[], bytes]
+#: What those are told who may not read.
+FOR_WHOM = (
+    "metrics are for callers on this machine, not through a proxy, or with the token of the setting metrics.token"
+)
+_MayRead = Callable[[Mapping[bytes, bytes]], bool]
 
 
-def may_read(token: str, peer: str | None, authorization: bytes | None) -> bool:
-    """Whether a caller may read metrics at a port that is there for others, too.
+def may_read(token: str, peer: str | None, headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a caller may read metrics over TCP.
 
-    With a token in the settings, whoever sends it; without one, callers of this machine.
+    With a token in the settings, whoever sends it; without one, callers of this machine who ask for themselves.
 
     Args:
         token: the setting `metrics.token`; may be empty.
         peer: the caller's address; None where it has none.
-        authorization: the header of that name.
+        headers: of the request, by lower-case name.
     """
     if token:
-        return _has_token(token, authorization)
+        return _has_token(token, headers.get(b"authorization"))
+    return peer is not None and _is_this_machine(peer) and not _comes_through_a_proxy(headers)
+
+
+def _comes_through_a_proxy(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a caller of this machine seems to ask for one of another.
+
+    A proxy tells in a header for whom it asks, or leaves the name by which it was asked itself. One that does neither cannot be told
+    from a caller of this machine.
+    """
+    if any(name in _OF_PROXIES or name.startswith(b"x-forwarded-") for name in headers):
+        return True
+    host = headers.get(b"host", b"localhost").decode("latin-1").strip().lower()
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    return name != "localhost" and not _is_this_machine(name)
+
+
+def _is_this_machine(address: str) -> bool:
     try:
-        return peer is not None and ip_address(peer.partition("%")[0]).is_loopback
+        return ip_address(address.partition("%")[0]).is_loopback
     except ValueError:
         return False
 
@@ -56,7 +80,7 @@ class MetricsAddress:
     port: int = 0
     """0: none."""
     token: str = ""
-    """What callers of the port have to send; empty: nothing."""
+    """What callers of the port have to send; empty: those of this machine need none, and others get nothing."""
 
     @property
     def url(self) -> str:
@@ -108,19 +132,21 @@ class MetricsDoor:
             self._address.socket.unlink(missing_ok=True)
 
     async def _meet_neighbour(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._meet(reader, writer, "")
+        await self._meet(reader, writer, lambda _: True)
 
     async def _meet_stranger(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await self._meet(reader, writer, self._address.token)
+        name = writer.get_extra_info("peername")
+        peer = str(name[0]) if isinstance(name, tuple) else None
+        await self._meet(reader, writer, lambda headers: may_read(self._address.token, peer, headers))
 
-    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, token: str) -> None:
+    async def _meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, may_read: _MayRead) -> None:
         self._open += 1
         try:
             if self._open > _MOST_AT_ONCE:
                 return
             async with asyncio.timeout(_WITHIN_S):
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(self._answer(head, token))
+                writer.write(self._answer(head, may_read))
                 await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # whoever asks for metrics asks again
@@ -128,20 +154,18 @@ class MetricsDoor:
             self._open -= 1
             writer.close()
 
-    def _answer(self, head: bytes, token: str) -> bytes:
-        line, *headers = head.split(b"\r\n")
+    def _answer(self, head: bytes, may_read: _MayRead) -> bytes:
+        line, *rest_of_head = head.split(b"\r\n")
         method, _, rest = line.partition(b" ")
         target = rest.partition(b" ")[0].partition(b"?")[0]
-        authorization = next(
-            (value.strip() for name, _, value in (header.partition(b":") for header in headers)
-             if name.strip().lower() == b"authorization"), None,
-        )  # fmt: skip
+        parts = (header.partition(b":") for header in rest_of_head)
+        headers = {name.strip().lower(): value.strip() for name, _, value in parts if name}
         if target != PATH.encode():
             return _reply("404 Not Found", b"see /metrics\n")
         if method not in {b"GET", b"HEAD"}:
             return _reply("405 Method Not Allowed", b"", "allow: GET, HEAD\r\n")
-        if token and not _has_token(token, authorization):
-            return _reply("401 Unauthorized", b"the token of the metrics is missing\n", "www-authenticate: Bearer\r\n")
+        if not may_read(headers):
+            return _reply("401 Unauthorized", FOR_WHOM.encode() + b"\n", "www-authenticate: Bearer\r\n")
         try:
             body = self._render()
         except Exception:  # a mistake in a gauge must not end what it looks at

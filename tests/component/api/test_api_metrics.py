@@ -38,5 +38,7 @@ def test_a_token_of_the_settings_is_asked_for(control: Control) -> None:
     with TestClient(create_app(replace(control.services, metrics_token="s3cret"))) as client:
         assert client.get("/metrics").status_code == 401
         assert client.get("/metrics", headers={"Authorization": "Bearer s3cret"}).status_code == 200
+    for headers in ({"X-Forwarded-For": "10.0.0.7"}, {"Via": "1.1 proxy"}, {"Host": "factory.example"}):
+        assert httpx.get(f"{control.url}/metrics", headers=headers).status_code == 401
     with TestClient(create_app(control.services)) as stranger:  # its address is no loopback one
         assert stranger.get("/metrics").status_code == 401

@@ -53,7 +53,7 @@ async def main(home: Path, point: str) -> None:
     """Carry one request out, as far as it goes."""
     writer = SegmentWriter(home / "spool", 0)
     endpoints = KilledEndpoints(writer, point)
-    front = Idempotency(endpoints.as_endpoints(), Claims(home / "claims"), Finder(home).find)
+    front = Idempotency(endpoints.as_endpoints(), Claims(home / "claims"), Finder(home))
     await front.score("key", PLAN, table_of(1.0), **asked(deadline_s=3600.0))
 
 

@@ -43,7 +43,7 @@ def repeated(home: Path, front: int, *, times: int = 3) -> tuple[list[Scored], l
 
             endpoints = CountingEndpoints(write, front=front)
             endpoints.segment = writer.segment
-            alive = Idempotency(endpoints.as_endpoints(), Claims(home / "claims"), Finder(home).find)
+            alive = Idempotency(endpoints.as_endpoints(), Claims(home / "claims"), Finder(home))
             async with asyncio.timeout(30):
                 asks: dict[str, Any] = asked(deadline_s=5.0)
                 answers = [await alive.score("key", PLAN, table_of(1.0), **asks) for _ in range(times)]

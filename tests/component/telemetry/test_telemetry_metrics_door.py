@@ -119,18 +119,43 @@ def test_it_answers_on_the_loop_of_the_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("token", "peer", "authorization", "may"),
+    ("token", "peer", "headers", "may"),
     [
-        ("", "127.0.0.1", None, True),
-        ("", "::1", None, True),
-        ("", "10.0.0.7", None, False),
-        ("", "10.0.0.7", b"Bearer x", False),
-        ("", None, None, False),
-        ("", "somewhere", None, False),
-        ("t", "127.0.0.1", None, False),
-        ("t", "10.0.0.7", b"bearer t", True),
+        ("", "127.0.0.1", {}, True),
+        ("", "::1", {b"host": b"[::1]:8601"}, True),
+        ("", "127.0.0.1", {b"host": b"LocalHost:8601", b"accept": b"*/*"}, True),
+        ("", "127.0.0.1", {b"host": b"127.0.0.1"}, True),
+        ("", "10.0.0.7", {}, False),
+        ("", "10.0.0.7", {b"authorization": b"Bearer x"}, False),
+        ("", None, {}, False),
+        ("", "somewhere", {}, False),
+        # A proxy on this machine asks for somebody else.
+        ("", "127.0.0.1", {b"host": b"localhost", b"forwarded": b"for=10.0.0.7"}, False),
+        ("", "127.0.0.1", {b"host": b"localhost", b"x-forwarded-for": b"127.0.0.1"}, False),
+        ("", "127.0.0.1", {b"host": b"localhost", b"x-forwarded-proto": b"https"}, False),
+        ("", "127.0.0.1", {b"host": b"localhost", b"via": b"1.1 proxy"}, False),
+        ("", "127.0.0.1", {b"host": b"localhost", b"x-real-ip": b"10.0.0.7"}, False),
+        ("", "::1", {b"host": b"scoring.example"}, False),
+        ("", "::1", {b"host": b"localhost.example:80"}, False),
+        ("", "::1", {b"host": b""}, False),
+        ("t", "127.0.0.1", {}, False),
+        ("t", "10.0.0.7", {b"authorization": b"bearer t"}, True),
+        ("t", "127.0.0.1", {b"authorization": b"bearer t", b"x-forwarded-for": b"10.0.0.7"}, True),
     ],
 )
-def test_who_may_read_at_a_shared_port(token: str, peer: str | None, authorization: bytes | None, may: bool) -> None:
-    """Without a token this machine's callers, with one whoever has it."""
-    assert may_read(token, peer, authorization) is may
+def test_who_may_read_over_tcp(token: str, peer: str | None, headers: dict[bytes, bytes], may: bool) -> None:
+    """Without a token this machine's callers who ask for themselves, with one whoever has it."""
+    assert may_read(token, peer, headers) is may
+
+
+def test_a_proxy_on_this_machine_is_refused_at_the_port(tmp_path: Path) -> None:
+    """It says for whom it asks, or leaves the name that it was asked by; the socket is for this user, whatever is said."""
+    with shown(tmp_path) as address:
+        refused = [
+            httpx.get(address.url, headers=headers)
+            for headers in ({"X-Forwarded-For": "10.0.0.7"}, {"Forwarded": "for=10.0.0.7"}, {"Host": "metrics.example"})
+        ]
+        assert httpx.get(address.url).status_code == 200
+        assert scrape(address.socket) is not None
+    assert [answer.status_code for answer in refused] == [401, 401, 401]
+    assert "metrics.token" in refused[0].text

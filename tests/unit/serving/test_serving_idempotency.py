@@ -37,11 +37,18 @@ class Machine:
     def __init__(self, folder: Path, fronts: int) -> None:
         self.folder = folder
         self.archive: dict[str, Record] = {}
+        self.is_safe = True
         self.endpoints = [CountingEndpoints(self.record, front=number) for number in range(fronts)]
-        self.fronts = [Idempotency(one.as_endpoints(), Claims(folder), self.archive.get) for one in self.endpoints]
+        self.fronts = [Idempotency(one.as_endpoints(), Claims(folder), self) for one in self.endpoints]
 
     def record(self, decided: Decided) -> None:
         self.archive[request_id_text(decided.request_id)] = Record(decided=decided)
+
+    def find(self, request_id: str, /) -> Record | None:
+        return self.archive.get(request_id)
+
+    def make_safe(self, _request_id: str, /, *, writer_is_gone: bool) -> bool:
+        return writer_is_gone or self.is_safe
 
     @property
     def carried_out(self) -> list[str]:

@@ -65,7 +65,7 @@ def verify(out: Output, endpoint: str | None, folder: Path | None) -> int:
             with factory() as muster:
                 found = muster.verify_archive(endpoint)
         else:
-            found = _of_copy(folder, endpoint, news)
+            found = _of_copy(folder, endpoint, news, out)
     out.document(found, lambda console: _show_verdict(console, found))
     return exits.DONE if found.valid else exits.VERDICT_NO
 
@@ -101,10 +101,12 @@ def _kept(days: int | None) -> str:
     return "for ever" if days is None else f"for {days} days"
 
 
-def _of_copy(folder: Path, endpoint: str | None, news: Callable[[str], None]) -> control.ArchiveVerdict:
-    from muster.api.convert import archive_verdict  # noqa: PLC0415 - brings Arrow, which other commands do without
+def _of_copy(folder: Path, endpoint: str | None, news: Callable[[str], None], out: Output) -> control.ArchiveVerdict:
+    # Both bring Arrow, which takes a third of a second to load; the other commands here, and this one of a factory, do without.
+    from muster.api.convert import archive_verdict  # noqa: PLC0415
     from muster.archive.verify import Verifier  # noqa: PLC0415
 
+    out.put_logs_aside()
     if not folder.is_dir():
         raise FileMissing(f"there is no folder {folder}", path=str(folder))
     return archive_verdict(Verifier(folder, endpoint=endpoint, say=news).verify())

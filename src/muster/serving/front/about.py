@@ -13,7 +13,7 @@ from muster.serving.front.statistics import statistics
 from muster.serving.front.tokens import Tokens
 from muster.serving.plan import Plan
 from muster.telemetry.exposition import CONTENT_TYPE
-from muster.telemetry.metrics_door import may_read
+from muster.telemetry.metrics_door import FOR_WHOM, may_read
 from muster.wire.inference import InferenceError, error_body
 from muster.wire.plans import AccessEntry
 
@@ -77,10 +77,8 @@ class About:
 
     def metrics(self, request: Request, _model: str, _number: str | None) -> Reply:
         """Everything this front has counted, for Prometheus."""
-        if not may_read(self._metrics_token, request.peer, request.headers.get(b"authorization")):
-            raise TokenUnknown(
-                "metrics are for callers on this machine, or with the token of the setting metrics.token"
-            )
+        if not may_read(self._metrics_token, request.peer, request.headers):
+            raise TokenUnknown(FOR_WHOM)
         return Reply(200, render(self._counts, self._name), content_type=CONTENT_TYPE.encode())
 
     # One endpoint, or all.

@@ -25,6 +25,8 @@ import httptools
 import structlog
 
 from muster.serving.errors import BodyTooLarge, FrontOverloaded
+from muster.serving.front.accepting import Acceptor
+from muster.serving.front.turns import Turns
 from muster.wire.inference import InferenceError, error_body
 
 #: Most bytes of a request line and headers together; more is answered with 431.
@@ -39,6 +41,8 @@ IDLE_S = 75.0
 UNREAD_S = 30.0
 #: Requests that wait behind one that is under way; then the socket is not read further.
 MAX_PIPELINED = 16
+#: Connections that may wait to be accepted.
+_BACKLOG = 2048
 #: Of a refused body so much is read and thrown away to keep the connection; beyond it the connection is closed.
 MAX_SKIPPED_BYTES = 256 * 1024
 #: File descriptors that are kept for everything but callers' connections.
@@ -46,9 +50,6 @@ _RESERVED_FILES = 256
 #: So many connections beyond the limit are told that there are too many; further ones are cut without a word.
 _TOLD_SO = 64
 _SWEEP_EVERY_S = 1.0
-#: A turn of the loop that hears more than so many and takes longer than so many seconds is one too many.
-_MANY = 150
-_LONG_TURN_S = 0.005
 _LINGER_S = 2.0
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
@@ -298,11 +299,18 @@ class Connection(asyncio.Protocol):
             self._finish(_refusal(400, "chunk extensions or trailers are too long"))
 
     def _is_settled(self, data: bytes) -> bool:
-        """Deal with a whole request that need not be parsed; False where the parser has to see it."""
-        if (self._server.is_behind or self._app.is_overloaded) and self._is_turned_away(data):
-            return True
+        """Deal with a whole request that need not be parsed; False where the parser has to see it.
+
+        In a storm most of what a front does is to refuse. Reading a request first costs several times as much as that, and takes the
+        time from those that are answered.
+        """
         usual = self._usual
         found = None if usual is None or self._is_blocked else usual.body_of(data)
+        if self._server.refuses() and (found is not None or _whole_scoring_head(data) is not None):
+            self._since = monotonic()
+            self._app.turned_away()
+            self._server.post(self, self._server.too_many, keep=True)
+            return True
         if usual is None or found is None:
             return False
         self._take(usual.target, *found)
@@ -346,19 +354,6 @@ class Connection(asyncio.Protocol):
         )  # fmt: skip
         self._parser = httptools.HttpRequestParser(self)
         self.data_received(head + rest)
-
-    def _is_turned_away(self, data: bytes) -> bool:
-        """Refuse a whole request for scores unread; False where it has to be read like any other.
-
-        In a storm most of what a front does is to refuse. Reading a request first costs several times as much as that, and takes the
-        time from those that are answered.
-        """
-        if _whole_scoring_head(data) is None:
-            return False
-        self._since = monotonic()
-        self._app.turned_away()
-        self._server.post(self, _TOO_MANY % self._server.date, keep=True)
-        return True
 
     def eof_received(self) -> bool:
         """Asyncio: the caller sends nothing more; it may still read what it asked for."""
@@ -708,16 +703,16 @@ class HttpServer:
         self.is_stopping = False
         self.date = b""
         """The header Date, made once a second."""
+        self.too_many = b""
+        """The reply to a request that is refused unread; it names the date, too."""
         self._tls = tls
         self._connections: set[Connection] = set()
-        self._server: asyncio.Server | None = None
+        self._acceptor = Acceptor(self.adopt)
+        self._listener: socket.socket | None = None
         self._sweeping: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._most = _most_connections()
-        self.is_behind = False
-        """More comes than can be read in time."""
-        self._heard = 0
-        self._turn_began = 0.0
+        self._turns = Turns()
         self._outbox: list[tuple[Connection, bytes | list[bytes | memoryview], bool]] = []
         self.taken = 0
         """Connections since the start."""
@@ -732,20 +727,23 @@ class HttpServer:
     async def start(self, listener: socket.socket) -> None:
         """Begin to accept."""
         self._tell_time()
-        self._server = await self._loop.create_server(
-            lambda: Connection(self), sock=listener, ssl=self._tls, backlog=2048
-        )
+        listener.setblocking(False)
+        listener.listen(_BACKLOG)
+        self._listener = listener
+        self._loop.add_reader(listener, self._acceptor.accept_from, listener)
         self._sweeping = self._loop.create_task(self._sweep_for_ever(), name="http.sweep")
 
     async def adopt(self, connection: socket.socket) -> None:
-        """Serve a connection that another process was to accept."""
+        """Serve a connection, whoever was to accept it."""
         await self._loop.connect_accepted_socket(lambda: Connection(self), sock=connection, ssl=self._tls)
 
     async def stop(self, within_s: float) -> None:
         """Accept nothing more, answer what is under way, close everything."""
         self.is_stopping = True
-        if self._server is not None:
-            self._server.close()
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
+            await self._acceptor.close()
         self.deliver()
         for connection in tuple(self._connections):
             connection.end()
@@ -763,19 +761,18 @@ class HttpServer:
             await asyncio.gather(self._sweeping, return_exceptions=True)
 
     def heard(self) -> None:
-        """Something came; what comes in one turn of the loop tells whether the server is behind.
-
-        A turn that takes long and hears many means that requests wait unread, and the longer the later they are read. Then the next
-        turn refuses what it can unread, so that the wait gets shorter for those who come after.
-        """
-        if self._heard == 0:
-            self._turn_began = monotonic()
+        """Something came: a turn of the loop goes on, or begins."""
+        if not self._turns.is_open:
+            self._turns.begin(monotonic())
             self._loop.call_soon(self._end_turn)
-        self._heard += 1
 
     def _end_turn(self) -> None:
-        self.is_behind = self._heard > _MANY and monotonic() - self._turn_began > _LONG_TURN_S
-        self._heard = 0
+        self.deliver()
+        self._turns.end(monotonic())
+
+    def refuses(self) -> bool:
+        """Whether a request that has just come is to be refused unread, if it can be."""
+        return self._turns.refuses() or self.app.is_overloaded
 
     @property
     def is_flooded(self) -> bool:
@@ -817,6 +814,7 @@ class HttpServer:
 
     def _tell_time(self) -> None:
         self.date = b"date: %b\r\n" % email.utils.formatdate(time.time(), usegmt=True).encode()
+        self.too_many = _TOO_MANY % self.date
 
     async def _sweep_for_ever(self) -> None:
         while True:

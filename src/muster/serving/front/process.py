@@ -4,14 +4,13 @@ import asyncio
 import gc
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import structlog
 
-from muster.archive.records import Record
 from muster.archive.segments import SegmentWriter
 from muster.serving.claims import Claims
 from muster.serving.counts import FrontCounts
@@ -28,7 +27,7 @@ from muster.serving.front.statistics import statistics
 from muster.serving.front.tls import Certificates
 from muster.serving.front.tokens import Tokens
 from muster.serving.front.traces import Traces
-from muster.serving.idempotency import Idempotency
+from muster.serving.idempotency import Idempotency, Past
 from muster.serving.recorder import Recorder
 from muster.serving.rendezvous import Rendezvous
 from muster.serving.workers.keeper_link import KeeperLink
@@ -83,7 +82,7 @@ async def run_front(
     listener: socket.socket,
     writer: SegmentWriter,
     claims: Claims,
-    find: Callable[[str], Record | None],
+    past: Past,
     others: Sequence[socket.socket] = (),
 ) -> None:
     """Serve until SIGTERM, then answer what is under way, and end.
@@ -93,10 +92,10 @@ async def run_front(
         listener: the socket to serve, already listening.
         writer: the segment writer of this front.
         claims: the machine's idempotency keys.
-        find: the record of a request by its written id.
+        past: what was decided.
         others: the other fronts' listening sockets.
     """
-    front = _Front(options, writer, claims, find)
+    front = _Front(options, writer, claims, past)
     stopping = asyncio.Event()
     for ending in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(ending, stopping.set)
@@ -118,7 +117,7 @@ class _Front:
         options: what the front is given.
         writer: its segment writer.
         claims: the machine's idempotency keys.
-        find: the record of a request by its written id.
+        past: what was decided.
     """
 
     def __init__(
@@ -126,7 +125,7 @@ class _Front:
         options: FrontOptions,
         writer: SegmentWriter,
         claims: Claims,
-        find: Callable[[str], Record | None],
+        past: Past,
     ) -> None:
         self._options = options
         self._counts = FrontCounts()
@@ -147,7 +146,7 @@ class _Front:
         self._about = About(
             self._endpoints, self._tokens, self._counts, options.name, metrics_token=options.metrics.token
         )
-        self._idempotency = Idempotency(self._endpoints, claims, find)
+        self._idempotency = Idempotency(self._endpoints, claims, past)
         self._traces = _traces(options)
         self._http = HttpServer(
             FrontApp(self._endpoints, self._tokens, self._about, self._counts, self._idempotency, self._traces),

@@ -94,7 +94,7 @@ class Certificates:
 
         # It is called for clients that name no server, too. Each connection gets a context of its own that is never changed:
         # to load a certificate into one that is in use would show a new certificate with an old key for a moment.
-        begins.sni_callback = turn  # type: ignore[assignment]  # typeshed knows it for sockets only
+        begins.sni_callback = turn
         return begins
 
 

@@ -10,7 +10,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -44,8 +44,9 @@ _REFUSED_PAUSE_S = 15.0
 _ENDS_AT_ONCE = 10
 _ENDS_COUNT_FOR_S = 60.0
 _WATCH_EVERY_S = 0.5
-#: A host's successor is prepared so long after it has begun, seconds.
+#: A host's successor is prepared so long after it has begun, seconds; after each that ends or fails the pause is twice as long.
 _SPARE_AFTER_S = 0.3
+_LONGEST_SPARE_PAUSE_S = 15.0
 _HOST_NICENESS = 5
 #: What a model may ask for at once lies so far above the resident memory at which its host is ended: a leak is to be
 #: met by a new host, and not by one MemoryError after the other.
@@ -65,8 +66,9 @@ class _Kept:
     task: asyncio.Task[None] | None = None
     watch: HostWatch | None = None
     next: asyncio.Task[None] | None = None
-    """Prepares the spare."""
-    is_preparing: bool = False
+    """Keeps a spare ready."""
+    is_settled: asyncio.Event = field(default_factory=asyncio.Event)
+    """Not set while a spare is being brought up."""
     spare: ProvenHost | None = None
     """Takes over when the host ends."""
 
@@ -253,14 +255,13 @@ class Keeper:
                 ),
             )  # fmt: skip
             if not self._spawns(host.environment):
-                kept.next = asyncio.create_task(self._prepare_spare(kept), name=f"spare.{key}")
+                kept.is_settled.set()
+                kept.next = asyncio.create_task(self._keep_spare(kept), name=f"spare.{key}")
             await host.ended()
             log.warning("host.ended", key=key, host=host.id, pid=host.pid)
             self._counts.ended(key, host.id)
         finally:
-            disposing = asyncio.create_task(host.dispose(), name=f"dispose.{host.id}")
-            self._stopping.add(disposing)  # not waited for: the next one is to be announced at once
-            disposing.add_done_callback(self._stopping.discard)
+            self._dispose_soon(host)  # not waited for: the next one is to be announced at once
 
     async def _bring_up(self, wanted: WantedHost) -> ProvenHost:
         """A new host that has answered its golden rows.
@@ -293,32 +294,50 @@ class Keeper:
             reader=reader, writer=writer,
         )  # fmt: skip
 
-    async def _prepare_spare(self, kept: _Kept) -> None:
+    async def _keep_spare(self, kept: _Kept) -> None:
         """Have the next host ready while this one works: after a kill nobody waits for a fork and the golden answers.
 
         It shares the parent's memory; what it costs is a few MiB. It is not made at once, as what has just been started has other work.
+        One that ends before it is needed is followed by another, and so is one that could not be made: what kept it from being made may
+        have been the machine's fault. The pauses grow, for each try takes processor time from the hosts that work.
         """
-        await asyncio.sleep(_SPARE_AFTER_S)
-        kept.is_preparing = True
-        try:
-            kept.spare = await self._bring_up(kept.wanted)
-        except Exception as error:  # noqa: BLE001 - without it the next host is brought up when it is needed, and says what is wrong
-            log.warning("spare.not_started", key=kept.wanted.key, error=repr(error))
-        else:
+        tries: deque[float] = deque()
+        while True:
+            await asyncio.sleep(_pause_before_spare(tries))
+            kept.is_settled.clear()
+            try:
+                kept.spare = await self._bring_up(kept.wanted)
+            except Exception as error:  # noqa: BLE001 - without it the next host is brought up when it is needed, and says what is wrong
+                log.warning("spare.not_started", key=kept.wanted.key, error=repr(error))
+                continue
+            finally:
+                kept.is_settled.set()
             self._say_all()
-        finally:
-            kept.is_preparing = False
+            await self._spare_ended(kept, kept.spare)
+
+    async def _spare_ended(self, kept: _Kept, spare: ProvenHost) -> None:
+        """Return when a spare has ended that nobody has needed; it is no spare any more."""
+        await spare.ended()
+        kept.spare = None
+        log.warning("spare.ended", key=kept.wanted.key, host=spare.id, pid=spare.pid)
+        self._dispose_soon(spare)
+        self._say_all()
 
     async def _spare_of(self, kept: _Kept) -> ProvenHost | None:
         """The host that was prepared, if it is alive; one that is being prepared is waited for, as another would take longer."""
-        if kept.next is not None and kept.is_preparing:
-            await asyncio.wait({kept.next})
+        if kept.next is not None:
+            await kept.is_settled.wait()
         await _cancelled(kept.next)
         host, kept.spare, kept.next = kept.spare, None, None
         if host is None or host.is_alive:
             return host
         await host.dispose()
         return None
+
+    def _dispose_soon(self, host: ProvenHost) -> None:
+        disposing = asyncio.create_task(host.dispose(), name=f"dispose.{host.id}")
+        self._stopping.add(disposing)
+        disposing.add_done_callback(self._stopping.discard)
 
     def _spawns(self, environment: str) -> bool:
         """Whether hosts of an environment are not forked: each costs its whole memory, and the parent keeps a spare of its own."""
@@ -436,6 +455,15 @@ def _pause_after(ends: deque[float]) -> float:
         ends.popleft()
     over = len(ends) - _ENDS_AT_ONCE
     return 0.0 if over <= 0 else min(_FIRST_PAUSE_S * 2.0 ** min(over, 16), _LONGEST_PAUSE_S)
+
+
+def _pause_before_spare(tries: deque[float]) -> float:
+    """Seconds until the next spare is made; those that were begun within the last minute make it longer."""
+    now = time.monotonic()
+    while tries and now - tries[0] > _ENDS_COUNT_FOR_S:
+        tries.popleft()
+    tries.append(now)
+    return min(_SPARE_AFTER_S * 2.0 ** (len(tries) - 1), _LONGEST_SPARE_PAUSE_S)
 
 
 def _first_lines(error: BaseException, most: int = 1500) -> str:

@@ -74,15 +74,18 @@ async def started(
     )
     server.add_generic_rpc_handlers((service.handler(),))
     try:
-        if certificates is None:
-            port = server.add_insecure_port(address)
-        else:
-            port = server.add_secure_port(address, _credentials(certificates))
+        port = _bound(server, address, certificates)
     except RuntimeError as error:
         raise GrpcAddressUnusable(f"gRPC cannot listen on {address}: {error}", address=address) from error
     await server.start()
     log.info("grpc.started", port=port)
     return Server(server, port)
+
+
+def _bound(server: grpc.aio.Server, address: str, certificates: Certificates | None) -> int:
+    if certificates is None:
+        return int(server.add_insecure_port(address))
+    return int(server.add_secure_port(address, _credentials(certificates)))
 
 
 def _credentials(certificates: Certificates) -> grpc.ServerCredentials:

@@ -17,7 +17,8 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 
 import muster
-from muster.serving.endpoint import Endpoints
+from muster.packaging.columns import Table
+from muster.serving.endpoint import Endpoints, Scored
 from muster.serving.errors import BodyTooLarge, NoAnswerInTime, OverrideNotAllowed, RecordNotWritten, RequestMalformed
 from muster.serving.front import models
 from muster.serving.front.addressed import OVERRIDE, named
@@ -27,9 +28,11 @@ from muster.serving.front.grpc.codes import code_of, metadata_of
 from muster.serving.front.grpc.opening import Refused, Standing, Statistics
 from muster.serving.front.replies import told
 from muster.serving.front.tokens import Tokens
+from muster.serving.front.traces import TraceContext, Traces
 from muster.serving.idempotency import Idempotency, checked_key
 from muster.serving.plan import Plan
 from muster.serving.recalled import Recalled
+from muster.serving.rendezvous import Mailbox
 from muster.vocabulary.errors import MusterError
 from muster.vocabulary.request_ids import request_id_text
 from muster.wire.plans import AccessEntry
@@ -50,6 +53,10 @@ class _Context(Protocol):
 
     def set_trailing_metadata(self, metadata: tuple[tuple[str, str], ...]) -> None:
         """Send this behind the answer; a later call replaces an earlier one."""
+        ...
+
+    def trailing_metadata(self) -> Iterable[tuple[str, str]] | None:
+        """What was set."""
         ...
 
     def time_remaining(self) -> float | None:
@@ -75,6 +82,7 @@ class InferenceService:
         idempotency: knows keys that were used before.
         statistics: what the front has counted.
         refused: counts what is refused.
+        traces: takes spans; None: there are no traces.
     """
 
     def __init__(
@@ -86,6 +94,7 @@ class InferenceService:
         idempotency: Idempotency,
         statistics: Statistics,
         refused: Refused,
+        traces: Traces | None,
     ) -> None:
         self._endpoints = endpoints
         self._tokens = tokens
@@ -93,6 +102,7 @@ class InferenceService:
         self._idempotency = idempotency
         self._statistics = statistics
         self._refused = refused
+        self._traces = traces
 
     def handler(self) -> grpc.GenericRpcHandler:
         """All methods, for a server of grpc."""
@@ -137,7 +147,7 @@ class InferenceService:
     async def _refuse(self, context: _Context, error: MusterError) -> NoReturn:
         if not isinstance(error, NoAnswerInTime | RecordNotWritten):  # those were decided, and are counted there
             self._refused(error)
-        await context.abort(code_of(error), told(error), metadata_of(error))
+        await context.abort(code_of(error), told(error), (*(context.trailing_metadata() or ()), *metadata_of(error)))
 
     # Scoring.
 
@@ -165,26 +175,49 @@ class InferenceService:
         asked = reading.asked_of(plan, request)
         if asked.deadline_s is not None and asked.deadline_s > plan.deadline_s and OVERRIDE in entry.rights:
             overrides = (*overrides, "deadline")
-        key = metadata.get("idempotency-key")
-        scored = await self._idempotency.score(
-            None if key is None else checked_key(_text(key) or ""),
-            plan,
-            asked.table,
-            consumer=entry.name,
-            client_id=asked.id,
-            body_sha256=sha256(message).digest(),
-            arrived_at=arrived_at,
-            deadline_s=_granted_s(asked.deadline_s, context, plan, arrived_at),
-            version=version,
-            overrides=overrides,
-        )
-        told = [("muster-request-id", request_id_text(scored.mailbox.request_id))]
+        facts: dict[str, Any] = {
+            "consumer": entry.name,
+            "client_id": asked.id,
+            "body_sha256": sha256(message).digest(),
+            "arrived_at": arrived_at,
+            "deadline_s": _granted_s(asked.deadline_s, context, plan, arrived_at),
+            "version": version,
+            "overrides": overrides,
+        }
+        told: list[tuple[str, str]] = []
+        key, trace = metadata.get("idempotency-key"), None
+        if key is None and self._traces is not None:
+            trace = self._traces.begin(_bytes(metadata.get("traceparent")), _bytes(metadata.get("tracestate")))
+        if trace is not None:
+            told.append(("traceparent", trace.traceparent.decode()))
+            scored = await self._traced(trace, context, plan, asked.table, facts)
+        else:
+            checked = None if key is None else checked_key(_text(key) or "")
+            scored = await self._idempotency.score(checked, plan, asked.table, **facts)
+        told.append(("muster-request-id", request_id_text(scored.mailbox.request_id)))
         if plan.document.solo:
             told.append(("muster-solo", "true"))
         if isinstance(scored, Recalled):
             told.append(("muster-replayed", "true"))
         context.set_trailing_metadata(tuple(told))
         return answers.answer(scored, asked, raw=bool(request.raw_input_contents))
+
+    async def _traced(
+        self, trace: TraceContext, context: _Context, plan: Plan, table: Table, facts: dict[str, Any]
+    ) -> Scored:
+        """`Endpoints.score` that ends the trace when the decision is recorded, whether or not somebody still waits for it."""
+        answered: asyncio.Future[RecordNotWritten | None] = asyncio.get_running_loop().create_future()
+
+        def done(mailbox: Mailbox, problem: RecordNotWritten | None) -> None:
+            assert self._traces is not None
+            self._traces.finish(mailbox, trace)
+            if not answered.done():
+                answered.set_result(problem)
+
+        mailbox = self._endpoints.submit(plan, table, done=done, **facts)
+        # Already now, so that an error shows it, too: from here on there is a trace to look at.
+        context.set_trailing_metadata((("traceparent", trace.traceparent.decode()),))
+        return self._endpoints.scored(mailbox, await answered)
 
     # Health.
 
@@ -285,12 +318,16 @@ async def _only_message(messages: _Messages) -> bytes:
 def _authorization(context: _Context) -> bytes | None:
     for key, value in context.invocation_metadata() or ():
         if key == "authorization":
-            return value.encode("latin-1", "replace") if isinstance(value, str) else value
+            return _bytes(value)
     return None
 
 
 def _text(value: str | bytes | None) -> str | None:
     return value.decode("latin-1") if isinstance(value, bytes) else value
+
+
+def _bytes(value: str | bytes | None) -> bytes | None:
+    return value.encode("latin-1", "replace") if isinstance(value, str) else value
 
 
 def _granted_s(asked_s: float | None, context: _Context, plan: Plan, arrived_at: float) -> float | None:
