@@ -35,6 +35,10 @@ _MORE_ROWS = 16
 #: The share of a deadline that one batch may take.
 _BATCH_SHARE = 0.25
 _SMOOTHING = 0.2
+#: A batch takes at most so many times what its computing takes, as other fronts have theirs computed by the same host, and so
+#: many seconds more.
+_BEYOND_COMPUTING = 4.0
+_ON_THE_WAY_S = 0.001
 MAX_QUEUED = 4096
 #: How long requests wait for a host that is gone before its absence counts as a failure.
 _PATIENCE_WITH_ABSENT_HOST_S = 0.25
@@ -216,7 +220,10 @@ class Lane:
             return
         arrived = monotonic()
         if not self._is_resent:
-            self._learn(arrived - self._in_flight_since, batch_rows, parcels[0][0].deadline_s)
+            # An answer that has come waits until this front reads it. Where that is what takes long, the host is not the slow one, and
+            # to refuse requests for its sake would make it idle.
+            most_s = compute_ns / 1e9 * _BEYOND_COMPUTING + _ON_THE_WAY_S
+            self._learn(min(arrived - self._in_flight_since, most_s), batch_rows, parcels[0][0].deadline_s)
         self._send_next()
         self._judge(parcels, statuses, arrived)
         first, at = parcels[0]

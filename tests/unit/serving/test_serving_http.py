@@ -15,8 +15,10 @@ import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muster.serving.front import http
-from muster.serving.front.http import HttpServer, Reply, Request
+from muster.serving.front import connection as connections
+from muster.serving.front import http, known_heads
+from muster.serving.front.http import HttpServer
+from muster.serving.front.messages import Reply, Request
 
 LIMIT = 1000
 Answers = list[tuple[int, dict[str, str], bytes]]
@@ -343,9 +345,9 @@ def test_a_head_without_end_is_431() -> None:
 
 def test_slow_callers_are_shown_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
     """A head or a body that does not come is 408; a connection without a request ends."""
-    monkeypatch.setattr(http, "HEAD_WITHIN_S", 0.2)
-    monkeypatch.setattr(http, "BODY_WITHIN_S", 0.2)
-    monkeypatch.setattr(http, "IDLE_S", 0.2)
+    monkeypatch.setattr(connections, "HEAD_WITHIN_S", 0.2)
+    monkeypatch.setattr(connections, "BODY_WITHIN_S", 0.2)
+    monkeypatch.setattr(connections, "IDLE_S", 0.2)
     monkeypatch.setattr(http, "_SWEEP_EVERY_S", 0.05)
     for piece, statuses in (
         (b"GET / HT", [408]),
@@ -462,7 +464,7 @@ def conversation(pieces: list[bytes], most_lessons: int) -> tuple[list[bytes], b
 
     async def play() -> tuple[list[bytes], bool, int]:
         server = HttpServer(Echo())
-        connection, wire = http.Connection(server), Wire()
+        connection, wire = connections.Connection(server), Wire()
         used = 0
         take = connection._take
 
@@ -473,7 +475,7 @@ def conversation(pieces: list[bytes], most_lessons: int) -> tuple[list[bytes], b
 
         connection._take = taken  # type: ignore[method-assign]
         connection.connection_made(wire)  # type: ignore[arg-type]
-        connection._lessons = http._MOST_LESSONS - most_lessons
+        connection._lessons = connections.MOST_LESSONS - most_lessons
         got = []
         for piece in pieces:
             wire.sent = b""
@@ -524,7 +526,7 @@ def test_a_head_that_is_remembered_means_what_it_meant_when_it_was_parsed(
 ) -> None:
     """Whatever follows on a connection is answered as if every head was parsed anew."""
     pieces = data.draw(st.lists(st.sampled_from([*drawn, SCORING % b"", SCORING % b"A: b\r\n"]), max_size=8))
-    with_memory, ended, _ = conversation(pieces, http._MOST_LESSONS)
+    with_memory, ended, _ = conversation(pieces, connections.MOST_LESSONS)
     without, ended_without, used = conversation(pieces, 0)
     assert used == 0
     assert with_memory == without
@@ -535,7 +537,7 @@ def test_a_head_is_remembered_while_it_stays_the_same() -> None:
     """The second request is not parsed, whatever its length; after another head the memory is of that one."""
     one, other = SCORING % b"", SCORING % b"A: b\r\n"
     longer = one.replace(b": 3", b": 12") + b"123456789"
-    got, ended, used = conversation([one, longer, one, other, other, one], http._MOST_LESSONS)
+    got, ended, used = conversation([one, longer, one, other, other, one], connections.MOST_LESSONS)
     assert not ended
     assert used == 3
     bodies = [parsed(piece)[0][2] for piece in got]
@@ -547,7 +549,7 @@ def test_a_head_made_to_be_hard_to_read_takes_no_time() -> None:
     """What is looked at before a token is cannot be made slow: 8,000 lines that nearly match are told apart in milliseconds."""
     head = b"POST /score/churn HTTP/1.1\r\n" + b"a: b\r\n" * 8000
     begun = time.process_time()
-    assert http._SCORING_HEAD.match(head) is None
+    assert known_heads.SCORING_HEAD.match(head) is None
     # Not a measurement but a bound: a pattern that tries every way to read the lines would take years.
     assert time.process_time() - begun < 5
 

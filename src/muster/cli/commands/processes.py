@@ -108,7 +108,7 @@ def ps(output: Output, *, home: Path) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on as new lines come, until Ctrl-C.")
 @answering
 def logs(output: Output, *, home: Path, process: str | None, last: int, follow: bool) -> None:
-    """Show what the processes log; PROCESS is control, executor, keeper, front-0 or the beginning of a name."""
+    """Show what the processes log; PROCESS is control, executor, keeper, front-0, supervisor or the beginning of a name."""
     folder = open_home(home).logs
     files = sorted(file for file in folder.glob("*.log") if file.stem.startswith(process or ""))
     lines = sorted(

@@ -6,7 +6,7 @@ from muster.serving.endpoint import Endpoints
 from muster.serving.errors import EndpointNotReady, TokenUnknown
 from muster.serving.front import models, openapi
 from muster.serving.front.addressed import named
-from muster.serving.front.http import Reply, Request
+from muster.serving.front.messages import Reply, Request
 from muster.serving.front.metrics import render
 from muster.serving.front.replies import document
 from muster.serving.front.statistics import statistics

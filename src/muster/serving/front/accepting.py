@@ -9,7 +9,9 @@ import socket
 from collections.abc import Awaitable, Callable
 
 #: In one turn of the loop; the requests of those who are connected wait meanwhile.
-_MOST_AT_ONCE = 64
+MOST_AT_ONCE = 64
+#: With TLS a caller may take its time to shake hands, or never do; beyond so many, further callers are cut.
+_MOST_OPENING = 200
 #: Connections that are being opened when the front ends have so long to begin, seconds.
 _CLOSE_WITHIN_S = 1.0
 
@@ -26,18 +28,21 @@ class Acceptor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
 
-    def accept_from(self, listener: socket.socket) -> int:
+    def accept_from(self, listener: socket.socket, most: int = MOST_AT_ONCE) -> int:
         """Take who waits at a listening, non-blocking socket, up to a number; how many there were."""
-        for count in range(_MOST_AT_ONCE):
+        for count in range(most):
             try:
                 connection, _ = listener.accept()
             except OSError:  # nobody waits; or no descriptor is free, or the caller has gone again
                 return count
+            if len(self._tasks) >= _MOST_OPENING:
+                connection.close()
+                continue
             connection.setblocking(False)
             task = self._loop.create_task(self._begin(connection), name="front.accept")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        return _MOST_AT_ONCE
+        return most
 
     async def close(self) -> None:
         """Give up on those that are not open yet: with TLS a caller may take its time to shake hands, or never do."""

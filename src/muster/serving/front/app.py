@@ -24,7 +24,7 @@ from muster.serving.front.about import About
 from muster.serving.front.addressed import OVERRIDE, named
 from muster.serving.front.encoding import packed, unpacked
 from muster.serving.front.forms import JSON, Asked, client_id_of, json_length_of
-from muster.serving.front.http import Reply, Request
+from muster.serving.front.messages import Reply, Request
 from muster.serving.front.replies import internal, refusal, scored_reply, status_of
 from muster.serving.front.routes import Form, Route, route_of
 from muster.serving.front.tokens import Tokens

@@ -7,7 +7,7 @@ import msgspec
 from muster.serving.endpoint import Scored
 from muster.serving.errors import AnswerFormUnknown, BodyTooLarge, FormUnknown, MethodUnknown
 from muster.serving.front.forms import JSON, Answer
-from muster.serving.front.http import Header, Reply
+from muster.serving.front.messages import Header, Reply
 from muster.serving.recalled import Recalled
 from muster.vocabulary import errors
 from muster.wire.inference import InferenceError, error_body

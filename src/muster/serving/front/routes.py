@@ -9,7 +9,7 @@ import httptools
 
 from muster.serving.errors import RouteUnknown
 from muster.serving.front.about import About
-from muster.serving.front.http import Reply, Request
+from muster.serving.front.messages import Reply, Request
 
 #: Answers (front, request, model, number).
 Answering = Callable[[About, Request, str, str | None], Reply]

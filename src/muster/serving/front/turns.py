@@ -1,9 +1,10 @@
 """Whether a front is behind with reading: how long the turns of its loop take, and what share of the requests it can read.
 
 In one turn of its loop a front reads every request that has come, and meanwhile further ones wait unread. A long turn now and
-then is a pause of the machine, and what has piled up is best answered: that takes some milliseconds, the deadline is far. Where all turns
-are long it is a storm, and every request that is read makes all others wait longer. Then a part is refused unread, which costs less than
-half of reading it; how large a part follows the turns, so that they come back to a few milliseconds and no more is refused than has to be.
+then is a pause of the machine, and what has piled up is best answered: that takes some milliseconds, the deadline is far. Where
+all turns are long it is a storm, and every request that is read makes all others wait longer. Then a part is refused unread, which
+costs less than reading and answering it; how large a part follows the turns, so that they come back to a few milliseconds and no
+more is refused than has to be.
 
 The distinction between a queue that is a burst and one that stands is that of CoDel (RFC 8289, section 3).
 """
@@ -16,7 +17,9 @@ _STANDS_AFTER_S = 0.1
 _WANTED_S = 0.008
 #: By how much one turn may lower or raise the share that is read.
 _DOWN, _UP = 0.15, 0.05
-_LEAST_SHARE = 0.2
+#: To refuse costs more than half of what it costs to read and answer, as most of both is the kernel's: to refuse still more would
+#: help nobody.
+_LEAST_SHARE = 0.35
 
 
 class Turns:
@@ -31,6 +34,7 @@ class Turns:
         self._began = 0.0
         self._ended = 0.0
         self._calm_at = 0.0
+        self._took_s = 0.0
 
     def begin(self, now: float) -> None:
         """The first request of a turn is there.
@@ -42,6 +46,11 @@ class Turns:
         self._began = now
         if now - self._ended > _CALM_S:  # nothing was there to be read for a while
             self._calm_at = now
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether the last turn left time for more."""
+        return self._took_s <= _CALM_S
 
     def refuses(self) -> bool:
         """Whether the next request is one of those that are not read."""
@@ -57,7 +66,7 @@ class Turns:
         """All that had come is read, and what was to be answered at once is."""
         self.is_open = False
         self._ended = now
-        took_s = now - self._began
+        took_s = self._took_s = now - self._began
         if took_s <= _CALM_S:
             self._calm_at = now
         if took_s <= _WANTED_S:
