@@ -309,10 +309,17 @@ class Lane:
         self._sequence = sequence = next(self._batches)
         self._in_flight = parcels
         self._in_flight_since = monotonic()
-        columns = self._columns_of(parcels)
         rows = [mailbox.rows for mailbox, _ in parcels]
         self._batch_rows = sum(rows)
-        link.send(frames.predict_frame(sequence, rows, columns))
+        try:
+            link.send(frames.predict_frame(sequence, rows, self._columns_of(parcels)))
+        except Exception as error:  # as a batch beyond what a frame may hold; the lane must not wait for its answer
+            log.exception("batch.not_sent", version=self._version)
+            self._in_flight = []
+            for mailbox, index in parcels:
+                self._fail(mailbox, index, f"the batch could not be sent: {error}", "unsent")
+            self._rendezvous.flush()
+            return
         self._note_sent(parcels, sequence, link.standing)
 
     def _next_parcels(self) -> list[_Parcel]:
