@@ -70,14 +70,16 @@ def test_orders_take_an_idempotency_key_and_questions_do_not(document: dict[str,
             assert headers == ([] if method == "get" else ["Idempotency-Key"]), operation["operationId"]
 
 
+@pytest.mark.timeout(1200)  # the drawing of requests takes a processor for a minute, and on a slow one for many
 @pytest.mark.parametrize("mode", list(GenerationMode))
 def test_no_request_whatsoever_makes_control_fail(database: Database, tmp_path: Path, mode: GenerationMode) -> None:
     """Requests that the document allows, and ones that it does not, are answered as it says, and never with a fault."""
     with running_control(database, tmp_path) as control:
         for operation in tried_operations():
-            _try(operation, control, mode, "admin", examples=15)
+            _try(operation, control, mode, "admin", examples=10)
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", [*PEOPLE, "front", "stranger", None], ids=str)
 def test_nobody_makes_control_fail(database: Database, tmp_path: Path, name: str | None) -> None:
     """Whoever asks, people and programs of every role and those who have none: what they may not is refused, and nothing breaks."""
