@@ -76,6 +76,25 @@ def test_a_front_that_was_idle_takes_what_comes_first() -> None:
     assert loop.refused == 0
 
 
+def test_one_request_that_takes_long_is_no_storm() -> None:
+    """Nor are three in a row: whoever comes next is read."""
+    loop = Loop(read_s=50e-6, refused_s=15e-6)
+    for _ in range(3):
+        loop.pause(0.5)
+    assert loop.turns.share == 1.0
+    assert not loop.turns.refuses()
+
+
+def test_what_comes_after_a_storm_and_a_moment_of_quiet_is_read() -> None:
+    """Where nothing waited for some milliseconds, nothing is refused any more."""
+    loop = Loop(read_s=50e-6, refused_s=15e-6)
+    loop.run(rate=30_000, seconds=2.0)
+    assert loop.turns.share < 1.0
+    loop.now += 0.01
+    loop.turns.begin(loop.now)
+    assert not loop.turns.refuses()
+
+
 @given(st.lists(st.tuples(st.integers(0, 200), st.booleans()), min_size=1, max_size=60))
 def test_the_limit_is_never_beyond_its_bounds_and_quiet_does_not_lower_it(rounds: list[tuple[int, bool]]) -> None:
     """Whatever is measured; it falls only while many requests are under way."""

@@ -11,8 +11,9 @@ The distinction between a queue that is a burst and one that stands is that of C
 
 #: A turn that is not longer is one of a front that keeps up, seconds.
 _CALM_S = 0.004
-#: Where no turn was calm for so long, the queue stands: a storm.
+#: Where no turn was calm for so long, and not in so many, the queue stands: a storm. One request may take a turn of a second.
 _STANDS_AFTER_S = 0.1
+_STANDS_AFTER_TURNS = 4
 #: How long turns shall be in a storm, seconds.
 _WANTED_S = 0.008
 #: By how much one turn may lower or raise the share that is read.
@@ -35,6 +36,7 @@ class Turns:
         self._ended = 0.0
         self._calm_at = 0.0
         self._took_s = 0.0
+        self._long_turns = 0
 
     def begin(self, now: float) -> None:
         """The first request of a turn is there.
@@ -44,8 +46,9 @@ class Turns:
         """
         self.is_open = True
         self._began = now
-        if now - self._ended > _CALM_S:  # nothing was there to be read for a while
-            self._calm_at = now
+        if now - self._ended > _CALM_S:  # nothing was there to be read for a while, so nobody waits unread
+            self._be_calm(now)
+            self.share = 1.0
 
     @property
     def is_calm(self) -> bool:
@@ -67,9 +70,14 @@ class Turns:
         self.is_open = False
         self._ended = now
         took_s = self._took_s = now - self._began
+        self._long_turns += 1
         if took_s <= _CALM_S:
-            self._calm_at = now
+            self._be_calm(now)
         if took_s <= _WANTED_S:
             self.share = min(1.0, self.share + _UP * (1.0 - took_s / _WANTED_S))
-        elif now - self._calm_at > _STANDS_AFTER_S:
+        elif self._long_turns >= _STANDS_AFTER_TURNS and now - self._calm_at > _STANDS_AFTER_S:
             self.share = max(_LEAST_SHARE, self.share - _DOWN * min(1.0, took_s / _WANTED_S - 1.0))
+
+    def _be_calm(self, now: float) -> None:
+        self._calm_at = now
+        self._long_turns = 0
