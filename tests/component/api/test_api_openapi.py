@@ -76,7 +76,7 @@ def test_no_request_whatsoever_makes_control_fail(database: Database, tmp_path: 
     """Requests that the document allows, and ones that it does not, are answered as it says, and never with a fault."""
     with running_control(database, tmp_path) as control:
         for operation in tried_operations():
-            _try(operation, control, mode, "admin", examples=10)
+            _try(operation, control, mode, "admin", examples=15)
 
 
 @pytest.mark.timeout(1200)
