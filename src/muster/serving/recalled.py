@@ -101,10 +101,12 @@ class _RecordedVariant:
 
     @property
     def number(self) -> str:
+        """Of the version: `3`."""
         return self.version.partition(":")[2]
 
     @property
     def planned(self) -> "_RecordedVariant":
+        """A recorded variant holds what a plan says of one itself."""
         return self
 
 

@@ -15,11 +15,13 @@ class _Forgiving:
         self._stream = stream
 
     def write(self, text: str) -> int:
+        """Write if that can be done; gives the number of characters either way."""
         with contextlib.suppress(OSError, ValueError):
             return self._stream.write(text)
         return len(text)
 
     def flush(self) -> None:
+        """Flush if that can be done."""
         with contextlib.suppress(OSError, ValueError):
             self._stream.flush()
 

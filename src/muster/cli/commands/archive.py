@@ -102,7 +102,7 @@ def _kept(days: int | None) -> str:
 
 
 def _of_copy(folder: Path, endpoint: str | None, news: Callable[[str], None], out: Output) -> control.ArchiveVerdict:
-    # Both bring Arrow, which takes a third of a second to load; the other commands here, and this one of a factory, do without.
+    # Together they bring Arrow and the API, half a second to load; the other commands here, and this one of a factory, do without.
     from muster.api.convert import archive_verdict  # noqa: PLC0415
     from muster.archive.verify import Verifier  # noqa: PLC0415
 
