@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import structlog
 
 from muster.migrations.runner import migrate
 from muster.storage.transaction import Database
@@ -18,6 +19,13 @@ from real_s3 import running_s3
 
 _BOTH = ["sqlite", "postgresql"]
 _NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """A command that runs in this process puts its logs aside: not those of the tests that follow."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def set_up_logs(process: str, *, level: int = logging.INFO, to: TextIO | None = 
         processors=[*shared, structlog.processors.JSONRenderer()],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(stream),
-        cache_logger_on_first_use=True,
+        cache_logger_on_first_use=False,  # a process may be set up twice, and what is logged is seldom
     )
     structlog.contextvars.bind_contextvars(process=process)
     handler = logging.StreamHandler(stream)
