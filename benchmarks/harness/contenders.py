@@ -72,6 +72,14 @@ class Contender:
         except (OSError, http.client.HTTPException):
             return False
 
+    def said_now(self) -> str:
+        """What becomes of a request, for a message."""
+        try:
+            status, body = self.ask(timeout_s=2.0)
+        except (OSError, http.client.HTTPException) as error:
+            return f"now {error!r}"
+        return f"now {status}: {body[:500]!r}"
+
     def prove(self, trained: Trained) -> None:
         """That its answers are those of the model, so that a comparison of speed means something.
 

@@ -56,6 +56,7 @@ ROSTERS = {
     "three": Roster(champion="linear-0", challengers=("linear-1", "linear-2")),
     "boosted": Roster(champion="boosted"),
     "null": Roster(champion="null"),
+    "slow": Roster(champion="slow"),
     "tensors": Roster(champion="tensors"),
     "one-async": Roster(champion="linear-0", archive="async"),
     "hanging": Roster(champion="trickster-0", challengers=("linear-1", "linear-2")),
@@ -178,8 +179,17 @@ class RunningFactory:
             listener.close()
 
     def wait_for(self, contender: Contender) -> None:
-        """Until an endpoint is answered again."""
-        wait_until(contender.answers_now, within_s=_UP_WITHIN_S, told=f"an answer of {contender.name}")
+        """Until an endpoint is answered again.
+
+        Raises:
+            TimeoutError: it is not within 90 s; the message holds what the factory logged last.
+        """
+        try:
+            wait_until(contender.answers_now, within_s=_UP_WITHIN_S, told=f"an answer of {contender.name}")
+        except TimeoutError as error:
+            logs = sorted((self.home / "logs").glob("*.log"))
+            ends = [f"{log.name}:\n{''.join(log.read_text().splitlines(keepends=True)[-8:])}" for log in logs]
+            raise TimeoutError("\n".join([f"{error}; {contender.said_now()}", *ends])) from error
 
     # Its processes.
 
@@ -271,6 +281,7 @@ class RunningFactory:
             "three": "Muster, three variants",
             "boosted": "Muster, one variant",
             "null": "Muster, null model",
+            "slow": "Muster, a model that computes 0.5 ms a row",
             "tensors": "Muster, one variant, 30 tensors",
             "one-async": "Muster, one variant, archive async",
             "hanging": "Muster, three variants, one hangs",

@@ -73,6 +73,23 @@ class NullModel:
         return {OUTPUT: np.full(len(columns[INPUT]), 0.5)}
 
 
+class SlowModel:
+    """The linear model's answers, for half a millisecond of processor time a row: an endpoint whose model is its limit."""
+
+    SECONDS_PER_ROW = 0.0005
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def predict(self, columns: dict[str, npt.NDArray[np.float64]]) -> dict[str, npt.NDArray[np.float64]]:
+        """The answers, when the time is up."""
+        until = time.thread_time() + self.SECONDS_PER_ROW * len(columns[INPUT])
+        answers = self._model.predict_proba(columns[INPUT])[:, 1]
+        while time.thread_time() < until:
+            math.sqrt(2.0)
+        return {OUTPUT: answers}
+
+
 class Trickster:
     """A model that answers properly until a file tells it what else to do.
 
@@ -113,7 +130,7 @@ def save_bundle(trained: Trained, kind: str, folder: Path, *, trigger: Path | No
 
     Args:
         trained: the models.
-        kind: `linear`, `boosted`, `tensors` (the linear one with 30 inputs of one value), `null` or `trickster`.
+        kind: `linear`, `boosted`, `tensors` (the linear one with 30 inputs of one value), `null`, `slow` or `trickster`.
         folder: where to.
         trigger: the file that a trickster looks for.
     """
@@ -127,12 +144,14 @@ def save_bundle(trained: Trained, kind: str, folder: Path, *, trigger: Path | No
             model = train_on(sample)
         case "null":
             model, sample = NullModel(), {INPUT: trained.rows}
+        case "slow":
+            model, sample = SlowModel(trained.models["linear"]), {INPUT: trained.rows}
         case "trickster":
             assert trigger is not None
             model, sample = Trickster(trained.models["linear"], str(trigger)), {INPUT: trained.rows}
         case _:
             model = trained.models[kind]
-    described = {} if kind in {"null", "trickster"} else {"method": "predict_proba", "output": OUTPUT}
+    described = {} if kind in {"null", "slow", "trickster"} else {"method": "predict_proba", "output": OUTPUT}
     return muster.save(
         model,
         folder,

@@ -20,9 +20,9 @@ _REFUSALS = (429, 503)
 
 
 def run(stage: Stage) -> dict[str, Any]:
-    """Muster, and FastAPI with two workers beside it."""
+    """Muster where the front is the limit and where the model is, and FastAPI with two workers beside it."""
     found = {}
-    for contender in stage.muster("one"):
+    for contender in stage.muster("one", "slow"):
         front = stage.factory.processes("front")[0].pid
         found[contender.key] = _storm(stage, contender, [front])
     for contender in stage.fastapi(2):
