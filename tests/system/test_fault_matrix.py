@@ -331,3 +331,26 @@ def _resident(pid: int) -> int:
         return int(psutil.Process(pid).memory_info().rss)
     except psutil.NoSuchProcess:
         return 0
+
+
+def test_who_asks_seldom_is_answered_as_soon_as_the_fault_has_gone(
+    factory: RunningFactory, bundles: Callable[..., Path]
+) -> None:
+    """While the only variant stalls the endpoint is not ready; after it, the first request is answered by it, on probation as it is."""
+    version = factory.accepted(bundles("stalls", models.SlowForSome(1, limit=100, sleep_s=2.0)))
+    factory.release("alone", version, deadline="400ms", patience="200ms", default={"score": -1.0})
+    headers = {"authorization": f"Bearer {factory.tokens['shop']}"}
+
+    def is_ready() -> bool:
+        return httpx.get(f"{factory.scoring}/v2/models/alone/ready", headers=headers).status_code == 200
+
+    def asked(x: float) -> list[str]:
+        return list(factory.score("alone", {"x": x}).reasons)
+
+    assert asked(1.0) == ["champion"]
+    assert is_ready()
+    wait_for(lambda: asked(500.0) == ["default"] and not is_ready(), told="it is not ready while it stalls")
+    time.sleep(2.5 * 2)  # what it was given has been computed
+    assert is_ready()
+    assert asked(1.0) == ["champion"]
+    assert asked(1.0) == ["champion"]

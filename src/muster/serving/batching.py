@@ -38,6 +38,8 @@ _SMOOTHING = 0.2
 #: A batch takes at most so many times what its computing takes, as other fronts have theirs computed by the same host, and so
 #: many seconds more.
 _BEYOND_COMPUTING = 4.0
+#: How long a host has to be idle, seconds, before what its batches took is believed half as much every second.
+_IDLE_S = 0.1
 _ON_THE_WAY_S = 0.001
 MAX_QUEUED = 4096
 #: How long requests wait for a host that is gone before its absence counts as a failure.
@@ -95,6 +97,7 @@ class Lane:
         self._is_resent = False
         """The batch under way is one request that was with a host that ended; it teaches nothing about batches."""
         self._most_rows = FIRST_BATCH_ROWS
+        self._learnt_at = 0.0
         self._batch_s = 0.0
         self._usual_rows = 1.0
         self._quarantine: dict[bytes, float] = {}
@@ -218,7 +221,7 @@ class Lane:
                 self._fail(mailbox, index, f"the host's answer cannot be read: {error}")
             self._rendezvous.flush()
             return
-        arrived = monotonic()
+        arrived = self._learnt_at = monotonic()
         if not self._is_resent:
             # An answer that has come waits until this front reads it. Where that is what takes long, the host is not the slow one, and
             # to refuse requests for its sake would make it idle.
@@ -308,7 +311,10 @@ class Lane:
             return
         self._sequence = sequence = next(self._batches)
         self._in_flight = parcels
-        self._in_flight_since = monotonic()
+        now = self._in_flight_since = monotonic()
+        idle_s = now - self._learnt_at
+        if idle_s > _IDLE_S:  # what was slow then may be no more, and nobody would find out if it had everybody refused
+            self._batch_s *= 0.5**idle_s
         rows = [mailbox.rows for mailbox, _ in parcels]
         self._batch_rows = sum(rows)
         try:

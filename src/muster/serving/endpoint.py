@@ -15,7 +15,7 @@ from muster.packaging.columns import Column, Table, joined, rows_between
 from muster.serving.admission import Admission
 from muster.serving.batching import Lane, batch_numbers
 from muster.serving.counts import EndpointCounts, FrontCounts, LaneNow
-from muster.serving.decisions import COMBINED, DEFAULT, Decision
+from muster.serving.decisions import COMBINED, DEFAULT, Decision, Outcome
 from muster.serving.errors import (
     EndpointNotReady,
     EndpointUnknown,
@@ -115,6 +115,17 @@ def _default_table(plan: Plan, rows: int) -> Table:
             for name, column in columns.items()
         },
     )  # fmt: skip
+
+
+def _unanswered(mailbox: Mailbox) -> str:
+    """Why there is no answer, for the caller."""
+    plan = mailbox.plan
+    after = f"answered after {mailbox.elapsed_ns / 1e6:.0f} of {mailbox.deadline_s * 1000:g} ms"
+    if mailbox.forced:
+        return f"the version that was asked for has not {after}"
+    failed = [plan.variants[index].version for index in plan.order if mailbox.outcomes[index] is Outcome.FAILED]
+    told = f" ({', '.join(failed)} failed)" if failed else ""
+    return f"no variant of endpoint {plan.endpoint!r} has {after}{told}, and there is no default answer"
 
 
 def _put_together(mailbox: Mailbox, chosen: tuple[int, ...]) -> Table:
@@ -238,12 +249,25 @@ class Endpoints:
         """The first plan that has `model:number` among its variants."""
         return next((plan for plan in self.served() if plan.variant_of(f"{model}:{number}") is not None), None)
 
-    def can_answer(self, plan: Plan) -> bool:
-        """Whether the champion or a fallback of the plan could answer now."""
+    def is_staffed(self, plan: Plan) -> bool:
+        """Whether a host of the champion or of a fallback of the plan is up."""
         banned = self._served[plan.endpoint].banned
         return any(
             self._lanes[plan.variants[index].key].is_up and plan.variants[index].version not in banned
             for index in plan.order
+        )
+
+    def can_answer(self, plan: Plan) -> bool:
+        """Whether a request that came now would wait for the champion or a fallback: one is up, and is not passed over."""
+        if not self.is_staffed(plan):
+            return False
+        probations = self._used(plan).probations
+        if not probations.passed_over:
+            return True
+        now, banned = monotonic(), self._served[plan.endpoint].banned
+        return any(
+            self._lanes[variant.key].is_up and variant.version not in banned and not probations.is_out(index, now)
+            for index, variant in ((index, plan.variants[index]) for index in plan.order)
         )
 
     def _may_answer(self, plan: Plan) -> bool:
@@ -331,7 +355,7 @@ class Endpoints:
         )
         served.ledger.account.received()
         if version is None:
-            pass_over(mailbox)
+            pass_over(mailbox, used.lanes)
         self._rendezvous.open(mailbox)
         fan_out(mailbox, used.lanes, served.banned, self._rendezvous)
         return mailbox
@@ -358,8 +382,7 @@ class Endpoints:
         assert decision is not None
         if decision.variant == DEFAULT and (plan.default_columns is None or mailbox.forced):
             raise NoAnswerInTime(
-                f"no variant of endpoint {plan.endpoint!r} has answered after {mailbox.elapsed_ns / 1e6:.0f} of "
-                f"{mailbox.deadline_s * 1000:g} ms, and there is no default answer",
+                _unanswered(mailbox),
                 endpoint=plan.endpoint,
                 release=plan.release,
                 request_id=request_id_text(mailbox.request_id),
@@ -519,7 +542,7 @@ class Endpoints:
                     served.serving = following
                     self.turn += 1
                     self._count_as_served(served, following)
-                if self.can_answer(following):
+                if self.is_staffed(following):
                     served.next = None
                     self._tell(served, following, "serving")
             if served.loading is not None:
@@ -540,7 +563,7 @@ class Endpoints:
     def _is_settled(self, plan: Plan) -> bool:
         """Whether every host of the plan is up or has failed for good, and one that may answer is up."""
         lanes = [self._lanes[variant.key] for variant in plan.variants]
-        return self.can_answer(plan) and all(
+        return self.is_staffed(plan) and all(
             lane.is_up or lane.standing.state in {"golden_failed", "load_failed"} for lane in lanes
         )
 

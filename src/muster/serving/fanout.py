@@ -8,16 +8,30 @@ from muster.serving.rendezvous import Mailbox, Rendezvous
 from muster.wire.records import VariantAnswer
 
 
-def pass_over(mailbox: Mailbox) -> None:
-    """Mark the variants on probation: the policy does not wait for them, whatever they are sent."""
-    for index in mailbox.probations.passed_over:
-        mailbox.outcomes[index] = Outcome.PASSED_OVER
+def pass_over(mailbox: Mailbox, lanes: Sequence[Lane]) -> None:
+    """Mark the variants on probation: the policy does not wait for them, whatever they are sent.
+
+    Where nobody else can answer, the policy does wait for those that this request probes: the caller has nothing to lose, and
+    whoever asks seldom would be refused for long after a fault has gone.
+    """
+    probations = mailbox.probations
+    if not probations.passed_over:
+        return
+    outcomes, order = mailbox.outcomes, mailbox.plan.order
+    for index in probations.passed_over:
+        outcomes[index] = Outcome.PASSED_OVER
+    if any(outcomes[index] is not Outcome.PASSED_OVER and lanes[index].is_up for index in order):
+        return
+    for index in order:
+        if outcomes[index] is Outcome.PASSED_OVER and probations.may_probe(index, mailbox.arrived_at):
+            outcomes[index] = Outcome.PENDING
 
 
 def fan_out(mailbox: Mailbox, lanes: Sequence[Lane], banned: frozenset[str], rendezvous: Rendezvous) -> None:
     """Submit the request to each variant's lane.
 
-    A banned variant fails at once, without seeing it. A variant on probation sees a request now and then, as a probe.
+    A banned variant fails at once, without seeing it. A variant on probation sees a request now and then, as a probe: `pass_over` has
+    asked for those that are waited for.
     """
     outcomes = mailbox.outcomes
     for index, lane in enumerate(lanes):

@@ -12,11 +12,12 @@ A variant goes on probation
 - or when at least half of at least twenty requests of the last half to whole second missed, the first of them a quarter of a second
   ago or more.
 
-While it is on probation nobody waits for it. One request at a time is its probe: the first 0.1 s after it was put there, and as
-long as probes miss each at twice the distance of the one before, up to nearly 2 s. Three kept probes in a row, 0.1 s apart, take
-it back. A variant that is put on probation again within 30 s of having been taken back has relapsed: its first probe comes after
-twice the time that its first probe came after before, up to 5 s. So one that stalls every tenth request goes in and out once in
-some seconds at most, and none is sent away for good.
+While it is on probation nobody waits for it, but the caller whose request is its probe, and he only where nobody else can answer:
+he has nothing to lose. One request at a time is its probe: the first 0.1 s after it was put there, and as long as probes miss each
+at twice the distance of the one before, up to nearly 2 s. Three kept probes in a row, 0.1 s apart, take it back; one, where
+nobody else can answer. A variant that is put on probation again within 30 s of having been taken back has relapsed: its first probe
+comes after twice the time that its first probe came after before, up to 5 s. So one that stalls every tenth request goes in and out
+once in some seconds at most, and none is sent away for good.
 
 A failure costs nobody any waiting, so it never leads to probation; but it proves nothing either, and on probation it counts as
 a probe that missed.
@@ -75,16 +76,20 @@ class Probation:
         self._probes_kept = 0
         self._forget()
 
-    def kept(self, now: float, arrived_at: float, requests: int = 1) -> ProbationEvent | None:
+    def kept(
+        self, now: float, arrived_at: float, requests: int = 1, *, is_last_standing: bool = False
+    ) -> ProbationEvent | None:
         """The variant answered within its patience.
 
         Args:
             now: when that was known.
             arrived_at: when the request arrived, or the latest of several.
             requests: how many requests of one batch this speaks for.
+            is_last_standing: there is nobody else to wait for.
         """
         if self.is_on:
-            return self._probe_kept(now) if self._is_of_probe(arrived_at) else None
+            enough = 1 if is_last_standing else _KEPT_PROBES
+            return self._probe_kept(now, enough) if self._is_of_probe(arrived_at) else None
         if arrived_at >= self._left_at:  # what arrived before then was not waited for
             self._misses = 0
             self._count(now, requests, 0)
@@ -121,16 +126,24 @@ class Probation:
         if self.is_on and self._is_of_probe(arrived_at):
             self._probe_missed(now)
 
+    def is_out(self, now: float) -> bool:
+        """Whether it is on probation, and a request that came now would not be its probe."""
+        if not self.is_on:
+            return False
+        if self._probe_at is not None:
+            return now < self._given_up_at(self._probe_at)
+        return now < self._next_probe_at
+
     def may_probe(self, arrived_at: float) -> bool:
         """Whether the request that arrived then is the next probe; asked once a request, and only while on probation.
 
-        A probe is sent to the variant, nobody waits for it, and what becomes of it is told as of any other request. Requests
-        that arrive after it and are sent, too, are as good a proof.
+        A probe is sent to the variant, and what becomes of it is told as of any other request. Requests that arrive after it and
+        are sent, too, are as good a proof.
         """
         if not self.is_on:
             return False
         if self._probe_at is not None:
-            if arrived_at < self._probe_at + max(self._longer_interval_s(), self._patience_s):
+            if arrived_at < self._given_up_at(self._probe_at):
                 return False
             self._probe_missed(arrived_at)  # nobody told what became of it
         if arrived_at < self._next_probe_at:
@@ -138,12 +151,16 @@ class Probation:
         self._probe_at = arrived_at
         return True
 
+    def _given_up_at(self, probe_at: float) -> float:
+        """When a probe of which nobody has told what became of it counts as missed."""
+        return probe_at + max(self._longer_interval_s(), self._patience_s)
+
     def _is_of_probe(self, arrived_at: float) -> bool:
         return self._probe_at is not None and arrived_at >= self._probe_at
 
-    def _probe_kept(self, now: float) -> ProbationEvent | None:
+    def _probe_kept(self, now: float, enough: int) -> ProbationEvent | None:
         self._probes_kept += 1
-        if self._probes_kept == _KEPT_PROBES:
+        if self._probes_kept >= enough:
             self.is_on = False
             self._left_at = now
             self._forget()
@@ -243,7 +260,8 @@ class Probations:
             self._failing.discard(variant)
         took_s = now - arrived_at
         if took_s <= self._patience_s[variant] or (took_s <= self._deadline_s and self._is_last_standing(variant)):
-            return self._told(probation.kept(now, arrived_at, requests))
+            is_last_standing = probation.is_on and self._is_last_standing(variant)
+            return self._told(probation.kept(now, arrived_at, requests, is_last_standing=is_last_standing))
         return self._missed(probation, variant, now, arrived_at, requests)
 
     def overdue(self, variant: int, now: float, arrived_at: float, requests: int = 1) -> ProbationEvent | None:
@@ -271,6 +289,11 @@ class Probations:
             return self._missed(probation, variant, now, arrived_at, 1)
         probation.failed(now, arrived_at)
         return None
+
+    def is_out(self, variant: int, now: float) -> bool:
+        """Whether a request that came now would neither wait for a variant nor probe it; see `Probation.is_out`."""
+        probation = self._of.get(variant)
+        return probation is not None and probation.is_out(now)
 
     def may_probe(self, variant: int, arrived_at: float) -> bool:
         """Whether the request that arrived then shall probe a variant that is passed over; see `Probation.may_probe`."""

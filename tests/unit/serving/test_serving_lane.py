@@ -86,6 +86,23 @@ def test_a_batch_that_cannot_be_sent_fails_and_the_next_one_goes() -> None:
     assert link.sent == 1
 
 
+def test_a_slow_batch_of_long_ago_refuses_nobody() -> None:
+    """What a batch took is believed less the longer the host has been idle; right after it, it is believed."""
+    told, link = Told(), Link()
+    way = lane(told)
+    way.connect(cast("Any", link))
+    way.submit(request(), 0)
+    way._in_flight_since -= 3.0
+    answer(way, link, int(3e9))
+    way.submit(request(), 0)
+    slow_s = way.expected_wait_s
+    answer(way, link, int(1e6))
+    way._learnt_at -= 10.0
+    way.submit(request(), 0)
+    assert slow_s > 0.5
+    assert way.expected_wait_s < slow_s / 100
+
+
 @pytest.mark.parametrize("compute_ms", [0.3, 60.0])
 def test_what_the_front_itself_takes_is_not_the_hosts(compute_ms: float) -> None:
     """An answer that lay unread for half a second says little of the host; one that was computed for long does."""

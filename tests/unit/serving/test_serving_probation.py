@@ -261,6 +261,26 @@ def test_the_last_one_standing_is_judged_by_the_deadline() -> None:
     assert [event for _ in range(10) for event in ask(fallback_fails=False)] == [ENTERED]
 
 
+@pytest.mark.parametrize(("others", "probes"), [(0, 1), (1, 3)])
+def test_one_kept_probe_is_enough_where_nobody_else_can_answer(others: int, probes: int) -> None:
+    """Beside a variant that answers it takes three; and it is out but in the moments in which a request would be its probe."""
+    probations = Probations(dict.fromkeys(range(1 + others), 0.1), 0.2)
+    now = 0.0
+    while not probations.passed_over:
+        now += 0.25
+        probations.overdue(0, now, now - 0.25)
+    needed = 0
+    assert probations.is_out(0, now)
+    while probations.passed_over:
+        now += 5.0
+        assert not probations.is_out(0, now)
+        assert probations.may_probe(0, now)
+        assert probations.is_out(0, now)
+        probations.answered(0, now + 0.01, now)
+        needed += 1
+    assert needed == probes
+
+
 def test_failing_at_once_makes_nobody_wait() -> None:
     """So it leads to no probation; failing late does, and on probation to fail is no proof of health."""
     probations = Probations({0: PATIENCE_S, 1: DEADLINE_S}, DEADLINE_S)

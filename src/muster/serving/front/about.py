@@ -49,22 +49,22 @@ class About:
         return document({"live": True, "ready": self.is_ready()})
 
     def ready(self, _: Request, _model: str, _number: str | None) -> Reply:
-        """Every endpoint can be answered by its champion or a fallback, now; how many are degraded is told, not which."""
+        """Every endpoint has a host of its champion or of a fallback; how many are degraded is told, not which."""
         if self.is_ready():
             degraded = sum(bool(self._degraded(plan)) for plan in self._endpoints.served())
             return document({"live": True, "ready": True, **({"degraded": degraded} if degraded else {})})
-        silent = sum(not self._endpoints.can_answer(plan) for plan in self._endpoints.served())
+        silent = sum(not self._endpoints.is_staffed(plan) for plan in self._endpoints.served())
         why = f"endpoints without a running variant: {silent}" if silent else "plans are not loaded yet"
         if self.is_draining:
             why = "this front is shutting down"
         return Reply(503, error_body(InferenceError(why)), ((b"retry-after", b"1"),))
 
     def is_ready(self) -> bool:
-        """Whether every endpoint can be answered."""
+        """Whether every endpoint has a host that may answer; one that is only slow must not take all others out of rotation."""
         return (
             self.is_informed
             and not self.is_draining
-            and all(self._endpoints.can_answer(plan) for plan in self._endpoints.served())
+            and all(self._endpoints.is_staffed(plan) for plan in self._endpoints.served())
         )
 
     def server(self, _: Request, _model: str, _number: str | None) -> Reply:
@@ -109,7 +109,7 @@ class About:
     def index(self, request: Request, _model: str, _number: str | None) -> Reply:
         """The repository index, an extension."""
         plans = [
-            (plan, None if self._endpoints.can_answer(plan) else "none of its variants runs")
+            (plan, None if self._endpoints.can_answer(plan) else "none of its variants can answer now")
             for plan in self._allowed(request)
         ]
         return document(models.index(request.body, plans))

@@ -226,12 +226,12 @@ class InferenceService:
         return pb.ServerLiveResponse(live=True)
 
     async def _server_ready(self, message: bytes, _: _Context, _entry: AccessEntry | None) -> Message:
-        """Every endpoint can be answered by its champion or a fallback, now."""
+        """Every endpoint has a host of its champion or of a fallback."""
         reading.parsed(pb.ServerReadyRequest, message)
         ready = (
             self._standing.is_informed
             and not self._standing.is_draining
-            and all(self._endpoints.can_answer(plan) for plan in self._endpoints.served())
+            and all(self._endpoints.is_staffed(plan) for plan in self._endpoints.served())
         )
         return pb.ServerReadyResponse(ready=ready)
 
@@ -265,7 +265,7 @@ class InferenceService:
     async def _index(self, message: bytes, _: _Context, entry: AccessEntry | None) -> Message:
         request = reading.parsed(pb.RepositoryIndexRequest, message)
         plans = [
-            (plan, None if self._endpoints.can_answer(plan) else "none of its variants runs")
+            (plan, None if self._endpoints.can_answer(plan) else "none of its variants can answer now")
             for plan in self._allowed(entry)
         ]
         found = models.index(b'{"ready": true}' if request.ready else b"", plans)
