@@ -44,6 +44,7 @@ _ON_THE_WAY_S = 0.001
 MAX_QUEUED = 4096
 #: How long requests wait for a host that is gone before its absence counts as a failure.
 _PATIENCE_WITH_ABSENT_HOST_S = 0.25
+_FAILED_FOR_GOOD = frozenset({"golden_failed", "load_failed"})
 _QUARANTINE_S = 600.0
 #: A host that has one batch for longer than this, and longer than its requests' deadlines, hangs.
 _HUNG_AFTER_S = 10.0
@@ -147,15 +148,17 @@ class Lane:
     @property
     def is_given_up(self) -> bool:
         """Whether there is no host, and none is expected soon."""
+        return not self.is_expected(_PATIENCE_WITH_ABSENT_HOST_S)
+
+    def is_expected(self, absent_s: float) -> bool:
+        """Whether a host is there, or has been absent for no longer than that and has not failed for good."""
         if self._link is not None:
-            return False
-        if self.standing.state in {"golden_failed", "load_failed"}:
             return True
-        return monotonic() - self._absent_since > _PATIENCE_WITH_ABSENT_HOST_S
+        return self.standing.state not in _FAILED_FOR_GOOD and monotonic() - self._absent_since <= absent_s
 
     def submit(self, mailbox: Mailbox, index: int) -> None:
         """Send a request to the host, now or with the next batch."""
-        if self._link is None and self.is_given_up:
+        if self._link is None and self.is_given_up and not self._is_last_hope(mailbox, index):
             self._fail(mailbox, index, f"no host of {self._version} runs: {self.standing.message or 'it is down'}")
         elif self._quarantine and self._is_quarantined(mailbox):
             self._fail(mailbox, index, "quarantined: this input ended a host of this version twice")
@@ -482,10 +485,27 @@ class Lane:
         self._queued_rows = 0
         self._deaths.clear()
         for mailbox, index in waiting:
+            if why is None and self._is_last_hope(mailbox, index):
+                self._queue.append((mailbox, index))
+                self._queued_rows += mailbox.rows
+                continue
             self._fail(
                 mailbox, index, why or f"no host of {self._version} runs: {self.standing.message or 'it is down'}"
             )
         self._rendezvous.flush()
+
+    def _is_last_hope(self, mailbox: Mailbox, index: int) -> bool:
+        """Whether nobody else can answer a request any more: it waits for a host to come back as long as it has time."""
+        plan = mailbox.plan
+        return (
+            not mailbox.decided
+            and plan.default_columns is None
+            and index in plan.order
+            and self.standing.state not in _FAILED_FOR_GOOD
+            and not any(
+                mailbox.outcomes[other] in {Outcome.PENDING, Outcome.ANSWERED} for other in plan.order if other != index
+            )
+        )
 
     def _is_quarantined(self, mailbox: Mailbox) -> bool:
         return self._quarantine.get(_input_digest(mailbox), 0.0) > monotonic()

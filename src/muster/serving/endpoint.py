@@ -276,7 +276,7 @@ class Endpoints:
         lanes = [
             self._lanes[plan.variants[index].key] for index in plan.order if plan.variants[index].version not in banned
         ]
-        return any(lane.is_up or not lane.is_given_up for lane in lanes)
+        return any(lane.is_expected(plan.deadline_s) for lane in lanes)
 
     def on_probation(self, plan: Plan) -> list[str]:
         """Versions of the plan that nobody waits for at present."""

@@ -86,6 +86,28 @@ def test_a_batch_that_cannot_be_sent_fails_and_the_next_one_goes() -> None:
     assert link.sent == 1
 
 
+@pytest.mark.parametrize("standing", ["starting", "load_failed"])
+@pytest.mark.parametrize(
+    ("other", "default"),
+    [(Outcome.FAILED, None), (Outcome.PASSED_OVER, None), (Outcome.PENDING, None), (Outcome.FAILED, {})],
+)
+def test_who_has_no_other_hope_waits_for_a_host_to_come_back(standing: str, other: Outcome, default: object) -> None:
+    """With another variant, a default answer, or a host that cannot be loaded, the variant counts as failed after 0.25 s of absence."""
+    told, link = Told(), Link()
+    way = lane(told)
+    way.standing = HostStanding("a/b:1", cast("Any", standing))
+    way._absent_since -= 1.0
+    asked = request()
+    asked.plan.order, asked.plan.default_columns = (0, 1), default
+    asked.outcomes = [Outcome.PENDING, other]
+    way.submit(asked, 0)
+    way.tidy()
+    waits = standing == "starting" and other is not Outcome.PENDING and default is None
+    assert [outcome for outcome, _ in told.answers] == ([] if waits else [Outcome.FAILED])
+    way.connect(cast("Any", link))
+    assert link.sent == waits
+
+
 def test_a_slow_batch_of_long_ago_refuses_nobody() -> None:
     """What a batch took is believed less the longer the host has been idle; right after it, it is believed."""
     told, link = Told(), Link()
