@@ -81,7 +81,10 @@ HOST_UP = Metric(
     "muster_serving_host_up", "gauge", "1 while the front is connected to a host of the variant.", _VARIANT
 )
 READY = Metric(
-    "muster_serving_ready", "gauge", "1 while the champion or a fallback of the endpoint can answer in time.", _ENDPOINT
+    "muster_serving_ready",
+    "gauge",
+    "1 while a request that came now would wait for the champion or a fallback; 0 while none is up, or all are on probation.",
+    _ENDPOINT,
 )
 RELEASE = Metric("muster_serving_release", "gauge", "Number of the release that is served.", _ENDPOINT)
 SWITCHES = Metric(
