@@ -33,6 +33,7 @@ def record_request(
     answers: Sequence[VariantAnswer],
     inputs: Sequence[float],
     late: VariantAnswer | None = None,
+    chosen: Sequence[int] = (0,),
 ) -> str:
     """Write the record of one request; its id."""
     writer = SegmentWriter(archive / "spool", 0)
@@ -45,7 +46,7 @@ def record_request(
                 project="default", endpoint=endpoint, release=1, plan="sha256:" + "a" * 64,
                 contract="sha256:" + "c" * 64, received_ns=now - 3_000_000, decided_ns=now, elapsed_ns=3_000_000,
                 deadline_ns=100_000_000, rows=len(inputs), body_sha256=bytes(32), inputs=(column("x", inputs),),
-                answers=tuple(answers), chosen=(0,), reason="champion", probability=1.0, forced=False, front="front-0",
+                answers=tuple(answers), chosen=tuple(chosen), reason="champion", probability=1.0, forced=False, front="front-0",
             )
         )
     ]  # fmt: skip

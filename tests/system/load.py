@@ -15,6 +15,8 @@ class Answer:
 
     status: int
     body: dict[str, Any]
+    headers: dict[str, str]
+    """By their names in small letters."""
     sent_at: float
     took_s: float
 
@@ -42,12 +44,12 @@ class Outcome:
 
 async def _exchange(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes
-) -> tuple[int, dict[str, Any]]:
+) -> tuple[int, dict[str, Any], dict[str, str]]:
     writer.write(request)
     head = await reader.readuntil(b"\r\n\r\n")
-    lines = head.split(b"\r\n")
-    length = next(int(line.split(b":")[1]) for line in lines if line.lower().startswith(b"content-length:"))
-    return int(lines[0].split()[1]), json.loads(await reader.readexactly(length))
+    first, *lines = head.decode("latin-1").rstrip().split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return int(first.split()[1]), json.loads(await reader.readexactly(int(headers["content-length"]))), headers
 
 
 async def run_load(
@@ -85,7 +87,7 @@ async def run_load(
             try:
                 if streams is None:
                     streams = await asyncio.open_connection(place.hostname, place.port)
-                status, answered = await asyncio.wait_for(_exchange(*streams, request), 30)
+                status, answered, headers = await asyncio.wait_for(_exchange(*streams, request), 30)
             except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
                 outcome.errors.append(repr(error))
                 if streams is not None:
@@ -93,7 +95,7 @@ async def run_load(
                 streams = None
                 await asyncio.sleep(0.02)
                 continue
-            outcome.answers.append(Answer(status, answered, began, time.monotonic() - began))
+            outcome.answers.append(Answer(status, answered, headers, began, time.monotonic() - began))
         if streams is not None:
             streams[1].close()
 

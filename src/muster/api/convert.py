@@ -125,6 +125,8 @@ def simulation(found: release_records.Simulation) -> control.Simulation:
         last_at=None if found.last_ns is None else rfc3339_of_ns(found.last_ns),
         never_seen=found.never_seen,
         absent=dict(found.absent),
+        unasked=found.unasked,
+        unasked_and_none=found.unasked_and_none,
         champion_share=found.champion_share,
         fallback_share=found.fallback_share,
         default_share=found.default_share,

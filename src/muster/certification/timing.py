@@ -4,6 +4,7 @@ One round of 2,000 calls ends with two calls above its 99.9th percentile, so tha
 says nothing about the model; a model that is slow is slow in every round. That is why the best round counts.
 """
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -67,6 +68,7 @@ def measured(
     calls: int = CALLS,
     rounds: int = ROUNDS,
     fewest: int = FEWEST_CALLS,
+    round_s: float = math.inf,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Latency:
     """What a call takes, in the round with the lowest 99.9th percentile.
@@ -78,6 +80,7 @@ def measured(
         calls: of one round.
         rounds: at most.
         fewest: calls that are made however long they take.
+        round_s: a round that has lasted so long, seconds, and has the fewest calls is whole: the time is shared out among rounds.
         monotonic: tells seconds that only rise.
     """
     until = monotonic() + within_s
@@ -85,14 +88,21 @@ def measured(
     done = 0
     while done < rounds:
         took: list[float] = []
-        while len(took) < calls and (monotonic() < until or (not best and len(took) < fewest)):
+        begun = now = monotonic()
+        while (
+            len(took) < calls
+            and (len(took) < fewest or now < begun + round_s)
+            and (now < until or (not best and len(took) < fewest))
+        ):
             took.append(call())
-        if best and len(took) < calls:
+            now = monotonic()
+        is_whole = len(took) == calls or (len(took) >= fewest and now >= begun + round_s)
+        if best and not is_whole:
             break
         done += 1
         if not best or percentile(took, 0.999) < percentile(best, 0.999):
             best = took
-        if len(took) < calls:
+        if not is_whole:
             break
     return Latency(
         p50_ms=round(percentile(best, 0.5), 4),

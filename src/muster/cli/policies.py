@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from muster.cli.numbers import FiniteRange, finite
 from muster.cli.output import percent
 from muster.vocabulary.names import NameMalformed, VersionName
 from muster.wire import control
@@ -32,9 +33,9 @@ def version_and_number(text: Any) -> tuple[str, float]:
     """`churn:3=0.7`; used as the `type` of an option."""
     version, _, number = str(text).strip().rpartition("=")
     try:
-        return str(VersionName.parse(version.strip())), float(number)
+        return str(VersionName.parse(version.strip())), finite(number)
     except (ValueError, NameMalformed) as error:
-        raise click.BadParameter(f"{text!r} is not VERSION=NUMBER, like churn:3=0.7") from error
+        raise click.BadParameter(f"{text!r} is not VERSION=NUMBER, like churn:3=0.7, with a finite number") from error
 
 
 def versions_and_numbers(text: Any) -> dict[str, float]:
@@ -77,7 +78,7 @@ def policy_options(command: Command) -> Command:
         click.option("--on", metavar="OUTPUT", help="vote: the output that is voted on."),
         click.option(
             "--wait-ms",
-            type=click.FloatRange(min=0, min_open=True),
+            type=FiniteRange(min=0, min_open=True),
             metavar="MS",
             help="vote, weighted: how long all are waited for; else 60 % of the deadline.",
         ),

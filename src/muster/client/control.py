@@ -8,6 +8,7 @@ Every method is one call of the REST API and returns its document, frozen and ty
 `vocabulary.errors`, with the code and the facts that the factory gave.
 """
 
+import math
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -404,7 +405,7 @@ class Factory:
         Args:
             endpoint: where.
             reason: why.
-            to: number of the release; None: what was current before.
+            to: number of the release; None: what was current last of those that came before the current one.
         """
         order = _order(control.RollbackOrder, to=to, reason=reason)
         return self._transport.post(f"{self._endpoint(endpoint)}/rollback", control.RolledBack, order, wait_s=40.0)
@@ -577,10 +578,25 @@ def _names(versions: Iterable[AnyVersion]) -> tuple[str, ...]:
 
 def _order(kind: type[Order], **fields: Any) -> Order:
     """The order, if its fields are what the factory would take."""
+    for name, value in fields.items():
+        _check_finite(name, value)
     try:
         return msgspec.convert(fields, kind)
     except msgspec.ValidationError as error:
         raise OrderMalformed(str(error)) from error
+
+
+def _check_finite(name: str, value: Any) -> None:
+    """JSON has no word for NaN and infinity: they would arrive as null, which means the default."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise OrderMalformed(f"{name} is {value}, and no finite number", field=name)
+    inner = msgspec.structs.asdict(value) if isinstance(value, msgspec.Struct) else value
+    if isinstance(inner, dict):
+        for key, held in inner.items():
+            _check_finite(f"{name}.{key}", held)
+    elif isinstance(inner, list | tuple):
+        for held in inner:
+            _check_finite(name, held)
 
 
 def _moment(moment: datetime | str | None) -> str | None:

@@ -163,9 +163,10 @@ class FieldCheck:
 
     def expected(self) -> str:
         """What the field accepts, in words."""
-        what = _WORDS[_family(self.datatype)]
+        family = _family(self.datatype)
         if self.shape:
-            return f"a tensor {list(self.shape)} of {what}s ({self.datatype})"
+            return f"a tensor {list(self.shape)} of {_WORDS_FOR_MANY[family]} ({self.datatype})"
+        what = _WORDS[family]
         return f"{what} ({self.datatype})" if self.datatype is not Datatype.BYTES else "text (BYTES)"
 
     def check_column(self, column: Column) -> None:
@@ -279,6 +280,7 @@ def _family(datatype: Datatype) -> str:
 
 
 _WORDS = {"text": "text", "flag": "true or false", "float": "a number", "integer": "a whole number"}
+_WORDS_FOR_MANY = {"text": "texts", "flag": "true or false", "float": "numbers", "integer": "whole numbers"}
 
 
 def _one_float(datatype: Datatype, many: Callable[[Sequence[Any]], Column]) -> Callable[[Any], Column]:

@@ -60,7 +60,17 @@ class LastResortTooSlow(Refused):
     code = "release.last-resort-too-slow"
     advice = (
         "Propose it with a longer --deadline, with a --default answer, or with a faster version last in the order; if the machine "
-        "was busy when the version was measured, `muster certify` measures it again."
+        "was busy when the version was measured, `muster certify VERSION` measures it again."
+    )
+
+
+class DefaultTooSlow(LastResortTooSlow):
+    """The default answer, written for the largest request that is allowed, does not hold a quarter of the deadline."""
+
+    code = "release.default-too-slow"
+    advice = (
+        "Propose it with a longer --deadline, or, by the Python client or the REST API, with fewer rows in one request (`limits`); if "
+        "control was busy, approve it again: that measures the default answer again."
     )
 
 
@@ -120,10 +130,10 @@ class NotYoursToWithdraw(NotAllowed):
 
 
 class NothingToRollBackTo(Conflict):
-    """No earlier release of the endpoint has been live."""
+    """No release that came before the current one has been live. Later ones become current again only by their number."""
 
     code = "release.nothing-to-roll-back-to"
-    advice = "Only a release that has been live can become current again."
+    advice = "`muster releases ENDPOINT` shows which releases have been live; name one of them with --to (`to` in the REST API)."
 
 
 class RollBackRefused(Refused):

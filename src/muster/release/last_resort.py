@@ -2,19 +2,25 @@
 
 It is the default answer, where the release has one; else the last version of the order, which is the champion where it is alone.
 The time of a version was measured at certification, on its real host; that of the default answer is measured here, in this
-process: its column repeated for the largest number of rows that a request may have, and written as the reply of V2.
+process: its column repeated for the largest number of rows that a request may have, and written as the reply of V2. A front has
+put what it loaded at its start out of the collector's way, so the same is done here meanwhile: else one full collection of all that
+control holds would stand for the 99.9th percentile.
 """
 
+import gc
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from muster.certification.service import Certification
-from muster.certification.timing import Latency, measured
+from muster.certification.timing import ROUNDS, Latency, measured
 from muster.packaging.columns import Column, Table
-from muster.release.errors import LastResortTooSlow, LastResortUnmeasured
+from muster.release.errors import DefaultTooSlow, LastResortTooSlow, LastResortUnmeasured
 from muster.serving.plan import Plan, plan_digest
 from muster.storage.transaction import Transaction
 from muster.vocabulary.digests import Digest
@@ -23,10 +29,14 @@ from muster.wire.plans import ServingPlan
 
 #: At the 99.9th percentile, the last resort takes less than this share of the deadline.
 SHARE = 0.25
-_WITHIN_S = 1.0
+#: So long is a round of calls that are slow, seconds, and how long all rounds are.
+_ROUND_S = 1.0
+_WITHIN_S = ROUNDS * _ROUND_S + 2.0
 _FEWEST_CALLS = 5  # a million rows take a second each
 _MOST_REMEMBERED = 256
 _DEFAULT = "the default answer"
+#: The collector is one for the whole process, and two that measure at once would measure each other.
+_MEASURING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +63,8 @@ class LastResort:
             )
         if self.latency.p999_ms < self.limit_ms:
             return None
-        return LastResortTooSlow(
+        kind = DefaultTooSlow if self.of == _DEFAULT else LastResortTooSlow
+        return kind(
             f"{self.of} is the last resort of the release and too slow: {self.latency} ({self.evidence}); {rule}",
             last_resort=self.of,
             limit_ms=self.limit_ms,
@@ -121,8 +132,27 @@ def default_latency(plan: ServingPlan) -> Latency:
         _reply(ready, columns)
         return (time.perf_counter_ns() - begun) / 1e6
 
-    call()
-    return measured(call, within_s=_WITHIN_S, fewest=_FEWEST_CALLS)
+    with _collector_as_in_a_front():
+        call()
+        return measured(call, within_s=_WITHIN_S, round_s=_ROUND_S, fewest=_FEWEST_CALLS)
+
+
+@contextmanager
+def _collector_as_in_a_front() -> Iterator[None]:
+    """Keep what the process holds already out of collections; one at a time, and afterwards all is as before.
+
+    The collector goes on with what comes and goes, as in a front, and for the other threads of this process.
+    """
+    with _MEASURING:
+        gc.collect()
+        is_ours = not gc.get_freeze_count()  # else the process spares what it holds anyway, and goes on so
+        if is_ours:
+            gc.freeze()
+        try:
+            yield
+        finally:
+            if is_ours:
+                gc.unfreeze()
 
 
 def _reply(ready: Plan, columns: dict[str, Column]) -> bytes:

@@ -33,7 +33,9 @@ class Past:
         self.step = step
         self.outcomes: list[Outcome] = []
         self.absent: list[int] = []
-        """Variants that were not asked."""
+        """Variants that the record tells nothing of."""
+        self.unasked: list[int] = []
+        """Variants that were sent nothing: these, and those that were on probation or had no host."""
         self._inputs = {column.name: column for column in record.decided.inputs}
         self._stored: dict[int, tuple[StoredColumn, ...]] = {}
         arrivals: list[tuple[float, int, Outcome]] = []
@@ -44,6 +46,9 @@ class Past:
             if answer is None:
                 self.outcomes[index] = Outcome.PASSED_OVER
                 self.absent.append(index)
+                self.unasked.append(index)
+            elif answer.status == "unsent":
+                self.unasked.append(index)
             elif answer.status == "answered" and answer.outputs is not None:
                 if names <= {column.name for column in answer.outputs}:
                     self._stored[index] = answer.outputs

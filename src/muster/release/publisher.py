@@ -1,8 +1,8 @@
 """What is published for an endpoint, worked out from what is on record: never remembered, so never out of step.
 
 Served is what the newest pointer says. To be loaded is the approved release that is not current yet. Warm is what was
-current before, for an hour or until the next one, unless it can never be rolled back to. Banned are the versions in any of these
-plans that are banned now.
+current before, for an hour or until the next one, unless it can never be rolled back to; after a roll back that is the release
+that was left, whose hosts run already. Banned are the versions in any of these plans that are banned now.
 """
 
 from datetime import timedelta

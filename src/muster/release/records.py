@@ -202,7 +202,11 @@ class Simulation:
     never_seen: tuple[str, ...]
     """Versions that no record tells anything of."""
     absent: Mapping[str, int]
-    """In how many of the requests used a version was not asked."""
+    """In how many of the requests used a record tells nothing of a version."""
+    unasked: int
+    """In how many of the requests used a version of the order was sent nothing, for whatever reason."""
+    unasked_and_none: int
+    """How many of these nothing would have answered."""
     champion_share: float
     fallback_share: float
     default_share: float

@@ -155,14 +155,28 @@ class RollBacks:
         return target
 
     def _before(self, tx: Transaction, call: Call, endpoint: str, history: tuple[Pointer, ...]) -> Release:
-        """What was current before; a release that never came to be live does not count."""
-        current = history[0].release
-        for number in dict.fromkeys(pointer.release for pointer in history if pointer.release != current):
+        """What was current last of what came before the current release; one that never came to be live does not count.
+
+        What came later does not either: it may be what somebody rolled back from.
+        """
+        newest_first = [pointer.release for pointer in history]
+        current = newest_first[0]
+        came = list(dict.fromkeys(reversed(newest_first)))
+        before = set(came[: came.index(current)])
+        later = []
+        for number in dict.fromkeys(newest_first):
             release = held_release(tx, call, endpoint, number)
-            if release.live_at is not None:
+            if release.live_at is None or number == current:
+                continue
+            if number in before:
                 return release
+            later.append(number)
+        told = f"; later ones were: {', '.join(map(str, sorted(later)))}" if later else ""
         raise NothingToRollBackTo(
-            f"no other release than {current} has been live at endpoint {endpoint}", endpoint=endpoint, current=current
+            f"no release before release {current} has been live at endpoint {endpoint}{told}",
+            endpoint=endpoint,
+            current=current,
+            later=sorted(later),
         )
 
     def _wait(self, order: _Order, received: float) -> RolledBack:

@@ -330,11 +330,11 @@ class Releases:
             call: who, and in which project.
             endpoint: where.
             reason: why.
-            to: number of the release; None: what was current before.
+            to: number of the release; None: what was current last of those that came before the current one.
 
         Raises:
             EndpointNotFound, ReleaseNotFound: there is none.
-            NothingToRollBackTo: no earlier release was live.
+            NothingToRollBackTo: no number is given, and no earlier release was live.
             RollBackRefused: the release is current, was never live, or holds a banned version.
             RollBackUnconfirmed: it is ordered, but a front has not confirmed it within 30 seconds.
         """

@@ -109,6 +109,7 @@ class _Tally:
         self._agreement = Agreement(held.plan.contract.outputs)
         self._skipped: Counter[str] = Counter()
         self._absent: Counter[str] = Counter()
+        self._unasked = self._unasked_and_none = 0
         self._seen: set[str] = set()
         self._reasons: Counter[str] = Counter()
         self._answered_by: dict[str, float] = {}
@@ -134,7 +135,10 @@ class _Tally:
         self._last_ns = received_ns if self._last_ns is None else max(self._last_ns, received_ns)
         decision, elapsed_s = past.decided(self._policy)
         self._elapsed_ms.append(elapsed_s * 1000)
-        self._note(decision)
+        reason = self._note(decision)
+        if not set(self._plan.order).isdisjoint(past.unasked):
+            self._unasked += 1
+            self._unasked_and_none += reason is Reason.NONE
         self._agreement.compare(_given_then(record, self._plan), self._given_now(decision, past))
 
     def _unusable(self, record: Record, past: Past) -> str | None:
@@ -147,7 +151,7 @@ class _Tally:
             return NO_UNIT
         return None
 
-    def _note(self, decision: Decision) -> None:
+    def _note(self, decision: Decision) -> Reason:
         reason = decision.reason
         if decision.variant == DEFAULT and decision.chosen is None and self._defaults is None:
             reason = Reason.NONE
@@ -156,6 +160,7 @@ class _Tally:
         for source, count in chosen.items():
             name = self._name(source)
             self._answered_by[name] = self._answered_by.get(name, 0.0) + count / chosen.total()
+        return reason
 
     def _name(self, source: int) -> str:
         if source == COMBINED:
@@ -190,6 +195,8 @@ class _Tally:
             last_ns=self._last_ns,
             never_seen=tuple(version for version in variants if version not in self._seen),
             absent=dict(self._absent),
+            unasked=self._unasked,
+            unasked_and_none=self._unasked_and_none,
             champion_share=answered_by.get(variants[0], 0.0),
             fallback_share=sum(self._reasons[reason] for reason in _FALLBACKS) / used,
             default_share=self._reasons[Reason.DEFAULT] / used,

@@ -206,7 +206,7 @@ class RollbackOrder(Order, frozen=True, kw_only=True):
     """Make an earlier release current again."""
 
     to: ReleaseNumber | None = None
-    """Which; null: what was current before."""
+    """Which; null: what was current last of the releases that came before the current one, never one that came later."""
     reason: ReasonText
 
 
@@ -537,6 +537,11 @@ class Simulation(Answer, frozen=True, kw_only=True):
     """Versions of the release that no record tells anything of: simulated as if they were not there."""
     absent: dict[str, int]
     """In how many of the requests used a version was not asked, and so simulated as not there."""
+    unasked: int = 0
+    """In how many of the requests used a version of the order was sent nothing: it was in no release then, on probation, or without a
+    host. What it would have said is not known, so it is simulated as giving no answer."""
+    unasked_and_none: int = 0
+    """How many of these are counted as `none`."""
     champion_share: float
     """Answered by the champion."""
     fallback_share: float

@@ -145,7 +145,7 @@ class EndpointPlans(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
     serving: ServingPlan | None
     loading: ServingPlan | None = None
     warm: ServingPlan | None = None
-    """The plan served before: its hosts stay warm for a roll back."""
+    """The plan served before: its hosts stay warm for a roll back. After a roll back it is the one that was left."""
     banned: tuple[str, ...] = ()
     """Versions that must not be asked any more, although a plan names them."""
     step: int = 0

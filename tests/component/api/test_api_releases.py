@@ -65,6 +65,24 @@ def test_a_proposal_is_compiled_and_shown(control: Control, versions: list[str])
     assert next(one for one in endpoints if one["name"] == "shown")["current"] is None
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity", '"nan"', '"inf"'])
+def test_a_number_that_is_not_finite_is_malformed(control: Control, versions: list[str], number: str) -> None:
+    """JSON has no such number, and nothing that stands for one becomes the default."""
+    for more in (
+        f'"deadline_ms": {number}',
+        f'"patience_ms": {{"{versions[0]}": {number}}}',
+        f'"policy": {{"name": "vote", "output": "score", "wait_ms": {number}}}',
+        f'"policy": {{"name": "weighted", "outputs": ["score"], "weights": {{"{versions[0]}": {number}}}}}',
+    ):
+        content = f'{{"champion": "{versions[0]}", "reason": "for a test", {more}}}'
+        with control.http("ana") as http:
+            answer = http.post(
+                f"{PROJECT}/endpoints/infinite/releases", content=content, headers={"content-type": "application/json"}
+            )
+        assert answer.status_code == 400, answer.text
+        assert "default" not in answer.json()["code"]
+
+
 def test_a_proposal_that_cannot_be_is_refused(control: Control, versions: list[str], bundles: SmallBundles) -> None:
     """Versions that do not exist or are not accepted, strangers in the order and odd times are refused."""
     fresh = control.as_("ana").register(bundles.new()).version

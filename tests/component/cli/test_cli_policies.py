@@ -81,6 +81,13 @@ def test_every_policy_is_proposed_and_told_in_words(control: Control, as_: As, v
         (["--policy", "weighted", "--weight", "a:1=1", "--average", "x", "--argmax", "y"], "OUTPUT=PROBABILITIES"),
         (["--patience", "30ms", "--patience-ms", "a:1=30"], "give one of the two"),
         (["--policy", "vote", "--on", "x", "--wait-ms", "0"], "--wait-ms"),
+        (["--policy", "vote", "--on", "x", "--wait-ms", "nan"], "'nan' is not a finite number"),
+        (["--policy", "vote", "--on", "x", "--wait-ms", "inf"], "'inf' is not a finite number"),
+        (["--policy", "weighted", "--weight", "a:1=inf", "--average", "x"], "with a finite number"),
+        (["--policy", "weighted", "--weight", "a:1=nan", "--average", "x"], "with a finite number"),
+        (["--policy", "split", "--by", "plan", "--step", "a:1=nan"], "with a finite number"),
+        (["--patience-ms", "a:1=nan"], "with a finite number"),
+        (["--deadline", "nan"], "write it like 100ms"),
     ],
 )
 def test_options_that_do_not_go_together_are_a_usage_error(shell: Shell, options: list[str], said: str) -> None:
@@ -139,6 +146,55 @@ def test_a_release_is_simulated_on_past_requests(control: Control, as_: As, vers
     for wrong in ("last", "last:-1", "yesterday"):
         assert "neither last:N" in olga.type("release", "simulate", "simulated", 1, "--on", wrong, code=2).stderr
     olga.type("release", "simulate", "simulated", 1, "--on", "today", "--from", "2020-01-01T00:00:00Z", code=2)
+
+
+def test_requests_in_which_a_version_was_not_asked_are_told(control: Control, as_: As, versions: list[str]) -> None:
+    """Nothing is known of what a version on probation would have said; what the figures owe to that has a line of its own."""
+    one, _ = versions
+    propose(as_("ana"), "probed", versions)
+    outputs: tuple[StoredColumn, ...] = (column("score", [0.5]),)
+    answered = VariantAnswer(
+        version=one, role="champion", status="answered", outputs=outputs, latency_ns=4_000_000, host="h"
+    )
+    passed_over = VariantAnswer(version=one, role="champion", status="unsent", error="on probation: it was late")
+    for answer in (answered, passed_over, passed_over):
+        record_request(control.home / "archive", "probed", [answer], [1.0])
+    olga = as_("olga")
+    found = olga.json("release", "simulate", "probed", 1)
+    assert (found["used"], found["unasked"], found["unasked_and_none"]) == (3, 2, 2)
+    assert found["reasons"]["none"] == pytest.approx(2 / 3)
+    told = olga.type("release", "simulate", "probed", 1).stdout
+    assert "a version of the order in 2 requests: on probation" in told
+    assert "2 of them count as none" in told
+
+
+def test_a_request_of_many_rows_is_shown_by_its_first(control: Control, as_: As) -> None:
+    """In a pipe, too, no line is as long as the request has rows; what is left out is counted, and --json has it."""
+    rows = 900
+    answers = [
+        VariantAnswer(
+            version=version,
+            role="champion",
+            status="answered",
+            outputs=(column("score", [0.25] * rows),),
+            latency_ns=10**6,
+            host="h",
+        )
+        for version in ("plans:1", "plans:2")
+    ]
+    chosen = [number % 2 for number in range(rows)]
+    split = record_request(control.home / "archive", "wide", answers, [1.0] * rows, chosen=chosen)
+    alike = record_request(control.home / "archive", "wide", answers, [1.0] * rows)
+    olga = as_("olga")
+    told = olga.type("request", split).stdout
+    assert max(map(len, told.splitlines())) < 500
+    assert "… and for 880 rows more" in told
+    assert "… and 880 rows more; --json shows all" in told
+    assert "score = 0.25, 0.25, 0.25, … 900 in all" in told
+    assert len(olga.json("request", split)["chosen"]) == rows
+    told = olga.type("request", alike).stdout
+    assert max(map(len, told.splitlines())) < 200
+    assert told.count("plans:1") == 2, "once as what was chosen, once with its answer"
 
 
 def test_a_consumer_is_given_the_right_to_override(control: Control, as_: As) -> None:

@@ -11,11 +11,12 @@ from rich.console import Console
 from muster.bootstrap.creation import create_home
 from muster.bootstrap.home import Home, make_socket_folder, open_home
 from muster.bootstrap.metrics import metrics_address, metrics_sockets
-from muster.cli.commands.top import table_of
+from muster.cli.commands.top import OFFLINE_S, table_of
 from muster.cli.endpoint_figures import FactoryFigures, figures
 from muster.cli.main import run
 from muster.serving.counts import FrontCounts
 from muster.serving.decisions import Decision
+from muster.serving.front.follow import _WAIT_S
 from muster.serving.front.metrics import render
 from muster.serving.workers.host_counts import HostCounts
 from muster.serving.workers.roster import HostStanding
@@ -110,6 +111,19 @@ def test_it_says_so_when_there_is_nothing_to_show() -> None:
     away = FrontCounts()
     away.offline_s = lambda: 90
     assert "control has not been reached for 90 s" in table(figures({}, looked(away), 1.0))
+
+
+def test_a_front_that_waits_for_news_is_not_called_offline() -> None:
+    """The time since it heard last goes up and down by itself; several polls have to be missed, as for the alert."""
+    front = FrontCounts()
+    for waited_s in (0.0, 1.1, _WAIT_S, 3 * _WAIT_S, OFFLINE_S):
+        front.offline_s = lambda waited_s=waited_s: waited_s  # type: ignore[misc]
+        assert "has not been reached" not in table(figures({}, looked(front), 1.0)), waited_s
+    front.offline_s = lambda: OFFLINE_S + 1
+    assert "has not been reached" in table(figures({}, looked(front), 1.0))
+    assert 5 * _WAIT_S < OFFLINE_S
+    alerts = (Path(__file__).parents[3] / "deploy" / "prometheus" / "alerts.yml").read_text()
+    assert f"(muster_serving_offline_seconds) > {OFFLINE_S:g}\n" in alerts
 
 
 @contextmanager

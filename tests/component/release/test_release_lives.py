@@ -141,6 +141,10 @@ class Lives(RuleBasedStateMachine):
         assert current is not None
         assert (current.number, current.state) == (done.to, ReleaseState.LIVE)
         assert done.to != done.from_
+        if to is None:
+            history = self.factory.releases.history(self.factory.call("vic"), "churn")
+            came = list(dict.fromkeys(pointer.release for pointer in reversed(history)))
+            assert came.index(done.to) < came.index(done.from_), "only backwards"
         assert not any(self.states[name] is VersionState.BANNED for name in current.versions)
 
     @rule(index=st.integers(0, 3))

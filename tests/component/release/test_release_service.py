@@ -483,8 +483,38 @@ def test_a_roll_back_takes_effect_at_once(factory: GovernedFactory, front: Obedi
     assert [(pointer.release, pointer.cause, pointer.by) for pointer in history] == [
         (1, Cause.ROLLED_BACK, "olga"), (2, Cause.WENT_LIVE, "paul"), (1, Cause.WENT_LIVE, "paul"),
     ]  # fmt: skip
-    again = rolled_back(factory, front)
-    assert (again.from_, again.to) == (1, 2), "without a number it goes to what was current before"
+
+
+def test_roll_backs_without_a_number_only_lead_backwards(factory: GovernedFactory, front: ObedientFront) -> None:
+    """One after another they reach the first release, and there they are refused; a number leads to a later one all the same."""
+    for _ in range(3):
+        factory.live(factory.accepted(), fronts=(front,))
+    assert [(done.from_, done.to) for done in (rolled_back(factory, front), rolled_back(factory, front))] == [
+        (3, 2),
+        (2, 1),
+    ]
+    with pytest.raises(NothingToRollBackTo, match=r"before release 1 .* later ones were: 2, 3") as refused:
+        factory.releases.rollback(factory.call("olga"), "churn", "worse still")
+    assert "--to" in refused.value.advice
+    assert refused.value.facts["later"] == [2, 3]
+    assert factory.told()[0] == 1
+    assert rolled_back(factory, front, to=3).to == 3
+
+
+def test_a_roll_back_passes_over_what_was_rolled_back_from(factory: GovernedFactory, front: ObedientFront) -> None:
+    """The release after a bad one goes back to what was good before it, not to the bad one, whatever the numbers are."""
+    early = factory.propose(factory.accepted())
+    for _ in range(2):
+        factory.live(factory.accepted(), fronts=(front,))
+    assert rolled_back(factory, front).to == 2
+    assert factory.live(factory.accepted(), fronts=(front,)).number == 4
+    assert rolled_back(factory, front).to == 2
+    factory.approve(early)
+    front.follow()
+    front.follow()
+    assert now(factory, early).state is ReleaseState.LIVE
+    done = rolled_back(factory, front)
+    assert (done.from_, done.to) == (1, 2)
 
 
 def test_a_roll_back_reaches_any_release_that_was_live(factory: GovernedFactory, front: ObedientFront) -> None:
@@ -545,7 +575,8 @@ def test_a_roll_back_overtakes_what_is_being_made_live(factory: GovernedFactory,
     assert states[1] is ReleaseState.LIVE
     with pytest.raises(RollBackRefused, match="never live"):
         factory.releases.rollback(factory.call("olga"), "churn", "why", to=switching.number)
-    assert rolled_back(factory, front).to == 2, "what never was live is not what was current before"
+    with pytest.raises(NothingToRollBackTo, match=r"later ones were: 2$"):  # what never was live does not count
+        factory.releases.rollback(factory.call("olga"), "churn", "why")
 
 
 def test_without_a_front_a_roll_back_is_effective_when_it_is_on_record(

@@ -45,6 +45,16 @@ def test_a_round_that_is_cut_short_counts_only_if_it_is_the_first() -> None:
     assert (latency.calls, latency.rounds) == (50, 1)
 
 
+def test_time_that_is_shared_out_is_enough_for_every_round() -> None:
+    """A round of slow calls is whole after its share of the time, if it has the fewest calls, and the best one counts."""
+    host = Host(iter([*[10.0] * 99, 40.0, *[10.0] * 1000]))
+    latency = measured(host, within_s=4.0, round_s=1.0, calls=2000, monotonic=host.clock)
+    assert (latency.p999_ms, latency.calls, latency.rounds) == (10.0, 100, 3)
+    host = Host(iter([100.0] * 1000))
+    latency = measured(host, within_s=4.5, round_s=1.0, fewest=20, monotonic=host.clock)
+    assert (latency.calls, latency.rounds) == (20, 2)
+
+
 def test_a_slow_model_is_measured_by_a_few_calls() -> None:
     """There are at least twenty, however long they take, and the words say how much that is worth."""
     latency = found(*[1000.0] * 100, within_s=0.5)

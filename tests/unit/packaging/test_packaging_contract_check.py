@@ -532,3 +532,18 @@ def test_outputs_as_records() -> None:
     table = check.check_records([{"n": 1, "t": "a"}, {"n": 2, "t": "b"}])
     assert check.records_of(table) == [{"n": 1, "t": "a"}, {"n": 2, "t": "b"}]
     assert check.values_of(table.columns["t"]) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (Field("x", D.FP32, shape=(4,)), "a tensor [4] of numbers (FP32)"),
+        (Field("x", D.INT64, shape=(2, 2)), "a tensor [2, 2] of whole numbers (INT64)"),
+        (Field("x", D.BOOL, shape=(2,)), "a tensor [2] of true or false (BOOL)"),
+        (Field("x", D.BYTES, shape=(2,)), "a tensor [2] of texts (BYTES)"),
+        (Field("x", D.FP32), "a number (FP32)"),
+    ],
+)
+def test_what_was_expected_is_said_in_words_that_can_be_read(spec: Field, said: str) -> None:
+    """Of one value and of many."""
+    assert said in refused(spec, {"no": "such"}).message

@@ -343,6 +343,79 @@ def test_a_head_without_end_is_431() -> None:
         assert closed
 
 
+BEHIND = {
+    "nothing": b"",
+    "a request without a body": GOOD["get"],
+    "a body with empty lines": b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\na\r\n\r\nb\r\n\r\nc\r",
+    "chunks with empty lines": b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n6\r\na\r\n\r\nb\r\n0\r\n\r\n",
+    "chunks with trailers": b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nA: b\r\n\r\n",
+    "an offer to upgrade": b"POST /a HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: upgrade\r\nContent-Length: 2\r\n\r\nab",
+    "a long body": b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n" + b"\r\n\r\n" * 250,
+    "many requests": GOOD["get"] * 12,
+}
+
+
+LONG = {
+    "a value": b"GET /big HTTP/1.1\r\nHost: x\r\nConnection: close\r\nA: %b\r\n\r\n",
+    "spaces before a value": b"GET /big HTTP/1.1\r\nHost: x\r\nConnection: close\r\nA:" + b" " * 40_000 + b"%b\r\n\r\n",
+    "a target": b"GET /big?%b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+}
+
+
+def head_of(size: int, kind: str) -> bytes:
+    """The head of a request of so many bytes."""
+    return LONG[kind] % (b"x" * (size - len(LONG[kind]) + 2))
+
+
+@pytest.mark.parametrize("cut", [None, 65_536, 16_381, 1000], ids=["whole", "64 KiB", "16 KiB", "1 kB"])
+@pytest.mark.parametrize("behind", BEHIND)
+def test_a_head_may_have_64_kib_and_not_a_byte_more(behind: str, cut: int | None) -> None:
+    """Whatever came before it on the connection, and however it is cut; only its own bytes count, spaces too."""
+    for kind in LONG:
+        for more, status in ((0, 200), (1, 431), (60_000, 431)):
+            head = head_of(connections.MAX_HEAD_BYTES + more, kind)
+            assert len(head) == connections.MAX_HEAD_BYTES + more
+            sent = BEHIND[behind] + head + SMUGGLED
+            pieces = [sent[place : place + (cut or len(sent))] for place in range(0, len(sent), cut or len(sent))]
+            got, ended, _ = conversation(pieces, 0)
+            answers = parsed(b"".join(got))
+            assert [answer[0] for answer in answers[:-1]] == [200] * (len(answers) - 1)
+            assert len(answers) == BEHIND[behind].count(b"HTTP/1.1") + 1
+            assert answers[-1][0] == status
+            assert ended
+            assert b"smuggled" not in b"".join(got)
+
+
+def test_an_empty_line_is_found_wherever_it_is_cut() -> None:
+    """Heads at the limit that arrive in two pieces, cut at each byte of their ends and of what follows."""
+    body = b"POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"
+    sent = body + head_of(connections.MAX_HEAD_BYTES, "a value")
+    for place in [*range(len(body) - 12, len(body) + 12), *range(len(sent) - 8, len(sent))]:
+        got, _, _ = conversation([sent[:place], sent[place:]], 0)
+        assert [status for status, _, _ in parsed(b"".join(got))] == [200, 200], place
+
+
+def test_a_head_that_is_remembered_has_a_limit_too() -> None:
+    """In a storm, and on a connection that has sent the same head before."""
+    lines = b"A: %b\r\n" % (b"b" * 1000)
+    whole = SCORING % (lines * 15)
+    too_long = SCORING % (lines * 70)
+    got, ended, used = conversation([whole, whole, too_long], connections.MOST_LESSONS)
+    assert used == 1
+    assert [parsed(piece)[0][0] for piece in got] == [200, 200, 431]
+    assert ended
+    assert known_heads.whole_scoring_head(whole) is not None
+    assert known_heads.whole_scoring_head(too_long) is None
+
+
+@pytest.mark.parametrize("version", ["0.9", "1.2", "2.0", "3.7", "9.9"])
+def test_other_versions_of_http_are_505(version: str) -> None:
+    """Those that the parser knows and those that it does not."""
+    got, closed = ours([b"GET /a HTTP/%b\r\nHost: x\r\n\r\n" % version.encode() + SMUGGLED])
+    assert [status for status, _, _ in parsed(got)] == [505]
+    assert closed
+
+
 def test_slow_callers_are_shown_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
     """A head or a body that does not come is 408; a connection without a request ends."""
     monkeypatch.setattr(connections, "HEAD_WITHIN_S", 0.2)

@@ -226,7 +226,7 @@ def endpoints(out: Output) -> None:
 
 @click.command()
 @click.argument("endpoint")
-@click.option("--to", type=click.IntRange(min=1), metavar="RELEASE", help="Which; else what was current before.")
+@click.option("--to", type=click.IntRange(min=1), metavar="RELEASE", help="Which; else the one before the current one.")
 @reason_option
 @answering
 def rollback(out: Output, endpoint: str, to: int | None, reason: str) -> None:
@@ -282,6 +282,7 @@ def _show_simulation(console: "Console", found: control.Simulation) -> None:
             ("requests", f"{found.first_at} to {found.last_at}, {found.records} looked at"),
             *_counts(found.skipped),
             *(("not asked", f"{version} in {count} of them") for version, count in seldom.items()),
+            ("not asked", _unasked(found)),
             ("step", found.step),
             ("champion", percent(found.champion_share)),
             ("fallback", percent(found.fallback_share)),
@@ -299,6 +300,16 @@ def _show_simulation(console: "Console", found: control.Simulation) -> None:
                 for name, difference in found.mean_absolute_difference.items()
             ),
         ),
+    )
+
+
+def _unasked(found: control.Simulation) -> str | None:
+    if not found.unasked:
+        return None
+    none = f"; {found.unasked_and_none} of them count as none" if found.unasked_and_none else ""
+    return (
+        f"a version of the order in {found.unasked} requests: on probation, without a host, or not in the release then; simulated as "
+        f"giving no answer{none}"
     )
 
 

@@ -1,6 +1,6 @@
 """What happened to requests: requests, request, replay."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,9 +10,13 @@ from muster.cli.output import Output, answering, show_facts, show_table
 from muster.wire import control
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
 _SHOWN_ROWS = 20
+_SHOWN_ELEMENTS = 8
+_SHOWN_CHARACTERS = 200
 
 
 @click.command()
@@ -70,16 +74,19 @@ def _show_request(console: "Console", found: control.Request) -> None:
             ("client id", found.client_id),
             ("received", found.received_at),
             ("decided", f"after {found.elapsed_ms:.2f} ms of {found.deadline_ms:g} ms"),
-            ("chosen", found.chosen),
+            ("chosen", _chosen(found)),
             ("reason", f"{found.reason} (probability {found.probability:g})"),
-            ("default", found.default),
+            (
+                "default",
+                None if found.default is None else {name: _brief(value) for name, value in found.default.items()},
+            ),
             ("plan", found.plan_digest),
             ("front", found.front),
         ),
     )
     console.print("\ninputs", style="bold")
     rows = list(zip(*found.inputs.values(), strict=True))
-    show_table(console, tuple(found.inputs), rows[:_SHOWN_ROWS])
+    show_table(console, tuple(found.inputs), [[_brief(value) for value in row] for row in rows[:_SHOWN_ROWS]])
     if len(rows) > _SHOWN_ROWS:
         console.print(f"… and {len(rows) - _SHOWN_ROWS} rows more; --json shows all")
     console.print("\nanswers", style="bold")
@@ -91,7 +98,7 @@ def _show_request(console: "Console", found: control.Request) -> None:
                 answer.version,
                 answer.role,
                 f"{answer.status}, late" if answer.late else answer.status,
-                answer.error or _first_outputs(answer),
+                _brief(answer.error) or _first_outputs(answer),
                 f"{answer.latency_ms:.2f}",
                 answer.host,
                 answer.batch,
@@ -102,12 +109,31 @@ def _show_request(console: "Console", found: control.Request) -> None:
     )
 
 
+def _chosen(found: control.Request) -> str:
+    """Once where it is the same for all rows; else row by row, as far as rows are shown."""
+    if len(set(found.chosen)) == 1:
+        return found.chosen[0]
+    more = len(found.chosen) - _SHOWN_ROWS
+    return ", ".join(found.chosen[:_SHOWN_ROWS]) + (f", … and for {more} rows more" if more > 0 else "")
+
+
 def _first_outputs(answer: control.RequestAnswer) -> str:
-    shown = []
-    for name, values in (answer.outputs or {}).items():
-        more = f", … {len(values)} in all" if len(values) > 3 else ""
-        shown.append(f"{name} = {', '.join(str(value) for value in values[:3])}{more}")
-    return "; ".join(shown)
+    return "; ".join(f"{name} = {_first(values, 3)}" for name, values in (answer.outputs or {}).items())
+
+
+def _first(values: "Sequence[Any]", count: int) -> str:
+    """The first of them, and how many there are."""
+    more = f", … {len(values)} in all" if len(values) > count else ""
+    return ", ".join(str(_brief(value)) for value in values[:count]) + more
+
+
+def _brief(value: Any) -> Any:
+    """A value for a cell: of a long tensor or text the beginning."""
+    if isinstance(value, list):
+        return f"[{_first(value, _SHOWN_ELEMENTS)}]"
+    if isinstance(value, str) and len(value) > _SHOWN_CHARACTERS:
+        return f"{value[:_SHOWN_CHARACTERS]}… {len(value)} characters in all"
+    return value
 
 
 def _show_replay(console: "Console", found: control.Replay) -> None:

@@ -12,6 +12,7 @@ from muster.bootstrap.home import Home, open_home
 from muster.bootstrap.metrics import metrics_sockets
 from muster.cli.commands.processes import home_option
 from muster.cli.endpoint_figures import EndpointFigures, FactoryFigures, Looks, as_document, figures
+from muster.cli.numbers import FiniteRange
 from muster.cli.output import Output, answering
 from muster.supervision import state
 from muster.supervision.errors import NotUp
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
 
+#: Longer than this a front does not go without hearing from control where all is well: it hears every four seconds. The alert
+#: MusterFrontWithoutControl has the same limit, and fires when it has lasted.
+OFFLINE_S = 30.0
 _ROLES = {"champion": "champ", "challenger": "chall"}
 
 
@@ -28,7 +32,7 @@ _ROLES = {"champion": "champ", "challenger": "chall"}
 @home_option
 @click.option(
     "--interval",
-    type=click.FloatRange(0.2, 3600),
+    type=FiniteRange(0.2, 3600),
     default=2.0,
     show_default=True,
     metavar="SECONDS",
@@ -95,7 +99,7 @@ def table_of(found: FactoryFigures) -> "RenderableType":
         f"lag {found.loop_lag_ms:.1f} ms · spool {found.spool_bytes / 2**20:.0f} MiB"
     )
     parts: list[RenderableType] = [Text(head, style="bold", no_wrap=True, overflow="ellipsis")]
-    if found.offline_s > 1:
+    if found.offline_s > OFFLINE_S:
         parts.append(Text(f"control has not been reached for {found.offline_s:.0f} s", style="red"))
     if not found.fronts:
         parts.append(Text("no front answers", style="red"))

@@ -35,11 +35,14 @@ _LINGER_S = 2.0
 MOST_LESSONS = 16
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+_EMPTY_LINE = b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSE = b"connection: close\r\n"
 _KEEP = b"connection: keep-alive\r\n"
 #: Of these there is one at most: two would be read differently by different programs.
 _ONE_ONLY = frozenset({b"host", b"authorization", b"content-type", b"content-encoding", b"idempotency-key"})
+#: What the parser says of a version that it does not know; it has no other name for that.
+_UNKNOWN_VERSION = "Invalid HTTP version"
 #: Headers that offer another protocol.
 _OF_UPGRADES = frozenset({b"upgrade", b"connection", b"http2-settings"})
 log = structlog.get_logger()
@@ -101,6 +104,11 @@ class Connection(asyncio.Protocol):
         self._headers: dict[bytes, bytes] = {}
         self._in_head = True
         self._head_bytes = 0
+        """Of the head that is being read."""
+        self._line_end = b""
+        """Up to three bytes that an empty line may begin with, where a piece ended among lines."""
+        self._announced_bytes = 0
+        """What the body has; -1: it comes in chunks."""
         self._parts: list[bytes] = []
         self._body_bytes = 0
         self._raw_bytes = 0
@@ -158,24 +166,67 @@ class Connection(asyncio.Protocol):
         if not self._has_begun:
             self._has_begun = True
             self._since = monotonic()
-        if self._in_head:
-            self._head_bytes += len(data)
-        else:
-            self._raw_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._go_on_without_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError as error:
-            self._broken(error)
+        self._read(data)
         if is_free and self._lessons < MOST_LESSONS:
             self._learn(data)
-        if self._in_head and self._head_bytes > MAX_HEAD_BYTES and self._last is None:
-            self._finish(refusal_of(431, f"the request line and headers have more than {MAX_HEAD_BYTES} bytes"))
         # A chunk of one byte takes six; what goes far beyond that is extensions or trailers without end.
-        elif not self._in_head and self._raw_bytes > 8 * self._body_bytes + MAX_HEAD_BYTES and self._last is None:
+        if not self._in_head and self._raw_bytes > 8 * self._body_bytes + MAX_HEAD_BYTES and self._last is None:
             self._incoming = None
             self._finish(refusal_of(400, "chunk extensions or trailers are too long"))
+
+    def _read(self, data: bytes) -> None:
+        """Have the parser read what came, each head and each body by itself.
+
+        The parser does not tell where in a piece a head ends, and the bytes of each head have to be known, wherever it begins.
+        """
+        size = len(data)
+        place = 0
+        while place < size and self._last is None:
+            if self._in_head:
+                end = self._end_of_lines(data, place)
+                most = place + MAX_HEAD_BYTES - self._head_bytes
+                if end > most:
+                    if self._parse(data[place:most]) and self._last is None:
+                        told = f"the request line and headers have more than {MAX_HEAD_BYTES} bytes"
+                        self._finish(refusal_of(431, told))
+                    return
+                self._head_bytes += end - place
+            else:
+                left = self._announced_bytes - self._body_bytes
+                end = min(size, place + left) if left > 0 else self._end_of_lines(data, place)
+                self._raw_bytes += end - place
+            if not self._parse(data[place:end]):
+                return
+            place = end
+
+    def _end_of_lines(self, data: bytes, place: int) -> int:
+        """Where the empty line ends that may be the end of a head or of chunks; the end of the piece where there is none."""
+        before = self._line_end
+        if before:
+            begins = (before + data[place : place + 3]).find(_EMPTY_LINE)
+            if begins >= 0:
+                self._line_end = b""
+                return place + begins + 4 - len(before)
+        begins = data.find(_EMPTY_LINE, place)
+        if begins >= 0:
+            self._line_end = b""
+            return begins + 4
+        # What an empty line that is cut in two begins with.
+        self._line_end = (before + data[max(place, len(data) - 3) :])[-3:]
+        return len(data)
+
+    def _parse(self, piece: bytes) -> bool:
+        """Give the parser a piece; False: nothing can be read after it."""
+        try:
+            self._parser.feed_data(piece)
+        except httptools.HttpParserUpgrade:
+            if not self._upgraded:  # CONNECT: what follows would be a tunnel's
+                return False
+            self._go_on_without_upgrade()
+        except httptools.HttpParserError as error:
+            self._broken(error)
+            return False
+        return True
 
     def _is_settled(self, data: bytes) -> bool:
         """Deal with a whole request that need not be parsed; False where the parser has to see it.
@@ -219,8 +270,8 @@ class Connection(asyncio.Protocol):
             self._lessons += 1
             self._usual = UsualHead(data, head, self._target, headers)
 
-    def _go_on_without_upgrade(self, rest: bytes) -> None:
-        """Read the request once more as if it had not offered another protocol, for none is spoken here.
+    def _go_on_without_upgrade(self) -> None:
+        """Read the head once more as if it had not offered another protocol, for none is spoken here.
 
         The parser believes that what follows such a head is the other protocol's; where a caller merely offers HTTP/2, as
         Java's does by itself, it is the body.
@@ -232,7 +283,7 @@ class Connection(asyncio.Protocol):
             self._upgraded, self._target, b"".join([b"%b: %b\r\n" % header for header in kept])
         )  # fmt: skip
         self._parser = httptools.HttpRequestParser(self)
-        self.data_received(head + rest)
+        self._parse(head)
 
     def eof_received(self) -> bool:
         """Asyncio: the caller sends nothing more; it may still read what it asked for."""
@@ -296,6 +347,7 @@ class Connection(asyncio.Protocol):
             return
         self._in_head = False
         self._head_bytes = 0
+        self._announced_bytes = -1 if b"transfer-encoding" in headers else int(headers.get(b"content-length", b"0"))
         self._parts = []
         self._body_bytes = 0
         keep_alive = parser.should_keep_alive() and b"upgrade" not in headers and method != b"CONNECT"
@@ -472,6 +524,8 @@ class Connection(asyncio.Protocol):
         self._incoming = None
         if isinstance(error, httptools.HttpParserInvalidMethodError):
             self._finish(refusal_of(501, "the request method is unknown"))
+        elif _UNKNOWN_VERSION in str(error):
+            self._finish(refusal_of(505, "this version of HTTP is not spoken here; HTTP/1.1 is"))
         else:
             self._finish(refusal_of(400, f"this is not HTTP/1.1: {error}"))
 

@@ -29,6 +29,7 @@ _RESERVED_FILES = 256
 #: So many connections beyond the limit are told that there are too many; further ones are cut without a word.
 _TOLD_SO = 64
 _SWEEP_EVERY_S = 1.0
+#: Of requests, not of connections: those beyond the limit get 503, as the front is full whoever asks.
 _TOO_MANY_BODY = error_body(InferenceError(FrontOverloaded.told))
 _TOO_MANY = (
     b"%bcontent-type: application/json\r\ncontent-length: %d\r\n%%bmuster-error-code: %b\r\nretry-after: 1\r\n\r\n%b"

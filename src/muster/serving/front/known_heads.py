@@ -3,6 +3,8 @@
 import re
 
 LENGTH = b"content-length"
+#: Longer heads are parsed each time: far below what a head may have, whatever the length of the body is.
+LONGEST = 16 * 1024
 _PLAIN_LINES = rb"(?:(?!transfer-encoding|expect|upgrade|content-length|connection(?!: ?keep-alive\r\n))[!-9;-~]{1,64}:[ -~]{0,1024}\r\n)*"
 #: A request for scores as nearly every client sends it: lines without surprises, one length, no chunks, nothing expected.
 SCORING_HEAD = re.compile(
@@ -15,7 +17,9 @@ SCORING_HEAD = re.compile(
 def whole_scoring_head(data: bytes) -> re.Match[bytes] | None:
     """The head of a plain request for scores that is there as a whole, with nothing behind it."""
     head = SCORING_HEAD.match(data)
-    if head is None or len(data) != head.end() + int(head.group(1)) or head.group(0).lower().count(LENGTH) != 1:
+    if head is None or head.end() > LONGEST or len(data) != head.end() + int(head.group(1)):
+        return None
+    if head.group(0).lower().count(LENGTH) != 1:
         return None
     return head
 
