@@ -40,9 +40,8 @@ _FRONT_GRACE_S = 15.0
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 10.0
 _REFUSED_PAUSE_S = 15.0
-#: So many ends within this time, in seconds, are answered at once; beyond them the pauses grow. A start costs about 0.1 s of a
-#: processor, so one every two seconds is no burden yet, and a pause costs the requests that come meanwhile.
-_ENDS_AT_ONCE = 30
+#: So many ends within this time, in seconds, are answered at once; beyond them the pauses grow.
+_ENDS_AT_ONCE = 10
 _ENDS_COUNT_FOR_S = 60.0
 _WATCH_EVERY_S = 0.5
 #: A host's successor is prepared so long after it has begun, seconds; after each that ends or fails the pause is twice as long.
