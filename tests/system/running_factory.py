@@ -124,9 +124,11 @@ class RunningFactory:
     def restarted(self, kind: str, of: str = "") -> None:
         """SIGKILL one process of a kind, and wait until another is there."""
         dead = self.kill(kind, of)
-        wait_for(
-            lambda: self.processes(kind, of) and dead not in self.processes(kind, of), told=f"a {kind} of {of} is back"
-        )
+
+        def others() -> list[int]:  # looked up once: between two looks the dead one may have left, and none have come
+            return [pid for pid in self.processes(kind, of) if pid != dead]
+
+        wait_for(others, told=f"a {kind} of {of} is back")
 
     def accepted(self, bundle: Path) -> str:
         """Register, certify and accept a bundle; its version."""
