@@ -1,8 +1,8 @@
 # Every job of the project, by name. `make help` lists them; .ci/run runs the same ones.
 #
 # Everything lives in .venv inside the checkout. What goes into it is fixed by the files in requirements/: exact versions
-# with hashes. Nothing is installed outside the checkout, except PostgreSQL for the tests (`make test-deps`), and that only
-# where its programs are missing; promtool, which checks the alert rules, is put into .venv.
+# with hashes. Nothing is installed outside the checkout, except PostgreSQL and the tools of other languages for the tests
+# (`make test-deps`), and those only where they are missing; promtool, which checks the alert rules, is put into .venv.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -21,11 +21,16 @@ ARGS ?=
 
 # pip would complain about options and files that are meant for whoever called make.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+# Last on the PATH: tools that `make test-deps` has put into .venv because the system has them too old or not at all.
+export PATH := $(PATH):$(CURDIR)/$(VENV)/bin
 
 ##@ Use
 
 demo: $(VENV)/.demo  ## play the whole story on real data, in a factory of its own
 	$(VENV)/bin/muster demo $(ARGS)
+
+demo-languages: $(VENV)/.demo  ## the same model in every language that this machine has tools for, behind one endpoint
+	$(VENV)/bin/muster demo --languages $(ARGS)
 
 up: $(VENV)/.demo  ## start a factory to stay (its home: MUSTER_HOME, or ./.muster)
 	$(VENV)/bin/muster up $(ARGS)
@@ -75,7 +80,7 @@ soak: $(VENV)/.dev test-deps  ## the fault tests with their long counts; takes h
 	$(PYTEST) -m soak --timeout 0 $(TESTS) $(ARGS)
 	SOAK_KILLS=500 SOAK_SWAPS=1000 $(PYTEST) --timeout 0 tests/system/test_faults.py tests/system/test_fault_surroundings.py $(ARGS)
 
-test-deps:  ## the programs that the tests need: PostgreSQL's by apt, promtool into .venv/bin
+test-deps:  ## the programs that the tests need: PostgreSQL's and compilers by apt, promtool into .venv/bin
 	@tools/test_deps.sh
 
 examples: $(VENV)/.dev  ## run every example
@@ -142,5 +147,5 @@ install-locked:
 	@$(VENV)/bin/uv pip install --quiet --compile-bytecode --python $(RUN) --require-hashes -r $(LOCK)
 	@$(VENV)/bin/uv pip install --quiet --python $(RUN) --no-deps --no-build-isolation --editable .
 
-.PHONY: demo up setup check docs-check format format-check lint types imports test test-unit test-component test-system soak test-deps \
+.PHONY: demo demo-languages up setup check docs-check format format-check lint types imports test test-unit test-component test-system soak test-deps \
 	examples bench docs lock dist clean help install-locked

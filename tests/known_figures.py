@@ -10,7 +10,7 @@ from muster.sessions import store as sessions_store
 from muster.sessions.records import CERTIFICATION, Session
 from muster.storage.transaction import Transaction
 from muster.vocabulary.clock import Clock
-from muster.vocabulary.digests import digest_of
+from muster.vocabulary.digests import Digest, digest_of
 from muster.vocabulary.states import SessionState
 
 
@@ -19,7 +19,9 @@ def latency(p999_ms: float, calls: int = 2000) -> Latency:
     return Latency(p50_ms=p999_ms / 4, p99_ms=p999_ms / 2, p999_ms=p999_ms, calls=calls, rounds=3)
 
 
-def add_certificate(tx: Transaction, version: Version, clock: Clock, p999_ms: float | None = 1.0) -> None:
+def add_certificate(
+    tx: Transaction, version: Version, clock: Clock, p999_ms: float | None = 1.0, twin: Digest | None = None
+) -> None:
     """Keep a certificate of a version.
 
     Args:
@@ -27,6 +29,7 @@ def add_certificate(tx: Transaction, version: Version, clock: Clock, p999_ms: fl
         version: which.
         clock: tells when.
         p999_ms: what it was found to take; None: it was certified by an earlier Muster, which did not measure that.
+        twin: manifest of the compiled twin that it names.
     """
     now = clock.now()
     session = Session(
@@ -39,6 +42,6 @@ def add_certificate(tx: Transaction, version: Version, clock: Clock, p999_ms: fl
     check = Check(name=LATENCY_CHECK, passed=True, figure=0.5, limit=1000.0, detail="", figures=figures)
     certificate = Certificate(
         session=session.id, version=version.name, project=version.project, digest=version.digest,
-        environment=digest_of(b"environment"), hardware="a machine", checks=(check,), requested_by="ana", at=now,
+        environment=digest_of(b"environment"), hardware="a machine", checks=(check,), requested_by="ana", at=now, twin=twin,
     )  # fmt: skip
     store.add(tx, certificate)

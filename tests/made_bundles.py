@@ -7,8 +7,9 @@ from pathlib import Path
 
 from muster.packaging.bundle import pack
 from muster.packaging.columns import Table
-from muster.packaging.documents import Bundle, GoldenDescription, Runtime, Tolerance, toml_of
+from muster.packaging.documents import Bundle, GoldenDescription, Made, Tolerance, toml_of
 from muster.packaging.golden import write_golden
+from muster.packaging.runtimes import PythonRuntime
 from muster.packaging.samples import read_sample
 from muster.vocabulary.tensors import Datatype
 from muster.wire.contracts import Contract, Field
@@ -44,6 +45,7 @@ def made_bundle(
     contract: Contract = CONTRACT,
     lock: bytes = LOCK,
     tags: dict[str, str] | None = None,
+    packages: dict[str, str] | None = None,
 ) -> Path:
     """A complete bundle in a new folder.
 
@@ -58,6 +60,7 @@ def made_bundle(
         contract: its contract; the golden rows have the inputs `tenure` and `plan`, as far as it has them.
         lock: its lock.
         tags: free words.
+        packages: what the lab says that it had, name → version.
     """
     (folder / "model").mkdir(parents=True)
     (folder / "src").mkdir()
@@ -78,8 +81,8 @@ def made_bundle(
         owners=owners,
         authors=authors,
         tags=tags or {},
-        runtime=Runtime(
-            kind="python",
+        made=_made_with(packages),
+        runtime=PythonRuntime(
             python=platform.python_version(),
             serializer="cloudpickle",
             model="model/model.cloudpickle",
@@ -93,6 +96,12 @@ def made_bundle(
     )
     (folder / "muster.toml").write_bytes(toml_of(bundle))
     return folder
+
+
+def _made_with(packages: dict[str, str] | None) -> Made | None:
+    if packages is None:
+        return None
+    return Made(by="muster", python=platform.python_version(), platform="a laptop", packages=packages)
 
 
 def made_zip(folder: Path, **said: object) -> Path:

@@ -33,7 +33,7 @@ from muster.certification.replay import Replays
 from muster.certification.service import Certification
 from muster.client.control import Factory
 from muster.client.transport import Transport
-from muster.packaging.environments import Environments
+from muster.environments.shelf import Shelf
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
@@ -177,7 +177,7 @@ def _services(database: Database, home: Path, *, solo: bool, upload_bytes: int) 
     journal, board = Journal(head, clock), Board(database, clock)
     access = Access(database, journal, board, clock, solo=solo)
     blobs = LocalBlobs(home / "store")
-    environments = Environments(home / "environments", home / "uv-cache")
+    environments = Shelf(home / "environments", home / "uv-cache", blobs)
     registry = Registry(database=database, journal=journal, blobs=blobs, clock=clock, scratch=home / "uploads")
     sessions = Sessions(database=database, clock=clock)
     certification = Certification(database=database, journal=journal, registry=registry, sessions=sessions, clock=clock)

@@ -39,6 +39,22 @@ DOCUMENTS = {
     "check": "`{path, sound, findings: [{level, path, problem, remedy}]}`",
     "try": "`{model, environment, compute_ms, answers: [{…}]}`, one answer per row",
     "pack": "`{path, digest, bytes, ignored}`",
+    "assemble": "`{path, model, kind, toolchain, environment, packages, golden_rows, compute_ms, largest_deviation}`; with `--helper` "
+    "`{path, files}`",
+    "import mlflow": "`{path, model, kind, inputs, outputs, golden_rows}`",
+    "conform": "`{path, model, kind, toolchain, environment, passed, cases: [{case, claim, outcome, figure, detail, took_s}]}`; "
+    "exit code 1 if a case failed",
+    "env build": "`{id, kind, toolchain, platform, folder, seconds}`",
+    "env list": "a list of `{id, kind, toolchain, platform, packages, bytes, own_bytes, built_at, used_at, sealed}`",
+    "env show": "the same for one, and `{folder, parts: [{purl, licence, file, digest, size}], system}`",
+    "env verify": "a list of `{id, whole, packages, paths, message}`; exit code 1 if one is damaged",
+    "env export": "`{version, digest, environment, seal, parts, file, bytes}`",
+    "env gc": "`{removed: [{id, kind, bytes}], parts_bytes, bytes, dry_run}`",
+    "env rebuild": "`{digest, id, kind, toolchain, platform, folder, sealed_as, identical, parts, seconds, golden: {passed, values, wrong, "
+    "largest_deviation, problem}}`; exit code 1 if it is another environment or answers otherwise",
+    "env sbom": "`{version, file, components}`; without `-o` the CycloneDX document itself",
+    "env trust show": "PackageRules",
+    "env trust set": "PackageRules",
     "register": "Version",
     "models": "Models",
     "show": "Version, or Model for a name without a number",

@@ -1,9 +1,13 @@
 #!/usr/bin/env bash
 # Finds the programs that the tests need and no Python package brings: PostgreSQL's, of which the tests start a server of their
-# own, and Prometheus' promtool, which checks metrics and alerts. What is missing comes by apt, where that may be used. It starts
-# no server and leaves existing installations alone.
+# own, Prometheus' promtool, which checks metrics and alerts, and the tools of each language that models are written in. What is
+# missing comes by apt, where that may be used. It starts no server and leaves existing installations alone.
+#
+# `tools/test_deps.sh languages` looks after the tools of languages alone.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# Where tools lie that are put into .venv.
+export PATH="$PATH:$PWD/.venv/bin"
 
 # promtool is taken out of its package and put here, so that no machine gets a monitoring server that it did not ask for.
 readonly PROMTOOL=.venv/bin/promtool
@@ -72,5 +76,46 @@ fetch_promtool() {
   "$PROMTOOL" --version >/dev/null 2>&1 || { rm -f "$PROMTOOL"; promtool_missing "what the package holds does not run here."; }
 }
 
-postgresql_found || install_postgresql
-promtool_found || fetch_promtool
+# Which tools, from which version on, and what brings them: examples/languages/toolchains.py, which the tests ask as well.
+python_with() {
+  local python
+  for python in .venv/bin/python python3; do
+    if command -v "$python" >/dev/null; then echo "$python"; return; fi
+  done
+}
+
+languages_missing() {
+  echo "Tools of some languages are not here: $1" >&2
+  echo "Tests of those languages are skipped with that reason; in CI (the variable CI is set) they fail." >&2
+  "$(python_with)" examples/languages/toolchains.py >&2 || true
+  [ -z "${CI:-}" ] || exit 1
+}
+
+install_languages() {
+  local packages wheels
+  if [ -n "$("$(python_with)" examples/languages/toolchains.py --missing --wheels)" ] && command -v apt-get >/dev/null && may_be_root; then
+    as_root apt-get update -qq || { languages_missing "apt-get update failed."; return; }
+  fi
+  packages=$("$(python_with)" examples/languages/toolchains.py --missing)
+  if [ -n "$packages" ]; then
+    if ! command -v apt-get >/dev/null; then languages_missing "this system has no apt-get to install them with."; return; fi
+    if ! may_be_root; then languages_missing "neither root nor a sudo without password is at hand to install them."; return; fi
+    echo "Installing by apt, for models in other languages: $packages"
+    # shellcheck disable=SC2086 # one word per package
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >/dev/null ||
+      { languages_missing "apt-get install $packages failed."; return; }
+  fi
+  wheels=$("$(python_with)" examples/languages/toolchains.py --wheels)
+  if [ -n "$wheels" ] && [ -x .venv/bin/python ]; then
+    echo "Installing into .venv, as this system has them too old or not at all: $wheels"
+    # shellcheck disable=SC2086 # one word per package
+    .venv/bin/python -m pip install --quiet $wheels || { languages_missing "pip install $wheels failed."; return; }
+  fi
+  "$(python_with)" examples/languages/toolchains.py >/dev/null || languages_missing "too old, or still missing; see below."
+}
+
+if [ "${1:-}" != languages ]; then
+  postgresql_found || install_postgresql
+  promtool_found || fetch_promtool
+fi
+install_languages

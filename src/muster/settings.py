@@ -15,7 +15,18 @@ from muster.vocabulary.errors import Invalid
 
 _PREFIX = "MUSTER_"
 #: Variables that are no settings of a factory: they say where it is and who asks.
-_NOT_SETTINGS = frozenset({"MUSTER_HOME", "MUSTER_URL", "MUSTER_TOKEN", "MUSTER_SCORING_URL", "MUSTER_PROJECT"})
+_NOT_SETTINGS = frozenset(
+    {
+        "MUSTER_HOME",
+        "MUSTER_URL",
+        "MUSTER_TOKEN",
+        "MUSTER_SCORING_URL",
+        "MUSTER_PROJECT",
+        "MUSTER_PARTS",
+        "MUSTER_EXAMPLES_CACHE",
+        "MUSTER_TEST_CACHE",
+    }
+)
 
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -77,6 +88,8 @@ class CertificationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
 
     latency_limit_ms: AboveZero = 1000.0
     """One-row latency at the 99th percentile that a version may have on its host, milliseconds."""
+    prove_rebuild: bool = True
+    """Whether each environment is built a second time, from the seal alone and without a network, and its answers compared."""
 
 
 class MetricsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

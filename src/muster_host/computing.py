@@ -10,9 +10,10 @@ from typing import Sequence
 
 from muster_host.fields import TableBroken
 from muster_host.frames import Errors, Views
-from muster_host.loading import Model
+from muster_host.loading import Served
 from muster_host.outputs import Column, join
 from muster_host.promises import OutputBroken
+from muster_host.raised import ModelRaised
 
 _LONGEST_MESSAGE = 2000
 _TRACEBACKS_PER_MINUTE = 6
@@ -41,7 +42,7 @@ class Computer:
         model: what to call.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Served) -> None:
         self._model = model
         self._traceback_minute = 0
         self._tracebacks = 0
@@ -128,6 +129,8 @@ class Computer:
         if isinstance(error, OutputBroken):
             return {"code": "output-broken", "message": str(error)[:_LONGEST_MESSAGE]}
         self._log(error)
+        if isinstance(error, ModelRaised):
+            return {"code": "model-raised", "message": str(error)[:_LONGEST_MESSAGE]}
         try:
             said = str(error)
         except Exception:  # even this is the model's own code
@@ -143,6 +146,9 @@ class Computer:
         self._tracebacks += 1
         if self._tracebacks <= _TRACEBACKS_PER_MINUTE:
             with contextlib.suppress(Exception):  # printing calls the model's code, and the log may be full
-                traceback.print_exception(type(error), error, error.__traceback__)
+                if isinstance(error, ModelRaised):  # where it happened is not to be found on this side
+                    print("the model failed: %s" % error, file=sys.stderr)  # noqa: T201 - the host's log
+                else:
+                    traceback.print_exception(type(error), error, error.__traceback__)
                 if self._tracebacks == _TRACEBACKS_PER_MINUTE:
                     print("further tracebacks of this minute are left out", file=sys.stderr)  # noqa: T201 - the host's log

@@ -11,19 +11,54 @@ import importlib
 import os
 import pickle
 import sys
-from typing import Any, Callable, Mapping
+from typing import Any, Callable, List, Mapping, Optional, Protocol, Sequence
 
 from muster_host.fields import Field
+from muster_host.frames import Views
 from muster_host.inputs import Builder, builder_of
-from muster_host.outputs import Reader, reader_of
+from muster_host.outputs import Column, Reader, reader_of
+
+#: Kinds that Python runs, each with the module whose `load(order)` makes a model of the order.
+_HOSTED = {
+    "onnx": "muster_host.onnx_model",
+    "mlflow": "muster_host.mlflow_model",
+    "remote": "muster_host.remote_model",
+}
 
 
 class OrderBroken(Exception):
     """A load order asks for something this host does not know or cannot find."""
 
 
+class Served(Protocol):
+    """What a host serves: a Python model, or something else behind the same face.
+
+    It may also have `about`, a dict of texts for the hello, and `leave()`, which is called once the host has answered
+    its last question.
+    """
+
+    inputs: List[Field]
+    outputs: List[Field]
+
+    def enter(self, limits: Optional[Mapping[str, Any]] = None) -> None:
+        """Make this process the model's own; `limits` are those of the host."""
+        ...
+
+    def build(self, rows: int, columns: Sequence[Views]) -> Any:
+        """What the model is handed of a table; raises `TableBroken` where that is not the contract's."""
+        ...
+
+    def predict(self, data: Any) -> Any:
+        """Call the model."""
+        ...
+
+    def read(self, result: Any, rows: int) -> List[Column]:
+        """The columns of what it gave back; raises `OutputBroken`."""
+        ...
+
+
 class Model:
-    """A loaded model with all that is needed to call it.
+    """A loaded Python model with all that is needed to call it.
 
     Args:
         bundle: the folder of the bundle.
@@ -57,21 +92,38 @@ class Model:
         self.inputs = inputs
         self.outputs = outputs
 
-    def enter(self) -> None:
+    def enter(self, limits: Mapping[str, Any] | None = None) -> None:  # noqa: ARG002 - of use to other kinds
         """Make this process the model's own: its folder, its code, its modules."""
         os.chdir(self._bundle)
         sys.path[:0] = self._folders
         sys.modules.update(self._modules)
 
 
-def load(order: Mapping[str, Any]) -> Model:
+def load(order: Mapping[str, Any]) -> Served:
     """Load what an order describes.
 
     Raises:
         OrderBroken: the order is not one that this host can carry out.
+        ProgramFailed: this machine cannot run the model's program.
         Exception: whatever the model's own code raises while it is loaded.
     """
     bundle, runtime, contract = _parts(order)
+    kind = runtime["kind"]
+    if kind == "python":
+        return _load_python(bundle, runtime, contract)
+    if kind in _HOSTED:
+        hosted: Served = importlib.import_module(_HOSTED[kind]).load(order)
+        return hosted
+    if not isinstance(order.get("program"), dict):
+        raise OrderBroken("runtime.kind is %r, and the order does not say how its program is started" % kind)
+    try:
+        program: Served = importlib.import_module("muster_host.program_model").ProgramModel(order)
+    except (KeyError, ValueError, TypeError) as error:
+        raise OrderBroken("the order of a program cannot be followed: %s" % _told(error)) from error
+    return program
+
+
+def _load_python(bundle: str, runtime: Mapping[str, Any], contract: Mapping[str, Any]) -> Model:
     folders = [_inside(bundle, folder) for folder in runtime.get("code") or ()]
     home = os.getcwd()
     before = set(sys.modules)
@@ -106,11 +158,9 @@ def load(order: Mapping[str, Any]) -> Model:
 def _parts(order: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], Mapping[str, Any]]:
     try:
         bundle, runtime, contract = order["bundle"], order["runtime"], order["contract"]
-        kind, _ = runtime["kind"], runtime["model"]
+        _ = runtime["model"] if runtime["kind"] == "python" else contract["inputs"]
     except (KeyError, TypeError) as error:
         raise OrderBroken("the load order lacks %s" % error) from None
-    if kind != "python":
-        raise OrderBroken("runtime.kind is %r; this host runs only python" % kind)
     bundle = os.path.realpath(bundle)
     if not os.path.isdir(bundle):
         raise OrderBroken("the bundle %s is not there" % bundle)

@@ -11,7 +11,7 @@ import sys
 _FORK_UNSAFE = ("torch", "tensorflow", "jax", "jaxlib", "jpype", "jnius", "py4j", "polars", "ray", "cupy")
 #: Threads that look after themselves across a fork (jemalloc registers for it).
 _FORK_TOLERANT_THREADS = ("jemalloc_bg_thd",)
-_THREAD_VARIABLES = (
+THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS", "ARROW_NUM_THREADS", "NUMBA_NUM_THREADS",
 )  # fmt: skip
@@ -19,7 +19,7 @@ _THREAD_VARIABLES = (
 
 def limit_threads(threads: int) -> None:
     """Tell every library of linear algebra how many threads it may start; must come before their import."""
-    for name in _THREAD_VARIABLES:
+    for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)
     os.environ["OMP_DYNAMIC"] = "FALSE"
     os.environ["MKL_DYNAMIC"] = "FALSE"

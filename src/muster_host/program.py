@@ -34,8 +34,9 @@ from typing import Any, Mapping
 from muster_host import frames, lifeline, machine
 from muster_host.computing import Computer
 from muster_host.frames import FrameError
-from muster_host.loading import Model, OrderBroken, load
-from muster_host.server import Host, Limits, listen, remove
+from muster_host.loading import OrderBroken, Served, load
+from muster_host.raised import ProgramFailed
+from muster_host.server import LOAD_FAILED, Host, Limits, listen, remove, turn_away
 
 _LONGEST_TRACEBACK = 8000
 #: Exit status of a host whose own program failed, not its model.
@@ -78,7 +79,7 @@ class Program:
     def __init__(self, control: socket.socket, pipe: int, environment: str, threads: int) -> None:
         self._control = control
         self._pipe = pipe
-        self._models: dict[str, Model] = {}
+        self._models: dict[str, Served] = {}
         self._orders: dict[str, Any] = {}
         self._children: dict[int, _Child] = {}
         self._about = {
@@ -226,11 +227,18 @@ class Program:
         try:
             self._become_host(limits)
             model = self._models[key]
-            model.enter()
-            hello = dict(self._about, host=host, pid=os.getpid(), key=key)
+            model.enter(dict(limits, scratch=path + ".tmp"))
+            hello = dict(self._about, **getattr(model, "about", {}), host=host, pid=os.getpid(), key=key)
             status = Host(
                 listener=listener, path=path, computer=Computer(model), hello=hello, limits=Limits(limits)
             ).serve()
+            leave = getattr(model, "leave", None)
+            if leave is not None:
+                leave()
+        except ProgramFailed as error:
+            print("host %s cannot load its model: %s" % (host, str(error).partition("\n")[0]), file=sys.stderr)  # noqa: T201 - the host's log
+            turn_away(listener, path, "load-failed", str(error))
+            status = LOAD_FAILED
         except BaseException:
             traceback.print_exc()
         finally:
@@ -303,6 +311,8 @@ def _problem(error: BaseException) -> dict[str, Any]:
     except Exception:  # even this may be the model's own code
         said = ""
     code = "order-broken" if isinstance(error, (OrderBroken, FrameError)) else "load-failed"
-    message = said if isinstance(error, OrderBroken) else ("%s: %s" % (name, said) if said else name)
+    message = said if isinstance(error, (OrderBroken, ProgramFailed)) else ("%s: %s" % (name, said) if said else name)
     text = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    if isinstance(error, ProgramFailed):
+        text = ""  # the program's own words say it all
     return {"code": code, "message": message[:2000], "traceback": text[-_LONGEST_TRACEBACK:]}

@@ -8,7 +8,7 @@ an element that is missing. An infinity is no answer anywhere.
 from __future__ import annotations
 
 import math
-from typing import Any, List, Optional, Tuple
+from typing import Any, List, Optional, Tuple, Union
 
 from muster_host.fields import Field
 
@@ -17,13 +17,14 @@ class OutputBroken(Exception):
     """What the model gave back is not what its contract says."""
 
 
-def keep_array(numpy: Any, field: Field, array: Any) -> Tuple[Any, Optional[bytes]]:
+def keep_array(numpy: Any, field: Field, array: Any, marks: Optional[bytearray] = None) -> Tuple[Any, Optional[bytes]]:
     """An array that keeps what the field promises, and the marks of its nulls.
 
     Args:
         numpy: the module.
         field: the output.
         array: of the field's datatype, rows first.
+        marks: rows that are known to be null already, a byte each; their places hold zeros.
 
     Raises:
         OutputBroken: a value breaks it; the message names the row.
@@ -38,7 +39,7 @@ def keep_array(numpy: Any, field: Field, array: Any) -> Tuple[Any, Optional[byte
             array = numpy.where(gone, array.dtype.type(0), array)
             nulls = gone.reshape(-1).astype(numpy.uint8).tobytes()
     if field.has_limits:
-        _keep_limits(numpy, field, array, nulls)
+        _keep_limits(numpy, field, array, [known for known in (nulls, marks) if known])
     return array, nulls
 
 
@@ -72,7 +73,7 @@ def keep_values(field: Field, flat: List[Any], nulls: bytearray) -> None:
                 _refuse_outside(field, value, at // field.elements)
 
 
-def _keep_limits(numpy: Any, field: Field, array: Any, nulls: Optional[bytes]) -> None:
+def _keep_limits(numpy: Any, field: Field, array: Any, known: List[Union[bytes, bytearray]]) -> None:
     outside = numpy.zeros(array.shape, dtype=bool)
     if field.minimum is not None:
         outside |= ~(array >= field.minimum)  # said this way round NaN lies outside, too
@@ -82,8 +83,9 @@ def _keep_limits(numpy: Any, field: Field, array: Any, nulls: Optional[bytes]) -
         outside |= numpy.array([value not in field.categories for value in array.reshape(-1).tolist()]).reshape(
             array.shape
         )
-    if nulls is not None:
-        outside &= numpy.frombuffer(nulls, dtype=numpy.uint8).reshape(array.shape) == 0
+    for nulls in known:
+        by_row = numpy.frombuffer(nulls, dtype=numpy.uint8) == 0
+        outside &= by_row.reshape((-1,) + (1,) * (array.ndim - 1))
     if outside.any():
         place = numpy.argwhere(outside)[0]
         _refuse_outside(field, array[tuple(place)].item(), int(place[0]))

@@ -31,6 +31,10 @@ _DRAIN_S = 5.0
 _ROUND = ("predict", "health", "stop")
 #: Exit status of a host whose model holds on to so much memory that it cannot go on.
 OUT_OF_MEMORY = 71
+#: Exit status of a host whose model's program did not load.
+LOAD_FAILED = 73
+#: How long such a host waits for somebody to tell that to, seconds.
+_TURN_AWAY_S = 10.0
 
 
 class Limits:
@@ -437,6 +441,21 @@ def listen(path: str) -> socket.socket:
         os.umask(before)
     listener.listen(64)
     return listener
+
+
+def turn_away(listener: socket.socket, path: str, code: str, message: str) -> None:
+    """Say, instead of a hello, why there is no host; to those who wait, or to the first who comes within 10 seconds."""
+    frame = frames.json_frame(frames.ERROR, {"code": code, "message": message})
+    listener.settimeout(_TURN_AWAY_S)
+    with contextlib.suppress(OSError):
+        while True:
+            sock, _ = listener.accept()
+            with sock, contextlib.suppress(OSError):
+                sock.settimeout(1.0)
+                sock.sendall(frame)
+            listener.settimeout(0)
+    remove(path)
+    listener.close()
 
 
 def remove(path: str) -> None:

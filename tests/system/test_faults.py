@@ -14,6 +14,7 @@ from load import Outcome, run_load
 from running_factory import ROWS, RunningFactory, wait_for
 
 from muster.archive.reader import Reader
+from muster.bootstrap.home import open_home
 from muster.wire.plans import ServingPlan
 
 
@@ -171,9 +172,11 @@ def test_the_factory_stops_cleanly_and_starts_with_what_it_had(factory: RunningF
     before = factory.admin.audit_verify()
     answered = factory.score(endpoint, {"x": 3.0})
     pids = [entry["pid"] for entry in factory.muster("ps", "--home", str(factory.home))]
+    assert open_home(factory.home).sockets.is_dir()
     factory.stop()
     assert factory.process.returncode == 0
     assert not [pid for pid in pids if _alive(pid)]
+    assert not open_home(factory.home).sockets.exists()
     factory.up()
     wait_for(lambda: factory.score(endpoint, {"x": 3.0}).reasons == ["champion"])
     assert factory.admin.audit_verify().events >= before.events

@@ -52,6 +52,8 @@ class Right(StrEnum):
     READ_AUDIT = "read-audit"
     RETAIN = "retain"
     """To say how long the records of an endpoint are kept."""
+    MANAGE_PACKAGES = "manage-packages"
+    """To say which packages a project trusts."""
     MANAGE_USERS = "manage-users"
     FOLLOW = "follow"
 

@@ -16,6 +16,7 @@ from muster.packaging.columns import Column, values_of
 from muster.packaging.manifest import Manifest
 from muster.registry import records as registry_records
 from muster.registry.differences import Diff, Difference
+from muster.registry.rules import PackageRules
 from muster.release import records as release_records
 from muster.serving.decisions import COMBINED
 from muster.sessions.records import Session as SessionRecord
@@ -91,6 +92,7 @@ def proposal(order: control.ProposalOrder) -> release_records.Proposal:
         champion=VersionName.parse(order.champion),
         challengers=tuple(VersionName.parse(version) for version in order.challengers),
         canaries=tuple(VersionName.parse(version) for version in order.canaries),
+        twins=tuple(VersionName.parse(version) for version in order.twins),
         order=None if order.order is None else tuple(VersionName.parse(version) for version in order.order),
         deadline=None if order.deadline_ms is None else timedelta(milliseconds=order.deadline_ms),
         policy=_wanted(order.policy),
@@ -186,7 +188,10 @@ def release(found: release_records.Release, *, with_plan: bool = True) -> contro
         state=found.state,
         current=found.current,
         project=found.project,
-        variants=tuple(control.Variant(version=variant.version, role=variant.role) for variant in plan.variants),
+        variants=tuple(
+            control.Variant(version=variant.version, role=variant.role, manifest=variant.manifest)
+            for variant in plan.variants
+        ),
         order=plan.policy.order,
         deadline_ms=plan.deadline_ms,
         patience_ms=plan.policy.patience_ms if isinstance(plan.policy, FirstPolicy | SplitPolicy) else (),
@@ -320,6 +325,8 @@ def _certificate(found: Certificate) -> control.Certificate:
         hardware=found.hardware,
         requested_by=found.requested_by,
         at=rfc3339(found.at),
+        seal=found.seal,
+        twin=found.twin,
         checks=tuple(
             control.Check(
                 name=check.name,
@@ -339,8 +346,8 @@ def manifest(name: VersionName, found: Manifest) -> control.Manifest:
     return control.Manifest(version=str(name), digest=found.digest, manifest=msgspec.to_builtins(found))
 
 
-def diff(found: Diff) -> control.VersionDiff:
-    """How two versions differ."""
+def diff(found: Diff, environment: tuple[Difference, ...] = ()) -> control.VersionDiff:
+    """How two versions differ; `environment`: in what their seals do."""
     return control.VersionDiff(
         before=str(found.before),
         after=str(found.after),
@@ -349,6 +356,14 @@ def diff(found: Diff) -> control.VersionDiff:
         contract=_differences(found.contract),
         packages=_differences(found.packages),
         declared=_differences(found.declared),
+        environment=_differences(environment),
+    )
+
+
+def package_rules(found: PackageRules) -> control.PackageRules:
+    """Which packages a project trusts."""
+    return control.PackageRules(
+        rules=found.text, set_by=found.set_by, set_at=None if found.set_at is None else rfc3339(found.set_at)
     )
 
 

@@ -34,6 +34,8 @@ _EVERYWHERE = {
     "422": "It was judged and turned down.",
     "503": "A part that is needed does not run; Retry-After says when to ask again.",
 }
+#: Statuses of what takes a body, and so of every order: its idempotency key covers the body even where none is asked for.
+_OF_ORDERS = {"413": "The body is larger than this address takes."}
 
 
 def openapi_document(routers: Sequence[Router], dependencies: Mapping[str, Provide]) -> dict[str, Any]:
@@ -56,7 +58,7 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
     """Add to an operation what the framework cannot know."""
     for status, response in operation["responses"].items():
         response["description"] = _DONE.get(status, response.get("description") or "Done.")
-    for status, meaning in _EVERYWHERE.items():
+    for status, meaning in (_EVERYWHERE if method == "get" else _EVERYWHERE | _OF_ORDERS).items():
         operation["responses"][status] = {
             "description": meaning,
             "content": {MEDIA_TYPE: {"schema": {"$ref": f"#/components/schemas/{_PROBLEM}"}}},

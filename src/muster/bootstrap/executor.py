@@ -31,6 +31,7 @@ def run(home: Home, _given: argparse.Namespace) -> None:
     """Work on sessions until SIGTERM."""
     share_fairly(_NICENESS)
     factory = factory_of(home)
+    factory.environments.clear_left_overs()
     archive = home.settings.archive
     compactor = Compactor(
         home.archive / "spool",
@@ -72,7 +73,11 @@ def _handlers(factory: Factory) -> dict[str, Handler]:
         environments=factory.environments,
         bundles=home.bundles,
         logs=home.logs,
-        options=CertificationOptions(latency_limit_ms=home.settings.certification.latency_limit_ms),
+        options=CertificationOptions(
+            latency_limit_ms=home.settings.certification.latency_limit_ms,
+            prove_rebuild=home.settings.certification.prove_rebuild,
+        ),
+        past=factory.past,
     )
 
     def certify(session: Session, say: Say) -> None:

@@ -14,9 +14,11 @@ from muster.blobs.protocol import Blobs
 from muster.bootstrap.archive_store import archive_store_of
 from muster.bootstrap.home import Home
 from muster.bootstrap.stores import blobs_of, environments_of
+from muster.certification.recorded import PastRows
 from muster.certification.replay import Replays
+from muster.certification.seals import Seals
 from muster.certification.service import Certification
-from muster.packaging.environments import Environments
+from muster.environments.shelf import Shelf
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
@@ -36,7 +38,7 @@ class Factory:
     journal: Journal
     board: Board
     blobs: Blobs
-    environments: Environments
+    environments: Shelf
     access: Access
     registry: Registry
     sessions: Sessions
@@ -44,6 +46,7 @@ class Factory:
     approvals: Approvals
     releases: Releases
     requests: Requests
+    past: PastRows
     replays: Replays
     simulations: Simulations
     exporting: Exporting
@@ -64,6 +67,7 @@ def factory_of(home: Home) -> Factory:
     registry = Registry(database=database, journal=journal, blobs=blobs, clock=clock, scratch=home.scratch)
     sessions = Sessions(database=database, clock=clock)
     certification = Certification(database=database, journal=journal, registry=registry, sessions=sessions, clock=clock)
+    seals = Seals(database, blobs)
     archive_store = archive_store_of(home)
     reader = Reader(home.archive, archive_store)
     requests = Requests(reader, access, registry.owns)
@@ -87,9 +91,10 @@ def factory_of(home: Home) -> Factory:
         registry=registry,
         sessions=sessions,
         certification=certification,
-        approvals=Approvals(database=database, journal=journal, registry=registry),
+        approvals=Approvals(database=database, journal=journal, registry=registry, seals=seals),
         releases=releases,
         requests=requests,
+        past=PastRows(reader=reader, endpoints=releases.endpoints_with),
         replays=Replays(
             database=database,
             journal=journal,

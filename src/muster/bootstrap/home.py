@@ -72,6 +72,11 @@ class Home:
         return self.path / "uv-cache"
 
     @property
+    def remotes(self) -> Path:
+        """The servers that remote models run on, mode 0600; written by the operator, absent where there are none."""
+        return self.path / "remotes.toml"
+
+    @property
     def scratch(self) -> Path:
         """For what is being received or unpacked; on the home's disk, emptied when control starts."""
         return self.path / "scratch"

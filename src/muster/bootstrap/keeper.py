@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from muster.bootstrap.home import Home, make_socket_folder
 from muster.bootstrap.metrics import metrics_address
 from muster.bootstrap.stores import blobs_of, environments_of
+from muster.packaging.trees import remove_tree
 from muster.serving.workers.keeper import Keeper
 from muster.serving.workers.readiness import Preparer
 from muster.supervision.state import ProcessEntry, ProcessList, write_list
@@ -24,8 +25,8 @@ def run(home: Home, _given: argparse.Namespace) -> None:
 
 async def _keep(home: Home) -> None:
     make_socket_folder(home)
-    for left_over in home.sockets.glob("h*.sock"):  # of a keeper that was killed; its hosts have ended with it
-        left_over.unlink(missing_ok=True)
+    for left_over in home.sockets.glob("h*.sock*"):  # of a keeper that was killed; its hosts have ended with it
+        remove_tree(left_over)
 
     def told(processes: list[tuple[int, str, str]]) -> None:
         entries = (ProcessEntry(pid, kind, of) for pid, kind, of in processes)

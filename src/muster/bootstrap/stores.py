@@ -5,7 +5,7 @@ from pathlib import Path
 from muster.blobs.local import LocalBlobs
 from muster.blobs.protocol import Blobs
 from muster.bootstrap.home import Home
-from muster.packaging.environments import Environments
+from muster.environments.shelf import Shelf
 
 _S3 = "s3://"
 
@@ -20,6 +20,6 @@ def blobs_of(home: Home) -> Blobs:
     return LocalBlobs(Path(home.store))
 
 
-def environments_of(home: Home) -> Environments:
+def environments_of(home: Home) -> Shelf:
     """The environments of this machine."""
-    return Environments(home.environments, home.uv_cache)
+    return Shelf(home.environments, home.uv_cache, blobs_of(home), home.remotes)

@@ -1,5 +1,6 @@
 """Starts a whole factory on one machine: the parts, their sockets, the supervisor over them."""
 
+import contextlib
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import httpx
 from muster.bootstrap.certificates import certificates_of
 from muster.bootstrap.errors import HomeUnusable
 from muster.bootstrap.home import Home, make_socket_folder
-from muster.bootstrap.metrics import metrics_address, render_supervisor
+from muster.bootstrap.metrics import metrics_address, metrics_sockets, render_supervisor
 from muster.supervision.supervisor import Part, Supervisor, listen, listen_together, reserve
 from muster.telemetry.logs import set_up_logs
 from muster.telemetry.metrics_door import shown_in_thread
@@ -116,6 +117,15 @@ def bring_up(home: Home, addresses: Addresses, on_ready: Callable[[Addresses], N
     finally:
         for opened in (control_listener, *fronts, *([] if grpc_port is None else [grpc_port])):
             opened.close()
+        _clear_sockets(home)
+
+
+def _clear_sockets(home: Home) -> None:
+    """Take away the folder of sockets, with those that ended processes have left in it."""
+    for left_over in metrics_sockets(home).values():
+        left_over.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # somebody is starting the factory again at this moment
+        home.sockets.rmdir()
 
 
 @contextmanager

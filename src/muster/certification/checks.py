@@ -1,42 +1,47 @@
-"""The questions of certification, in the order in which they are put.
+"""Questions of certification, and what they work with; `questions` has all of them in their order.
 
 Each is a small class with a name, what it asks, and `answer`, which gives a figure and a limit. A question that `is_needed` by
 those after it ends the examination when it is not passed.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
+
+import psutil
 
 from muster.blobs.protocol import Blobs
 from muster.certification.options import CertificationOptions
+from muster.certification.recorded import PastRows
 from muster.certification.records import LATENCY_CHECK, Check, Figure
 from muster.certification.timing import FEWEST_CALLS, measured
+from muster.certification.twinned import Twinned, TwinOrder
+from muster.environments.languages.known import language_problems
+from muster.environments.sealing import Sealed
+from muster.environments.shelf import Built, Shelf
+from muster.environments.trust import ALLOW_ALL, Rules
 from muster.packaging.bundle import check_bundle, read_bundle
-from muster.packaging.columns import Column, Table, encode_text, rows_between
+from muster.packaging.columns import rows_between
 from muster.packaging.contract import ContractChecker
-from muster.packaging.documents import Bundle, load_order
-from muster.packaging.environments import Environment, Environments
+from muster.packaging.documents import Bundle
 from muster.packaging.errors import ContractBroken
 from muster.packaging.golden import Golden, compare, read_golden
 from muster.packaging.sealed import materialise
 from muster.registry.records import Version
 from muster.runtimes.channel import Answer, Channel
-from muster.runtimes.errors import TableRefused
+from muster.runtimes.conformance.tables import are_same, ask, is_refused, outputs_of, same_answers, wrong_tables
 from muster.runtimes.host import running_host
 from muster.sessions.errors import SessionInterrupted
 from muster.storage.errors import DatabaseDamaged, DatabaseUnavailable, SchemaMismatch, WriteConflict
 from muster.vocabulary.errors import MusterError
-from muster.vocabulary.tensors import Datatype
-from muster.wire.contracts import Contract
 
 #: Told while a line of progress was to be kept: nothing may be concluded from them about the version.
 _NOT_ITS_DOING = (SessionInterrupted, DatabaseUnavailable, DatabaseDamaged, SchemaMismatch, WriteConflict)
-_SHOWN = 300
+_SHOWN_FIRST, _SHOWN_LAST = 200, 400
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,14 +50,26 @@ class Bench:
 
     version: Version
     blobs: Blobs
-    environments: Environments
+    environments: Shelf
     bundles: Path
     log: Path
+    scratch: Path
+    """An empty folder that is taken away after the examination."""
     options: CertificationOptions
     say: Callable[[str], None]
     folder: Path | None = None
     bundle: Bundle | None = None
-    environment: Environment | None = None
+    environment: Built | None = None
+    seal: Sealed | None = None
+    """What the environment is made of, in the store."""
+    rules: Rules = ALLOW_ALL
+    """Which packages the project trusts."""
+    twin: TwinOrder | None = None
+    """The compiled twin that is asked for; None: none."""
+    twinned: Twinned | None = None
+    """The twin that was made and agrees."""
+    past: PastRows | None = None
+    """Where to find what callers have asked; None: there is no archive."""
     channel: Channel | None = None
     golden: Golden | None = None
     answered: list[Answer] = field(default_factory=list)
@@ -86,6 +103,15 @@ class Question(Protocol):
         ...
 
 
+@runtime_checkable
+class Optional(Protocol):
+    """A question that is not put to every version."""
+
+    def is_asked(self, bench: Bench) -> bool:
+        """Whether it is put to this one."""
+        ...
+
+
 def put(question: Question, bench: Bench, stack: ExitStack) -> Check:
     """The question, answered; an error that Muster can name is an answer, too."""
     try:
@@ -115,7 +141,7 @@ class BundleComplete:
     def answer(self, bench: Bench, stack: ExitStack) -> Finding:  # noqa: ARG002 - nothing to end
         """How many findings there are."""
         bench.folder = materialise(bench.version.digest, bench.blobs, bench.bundles)
-        errors = [finding for finding in check_bundle(bench.folder) if finding.level == "error"]
+        errors = [finding for finding in check_bundle(bench.folder, language_problems) if finding.level == "error"]
         if not errors:
             bench.bundle = read_bundle(bench.folder)
             bench.golden = read_golden(bench.folder, bench.bundle)
@@ -132,16 +158,13 @@ class EnvironmentBuilds:
     limit: ClassVar[Figure] = None
     is_needed: ClassVar[bool] = True
 
-    def answer(self, bench: Bench, stack: ExitStack) -> Finding:  # noqa: ARG002 - nothing to end
+    def answer(self, bench: Bench, stack: ExitStack) -> Finding:
         """Seconds it took."""
         assert bench.folder is not None
         assert bench.bundle is not None
         begun = time.monotonic()
-        lock = (bench.folder / bench.bundle.runtime.lock).read_bytes()
-        wheels = bench.folder / "wheels"
-        bench.environment = bench.environments.ensure(
-            lock, bench.bundle.runtime.python, wheels if wheels.is_dir() else None, bench.say
-        )
+        bench.environment = bench.environments.ensure(bench.folder, bench.bundle, bench.say)
+        stack.enter_context(bench.environment.held())  # no certificate names it yet
         took_s = round(time.monotonic() - begun, 3)
         limit_s = bench.options.build_limit_s
         detail = f"{took_s:g} s, {bench.environment.interpreter} on {bench.environment.platform}"
@@ -167,16 +190,27 @@ class ModelLoads:
             running_host(
                 bench.environment,
                 bench.folder,
-                load_order(bench.folder, bench.bundle),
+                bench.environment.order(bench.folder, bench.bundle),
                 bench.log,
                 load_timeout_s=limit_s,
                 answer_timeout_s=bench.options.answer_limit_s,
             )
         )
         took_s = round(time.monotonic() - begun, 3)
-        memory = bench.channel.health().rss_bytes / 2**20
-        detail = f"{took_s:g} s, Python {bench.channel.hello.python}, {memory:.0f} MiB resident"
+        memory = _resident_bytes(bench.channel.hello.pid) / 2**20
+        detail = f"{took_s:g} s, {bench.environment.interpreter}, {memory:.0f} MiB resident"
         return Finding(passed=took_s <= limit_s, figure=took_s, limit=limit_s, detail=detail)
+
+
+def _resident_bytes(pid: int) -> int:
+    """Memory of a host and of the program that it runs its model in."""
+    total = 0
+    with suppress(psutil.NoSuchProcess):
+        host = psutil.Process(pid)
+        for process in (host, *host.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                total += process.memory_info().rss
+    return total
 
 
 class GoldenAnswers:
@@ -193,12 +227,12 @@ class GoldenAnswers:
         assert bench.bundle is not None
         assert bench.golden is not None
         golden = bench.golden
-        answer = _ask(bench.channel, golden.inputs)
+        answer = ask(bench.channel, golden.inputs)
         if answer.errors:
             told = answer.errors[0]
             return Finding(passed=False, figure=told.code, limit=0, detail=f"{told.code}: {told.message}")
         bench.answered.append(answer)
-        found = compare(_outputs(answer, bench.bundle.contract), golden.expected, golden.tolerance)
+        found = compare(outputs_of(answer, bench.bundle.contract), golden.expected, golden.tolerance)
         tolerances = ", ".join(
             f"{name}: {allowed.abs:g} + {allowed.rel:g} x |expected|" for name, allowed in golden.tolerance.items()
         )
@@ -231,7 +265,7 @@ class ContractHolds:
             except ContractBroken as error:
                 broken.append(f"golden row {row}: {error.message}")
                 continue
-            unlike = [name for name, column in one.columns.items() if not _same(column, arrived.columns[name])]
+            unlike = [name for name, column in one.columns.items() if not are_same(column, arrived.columns[name])]
             broken.extend(f"golden row {row}: field {name!r} arrives as another value" for name in unlike[:1])
         detail = "; ".join(broken[:3]) or f"{inputs.rows} golden rows pass the contract check as consumers send them"
         return Finding(passed=not broken, figure=len(broken), limit=0, detail=detail)
@@ -251,15 +285,15 @@ class WrongInputs:
         assert bench.golden is not None
         channel, inputs = bench.channel, rows_between(bench.golden.inputs, 0, 1)
         pid, refused, wrong = channel.hello.pid, 0, []
-        tables = list(_wrong_tables(inputs, bench.version.contract))
+        tables = list(wrong_tables(inputs, bench.version.contract))
         for what, columns in tables:
-            if _is_refused(channel, columns):
+            if is_refused(channel, columns):
                 refused += 1
             else:
                 wrong.append(f"{what} was answered")
         if channel.health().pid != pid:
             wrong.append("the host was another one afterwards")
-        if bench.answered and not _same_answers(_ask(channel, bench.golden.inputs), bench.answered[0]):
+        if bench.answered and not same_answers(ask(channel, bench.golden.inputs), bench.answered[0]):
             wrong.append("the golden rows were answered otherwise afterwards")
         detail = "; ".join(wrong) or f"{refused} wrong tables refused, the same host answers as before"
         return Finding(passed=not wrong, figure=refused, limit=len(tables), detail=detail)
@@ -281,10 +315,10 @@ class OneRowLatency:
         rows = [rows_between(inputs, row, row + 1) for row in range(inputs.rows)]
         channel = bench.channel
         for row in rows[:FEWEST_CALLS]:  # what a first call sets up is not what a request waits for
-            _ask(channel, row)
+            ask(channel, row)
         turns = cycle(rows)
         found = measured(
-            lambda: _ask(channel, next(turns)).latency_ns / 1e6,
+            lambda: ask(channel, next(turns)).latency_ns / 1e6,
             within_s=options.latency_budget_s,
             calls=options.latency_calls,
             rounds=options.latency_rounds,
@@ -299,75 +333,9 @@ class OneRowLatency:
         )
 
 
-QUESTIONS: tuple[Question, ...] = (
-    BundleComplete(),
-    EnvironmentBuilds(),
-    ModelLoads(),
-    GoldenAnswers(),
-    ContractHolds(),
-    WrongInputs(),
-    OneRowLatency(),
-)
-
-
-def _ask(channel: Channel, inputs: Table) -> Answer:
-    return channel.predict([inputs.rows], [(column.data, column.nulls) for column in inputs.columns.values()])
-
-
-def _outputs(answer: Answer, contract: Contract) -> Table:
-    columns = {
-        field.name: Column(field.datatype, field.shape, data, nulls)
-        for field, (data, nulls) in zip(contract.outputs, answer.columns, strict=True)
-    }
-    return Table(answer.rows, columns)
-
-
-def _same_answers(one: Answer, other: Answer) -> bool:
-    return [_raw(*pair) for pair in one.columns] == [_raw(*pair) for pair in other.columns]
-
-
-def _same(one: Column, other: Column) -> bool:
-    return _raw(one.data, one.nulls) == _raw(other.data, other.nulls)
-
-
-def _raw(data: bytes | bytearray | memoryview, nulls: bytes | bytearray | memoryview | None) -> tuple[bytes, bytes]:
-    marks = bytes(nulls or b"")
-    return bytes(data), marks if any(marks) else b""
-
-
-_Columns = list[tuple[bytes, bytes | None]]
-
-
-def _wrong_tables(inputs: Table, contract: Contract) -> Iterator[tuple[str, _Columns]]:
-    """Tables of one row that no contract check would let through, and that a host may still be sent by a mistake."""
-    good: _Columns = [
-        (bytes(column.data), None if column.nulls is None else bytes(column.nulls))
-        for column in inputs.columns.values()
-    ]
-    yield "a table without its last column", good[:-1]
-    yield "a table with a column too many", [*good, (b"\0" * 8, None)]
-    yield "a column that is cut off", [(good[0][0][:-1], good[0][1]), *good[1:]]
-    yield "a column with a row too many", [(good[0][0] * 2, good[0][1]), *good[1:]]
-    yield "null marks for more rows than there are", [(good[0][0], b"\0\0"), *good[1:]]
-    text = next((at for at, of in enumerate(contract.inputs) if of.datatype is Datatype.BYTES and not of.shape), None)
-    if text is not None:
-        yield "text that is not UTF-8", _with(good, text, (encode_text([b"\xff\xfe"]), None))
-    never_null = next((at for at, of in enumerate(contract.inputs) if not of.nullable), None)
-    if never_null is not None:
-        name = contract.inputs[never_null].name
-        yield f"null for {name}, which is never null", _with(good, never_null, (good[never_null][0], b"\1"))
-
-
-def _with(columns: _Columns, place: int, column: tuple[bytes, bytes | None]) -> _Columns:
-    return [*columns[:place], column, *columns[place + 1 :]]
-
-
-def _is_refused(channel: Channel, columns: _Columns) -> bool:
-    try:
-        return bool(channel.predict([1], columns).errors)
-    except TableRefused:
-        return True
-
-
 def _told(error: MusterError) -> str:
-    return error.message if len(error.message) <= _SHOWN else "…" + error.message[-_SHOWN:]
+    """A long message says first what it is about, and ends with what a tool or the model's own code said."""
+    message = error.message
+    if len(message) <= _SHOWN_FIRST + _SHOWN_LAST:
+        return message
+    return f"{message[:_SHOWN_FIRST]} … {message[-_SHOWN_LAST:]}"

@@ -1,6 +1,6 @@
 """What can go wrong when a version is examined."""
 
-from muster.vocabulary.errors import Conflict
+from muster.vocabulary.errors import Conflict, Refused
 
 
 class VersionNotExaminable(Conflict):
@@ -8,3 +8,10 @@ class VersionNotExaminable(Conflict):
 
     code = "certification.version-not-examinable"
     advice = "Register a new version; one that is retired or banned never comes back."
+
+
+class TwinNotMade(Refused):
+    """A model cannot be converted to ONNX; the version itself is none the worse for it."""
+
+    code = "certification.twin-not-made"
+    advice = "Certify the version without a twin; docs/how-to/bring-a-model/onnx.md says which models convert."

@@ -2,15 +2,19 @@
 
 import os
 import platform
+import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
 from muster.blobs.protocol import Blobs
-from muster.certification import checks
+from muster.certification import checks, questions
 from muster.certification.options import CertificationOptions
+from muster.certification.recorded import PastRows
 from muster.certification.records import Check, Examined
-from muster.packaging.environments import Environments
+from muster.certification.twinned import TwinOrder
+from muster.environments.shelf import Shelf
+from muster.environments.trust import ALLOW_ALL, Rules
 from muster.registry.records import Version
 from muster.vocabulary.digests import hex_of
 from muster_host.machine import cpu_model
@@ -25,48 +29,81 @@ class Examination:
         bundles: folder of the bundles on this machine.
         logs: folder where the hosts' logs go.
         options: the limits.
+        past: where to find what callers have asked; None: nowhere.
     """
 
     def __init__(
         self,
         *,
         blobs: Blobs,
-        environments: Environments,
+        environments: Shelf,
         bundles: Path,
         logs: Path,
         options: CertificationOptions | None = None,
+        past: PastRows | None = None,
     ) -> None:
         self._blobs = blobs
         self._environments = environments
         self._bundles = bundles
         self._logs = logs
         self._options = options or CertificationOptions()
+        self._past = past
 
-    def examine(self, version: Version, say: Callable[[str], None]) -> Examined:
-        """Put every question to the version, in order, until one makes the rest impossible."""
-        bench = checks.Bench(
+    def examine(
+        self,
+        version: Version,
+        say: Callable[[str], None],
+        *,
+        rules: Rules = ALLOW_ALL,
+        twin: TwinOrder | None = None,
+    ) -> Examined:
+        """Put every question to the version, in order, until one makes the rest impossible.
+
+        Args:
+            version: what is examined.
+            say: told what is being done, a line at a time.
+            rules: which packages its project trusts.
+            twin: the compiled twin that is to be made of it; None: none.
+        """
+        self._bundles.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".examination-", dir=self._bundles) as scratch, ExitStack() as stack:
+            bench = self._bench(version, say, Path(scratch), rules, twin)
+            done = self._put_all(bench, stack)
+        return Examined(
+            checks=tuple(done),
+            environment=None if bench.environment is None else bench.environment.id,
+            hardware=hardware(),
+            sealed=bench.seal,
+            twinned=bench.twinned,
+        )
+
+    def _bench(
+        self, version: Version, say: Callable[[str], None], scratch: Path, rules: Rules, twin: TwinOrder | None
+    ) -> checks.Bench:
+        return checks.Bench(
             version=version,
             blobs=self._blobs,
             environments=self._environments,
             bundles=self._bundles,
             log=self._log(version),
+            scratch=scratch,
             options=self._options,
             say=say,
+            rules=rules,
+            twin=twin,
+            past=self._past,
         )
+
+    def _put_all(self, bench: checks.Bench, stack: ExitStack) -> list[Check]:
         done: list[Check] = []
-        with ExitStack() as stack:
-            for question in checks.QUESTIONS:
-                say(f"{question.name}: {question.asks}")
-                check = checks.put(question, bench, stack)
-                done.append(check)
-                say(f"{check.name}: {'passed' if check.passed else 'FAILED'}, {check.detail}")
-                if not check.passed and question.is_needed:
-                    break
-        return Examined(
-            checks=tuple(done),
-            environment=None if bench.environment is None else bench.environment.id,
-            hardware=hardware(),
-        )
+        for question in questions.questions_for(bench):
+            bench.say(f"{question.name}: {question.asks}")
+            check = checks.put(question, bench, stack)
+            done.append(check)
+            bench.say(f"{check.name}: {'passed' if check.passed else 'FAILED'}, {check.detail}")
+            if not check.passed and question.is_needed:
+                break
+        return done
 
     def _log(self, version: Version) -> Path:
         self._logs.mkdir(parents=True, exist_ok=True)

@@ -21,5 +21,7 @@ class CertificationOptions:
     """How many one-row calls are timed in one round."""
     latency_rounds: int = ROUNDS
     """How many rounds there are at most; the best counts."""
+    prove_rebuild: bool = True
+    """Whether the environment is built a second time from the seal alone, with the network cut."""
     latency_budget_s: float = 5.0
     """For how long calls are timed at most, all rounds together, seconds; at least 20 calls are."""

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from muster.certification.timing import Latency
+from muster.certification.twinned import Twinned
+from muster.environments.sealing import Sealed
 from muster.vocabulary.digests import Digest
 from muster.vocabulary.names import VersionName
 
@@ -41,6 +43,10 @@ class Examined:
     """The environment in which it was examined; None: it could not be built."""
     hardware: str
     """Where: processor, cores, platform."""
+    sealed: Sealed | None = None
+    """What its environment is made of, in the store; None: it was not sealed."""
+    twinned: Twinned | None = None
+    """Its compiled twin; None: none was asked for, or none could be had."""
 
     @property
     def passed(self) -> bool:
@@ -62,6 +68,10 @@ class Certificate:
     checks: tuple[Check, ...]
     requested_by: str
     at: datetime
+    seal: Digest | None = None
+    """Of the environment; None in certificates of earlier versions of Muster."""
+    twin: Digest | None = None
+    """The bundle of the compiled twin; None: there is none."""
 
     @property
     def latency(self) -> Latency | None:

@@ -25,10 +25,12 @@ from muster.archive.service import Requests
 from muster.audit.entries import Deed
 from muster.audit.journal import Journal
 from muster.blobs.protocol import Blobs
+from muster.certification import store
+from muster.certification.recorded import column_of, inputs_of
+from muster.environments.shelf import Built, Shelf
 from muster.packaging.bundle import read_bundle
-from muster.packaging.columns import Column, Table, joined, null_column, rows_between
-from muster.packaging.documents import WHEELS_NAME, Bundle, load_order
-from muster.packaging.environments import Environment, Environments
+from muster.packaging.columns import Column, Table, joined, rows_between
+from muster.packaging.documents import Bundle
 from muster.packaging.golden import Comparison, compare, tolerance_of
 from muster.packaging.sealed import materialise
 from muster.registry.service import Registry
@@ -38,12 +40,11 @@ from muster.sessions.errors import SessionInterrupted
 from muster.sessions.records import REPLAY, Session
 from muster.sessions.service import Sessions
 from muster.storage.transaction import Database
-from muster.vocabulary.digests import checked_digest
+from muster.vocabulary.digests import DigestMalformed, checked_digest
 from muster.vocabulary.errors import MusterError
 from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import SessionState
-from muster.vocabulary.tensors import Datatype
-from muster.wire.records import StoredColumn, VariantAnswer
+from muster.wire.records import VariantAnswer
 
 Say = Callable[[str], None]
 _DIGEST_BEGINS = 19
@@ -100,7 +101,7 @@ class SealedBundle:
 
     folder: Path
     bundle: Bundle
-    environment: Environment
+    environment: Built
 
 
 class Replays:
@@ -130,7 +131,7 @@ class Replays:
         reader: Reader,
         blobs: Blobs,
         bundles: Path,
-        environments: Environments,
+        environments: Shelf,
         logs: Path,
     ) -> None:
         self._database = database
@@ -219,22 +220,28 @@ class Replays:
     def _sealed(self, project: str, answer: VariantAnswer, say: Say) -> SealedBundle:
         with self._database.read() as tx:
             version = self._registry.version_in(tx, project, VersionName.parse(answer.version))
-        folder = materialise(version.digest, self._blobs, self._bundles)
+            twins = store.twins_of(tx, project, version.name)
+        # What answered was the version itself or a compiled twin of it: the environment tells which.
+        made = (twin.twinned.manifest for twin in twins if twin.twinned.environment == answer.environment)
+        digest = next(made, version.digest)
+        folder = materialise(digest, self._blobs, self._bundles)
         bundle = read_bundle(folder)
         return SealedBundle(folder=folder, bundle=bundle, environment=self._environment(folder, bundle, answer, say))
 
-    def _environment(self, folder: Path, bundle: Bundle, answer: VariantAnswer, say: Say) -> Environment:
-        """The very environment of the answer if this machine has it, otherwise what the lock gives here."""
+    def _environment(self, folder: Path, bundle: Bundle, answer: VariantAnswer, say: Say) -> Built:
+        """The very environment of the answer if this machine has it or can rebuild it from its seal, otherwise what the lock gives here."""
         try:
-            return self._environments.verify(checked_digest(answer.environment))
-        except MusterError:
-            wheels = folder / WHEELS_NAME
-            return self._environments.ensure(
-                (folder / bundle.runtime.lock).read_bytes(),
-                bundle.runtime.python,
-                wheels if wheels.is_dir() else None,
-                say,
-            )
+            wanted = checked_digest(answer.environment)
+            return self._environments.verify(wanted)
+        except DigestMalformed:
+            return self._environments.ensure(folder, bundle, say)
+        except MusterError as error:
+            say(f"{answer.version}: {error.message}")
+        with self._database.read() as tx:
+            seal = store.seal_of(tx, wanted)
+        if seal is not None:
+            self._environments.remember(wanted, seal)
+        return self._environments.ensure(folder, bundle, say)
 
 
 def replay(
@@ -304,8 +311,8 @@ def _replay_variant(
     batch = _batch_of(record, answer, reader)
     say(f"{answer.version}: a batch of {len(batch.records)} requests, {batch.rows} rows")
     found = sealed(answer)
-    order = load_order(found.folder, found.bundle, answer.threads)
-    inputs = joined([_inputs_of(member, found.bundle) for member in batch.records])
+    order = found.environment.order(found.folder, found.bundle, answer.threads)
+    inputs = joined([inputs_of(member, found.bundle.contract) for member in batch.records])
     columns = [(column.data, column.nulls) for column in inputs.columns.values()]
     host_log.parent.mkdir(parents=True, exist_ok=True)
     with running_host(found.environment, found.folder, order, host_log) as channel:
@@ -345,25 +352,6 @@ def _batch_of(record: Record, answer: VariantAnswer, reader: Reader) -> _Batch:
     return _Batch(tuple(members), place, answer.batch_rows)
 
 
-def _inputs_of(record: Record, bundle: Bundle) -> Table:
-    """A request's inputs as the version takes them: its own fields, in its own order."""
-    stored = {column.name: column for column in record.decided.inputs}
-    rows = record.decided.rows
-    return Table(
-        rows,
-        {
-            field.name: _column_of(stored[field.name])
-            if field.name in stored
-            else null_column(field.datatype, field.shape, rows)
-            for field in bundle.contract.inputs
-        },
-    )
-
-
-def _column_of(stored: StoredColumn) -> Column:
-    return Column(Datatype(stored.datatype), stored.shape, stored.data, stored.nulls)
-
-
 def _compared(
     answer: VariantAnswer, again: Answer, batch: _Batch, bundle: Bundle
 ) -> tuple[list[str], Comparison | None]:
@@ -374,7 +362,7 @@ def _compared(
         return ([] if now == answer.error else [f"it failed then with {answer.error!r}; now {now}"]), None
     if failed_now is not None:
         return [f"it answered then; now it fails with {failed_now.code}: {failed_now.message}"], None
-    recorded = {column.name: _column_of(column) for column in answer.outputs}
+    recorded = {column.name: column_of(column) for column in answer.outputs}
     given = _outputs_at(again, batch, bundle)
     rows = batch.request_rows[batch.place]
     wanted = Table(rows, {name: recorded[name] for name in given.columns if name in recorded})

@@ -14,6 +14,12 @@ from muster.certification import store
 from muster.certification.errors import VersionNotExaminable
 from muster.certification.examination import Examination
 from muster.certification.records import Certificate, Examined
+from muster.certification.twinned import Twin, Twinned, TwinOrder, examined_by
+from muster.environments.bills import bill_of
+from muster.environments.errors import EnvironmentUnsealed
+from muster.environments.languages.known import LANGUAGES
+from muster.environments.sealing import Seal, read_seal
+from muster.registry.differences import Difference, differences
 from muster.registry.records import Version
 from muster.registry.service import Registry
 from muster.sessions.records import CERTIFICATION, Session
@@ -46,10 +52,15 @@ class Certification:
         self._sessions = sessions
         self._clock = clock
 
-    def certify(self, call: Call, name: VersionName) -> Session:
+    def certify(self, call: Call, name: VersionName, twin: TwinOrder | None = None) -> Session:
         """Have a version examined by an executor; one that is being examined already is not examined twice at once.
 
         A version that is certified or accepted may be examined again: it gets a further certificate.
+
+        Args:
+            call: who, and in which project.
+            name: which version.
+            twin: the compiled twin that shall be made and held against it; None: none.
 
         Raises:
             VersionNotFound: there is none.
@@ -64,7 +75,8 @@ class Certification:
             version = self._registry.version_in(tx, call.project, name)
             if version.state not in _EXAMINABLE:
                 raise VersionNotExaminable(f"{name} is {version.state}", version=str(name), state=str(version.state))
-            session, _ = self._sessions.queue(tx, call, CERTIFICATION, str(name))
+            subject = str(name) if twin is None else twin.subject(name)
+            session, _ = self._sessions.queue(tx, call, CERTIFICATION, subject)
             self._journal.append(
                 tx,
                 Deed(
@@ -72,7 +84,7 @@ class Certification:
                     action="certification.requested",
                     subject=str(name),
                     project=call.project,
-                    details={"session": session.id},
+                    details={"session": session.id, **({} if twin is None else {"twin": True})},
                     idempotency_key=call.idempotency_key,
                     request_digest=call.request_digest,
                 ),
@@ -98,6 +110,50 @@ class Certification:
         """
         return next(iter(self.certificates(call, name)), None)
 
+    def bill(self, call: Call, name: VersionName) -> dict[str, Any]:
+        """What a version consists of: a CycloneDX 1.6 document.
+
+        Raises:
+            VersionNotFound: there is no such version.
+            EnvironmentUnsealed: its environment is not sealed, so nobody can say which bytes it is made of.
+        """
+        call.require(Right.READ)
+        with self._database.read() as tx:
+            version = self._registry.version_in(tx, call.project, name)
+            seal = self._seal_in(tx, call.project, name)
+        if seal is None:
+            raise EnvironmentUnsealed(f"the environment of {name} is not sealed", version=str(name))
+        bundle = self._registry.bundle(call, name)
+        lock = self._registry.document(version.lock_digest) if bundle.runtime.lock else b""
+        return bill_of(name, version.digest, bundle, seal, LANGUAGES[bundle.runtime.kind].packages(lock))
+
+    def sealed_differences(self, call: Call, before: VersionName, after: VersionName) -> tuple[Difference, ...]:
+        """In what the sealed environments of two versions differ, their packages aside; empty where one is not sealed.
+
+        Raises:
+            VersionNotFound: there is no such version.
+        """
+        call.require(Right.READ)
+        with self._database.read() as tx:
+            seals = [self._seal_in(tx, call.project, name) for name in (before, after)]
+        old, new = (None if seal is None else _surroundings(seal) for seal in seals)
+        return () if old is None or new is None else differences(old, new)
+
+    def twins(self, call: Call, name: VersionName) -> tuple[Twin, ...]:
+        """The compiled twins of a version that were found to agree with it, the newest first.
+
+        Raises:
+            VersionNotFound: there is no such version.
+        """
+        call.require(Right.READ)
+        with self._database.read() as tx:
+            self._registry.version_in(tx, call.project, name)
+            return store.twins_of(tx, call.project, name)
+
+    def twin_in(self, tx: Transaction, project: str, name: VersionName) -> Twin | None:
+        """The newest twin of a version, as this transaction sees it; None: it has none."""
+        return next(iter(store.twins_of(tx, project, name)), None)
+
     def certificate_in(self, tx: Transaction, project: str, name: VersionName) -> Certificate | None:
         """The newest certificate of a version, as this transaction sees it; None: it has none."""
         return next(iter(store.certificates_of(tx, project, name)), None)
@@ -115,10 +171,11 @@ class Certification:
         Raises:
             SessionInterrupted: the session was ended meanwhile; nothing is kept.
         """
-        name = VersionName.parse(session.subject)
+        name, twin = examined_by(session)
         with self._database.read() as tx:
             version = self._registry.version_in(tx, session.project, name)
-        return self._keep(session, version, examination.examine(version, say))
+            rules = self._registry.package_rules_in(tx, session.project).rules
+        return self._keep(session, version, examination.examine(version, say, rules=rules, twin=twin))
 
     def _keep(self, session: Session, version: Version, examined: Examined) -> Session:
         with self._database.write() as tx:
@@ -133,6 +190,8 @@ class Certification:
                 "checks": [asdict(check) for check in examined.checks],
                 "environment": examined.environment,
                 "hardware": examined.hardware,
+                "seal": None if examined.sealed is None else examined.sealed.digest,
+                "twin": None if examined.twinned is None else examined.twinned.manifest,
             }
             finished = self._sessions.finish(
                 tx, session, SessionState.PASSED if passed else SessionState.FAILED, result
@@ -156,13 +215,51 @@ class Certification:
             checks=examined.checks,
             requested_by=session.requested_by,
             at=self._clock.now(),
+            seal=None if examined.sealed is None else examined.sealed.digest,
+            twin=None if examined.twinned is None else examined.twinned.manifest,
         )
+        if examined.sealed is not None:
+            store.add_seal(tx, examined.sealed, certificate.at)
         store.add(tx, certificate)
+        if examined.twinned is not None:
+            self._keep_twin(tx, certificate, examined.twinned)
         action = "version.certified-again"
         if version.state is VersionState.REGISTERED:
             self._registry.move(tx, version, VersionState.CERTIFIED)
             action = "version.certified"
-        self._record(tx, action, version, session, {"environment": examined.environment, "digest": version.digest})
+        self._record(
+            tx,
+            action,
+            version,
+            session,
+            {
+                "environment": examined.environment,
+                "digest": version.digest,
+                **({} if certificate.seal is None else {"seal": certificate.seal}),
+                **({} if certificate.twin is None else {"twin": certificate.twin}),
+            },
+        )
+
+    def _keep_twin(self, tx: Transaction, certificate: Certificate, twinned: Twinned) -> None:
+        if twinned.sealed is not None:
+            store.add_seal(tx, twinned.sealed, certificate.at)
+        store.add_twin(
+            tx,
+            Twin(
+                version=certificate.version,
+                project=certificate.project,
+                session=certificate.session,
+                twinned=twinned,
+                at=certificate.at,
+            ),
+        )
+
+    def _seal_in(self, tx: Transaction, project: str, name: VersionName) -> Seal | None:
+        """What the environment of a version is made of, by its newest certificate."""
+        certificate = self.certificate_in(tx, project, name)
+        if certificate is None or certificate.seal is None:
+            return None
+        return read_seal(self._registry.document(certificate.seal))
 
     def _record(
         self, tx: Transaction, action: str, version: Version, session: Session, details: dict[str, object]
@@ -177,3 +274,9 @@ class Certification:
                 details={"session": session.id, "requested_by": session.requested_by, **details},
             ),
         )
+
+
+def _surroundings(seal: Seal) -> dict[str, str]:
+    """What an environment stands on besides its packages."""
+    system = {f"system {name}": value for name, value in seal.system.items()}
+    return {"builder": seal.builder, "platform": seal.platform, "toolchain": seal.toolchain, **system}

@@ -1,17 +1,25 @@
-"""All statements about certificates."""
+"""All statements about certificates, seals and twins."""
 
 import json
+from collections.abc import Collection
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from muster.certification.records import Certificate, Check
-from muster.certification.tables import certificates
+from muster.certification.tables import certificates, seals, twins
+from muster.certification.twinned import Twin, Twinned
+from muster.environments.sealing import Sealed
 from muster.storage.transaction import Transaction
 from muster.vocabulary.clock import from_rfc3339, rfc3339
 from muster.vocabulary.digests import Digest
 from muster.vocabulary.names import VersionName
+from muster.vocabulary.states import VersionState
+
+#: Of the registry's table, which this room does not import, what has to be known of a version.
+_VERSIONS = sa.table("versions", sa.column("project"), sa.column("model"), sa.column("number"), sa.column("state"))
 
 
 def add(tx: Transaction, certificate: Certificate) -> None:
@@ -28,6 +36,8 @@ def add(tx: Transaction, certificate: Certificate) -> None:
             checks=json.dumps([asdict(check) for check in certificate.checks]),
             requested_by=certificate.requested_by,
             at=rfc3339(certificate.at),
+            seal=certificate.seal,
+            twin=certificate.twin,
         )
     )
 
@@ -43,6 +53,88 @@ def certificates_of(tx: Transaction, project: str, version: VersionName) -> tupl
     return tuple(_certificate(row) for row in rows)
 
 
+def environments_in_use(tx: Transaction, ended: Collection[VersionState]) -> frozenset[Digest]:
+    """Every environment that a certificate or a twin names, of versions that have not come to their end.
+
+    Args:
+        tx: transaction.
+        ended: states of versions whose environments nobody needs at hand; they are rebuilt from their seals.
+    """
+    found: set[Digest] = set()
+    for table in (certificates, twins):
+        same = sa.and_(*(table.c[name] == _VERSIONS.c[name] for name in ("project", "model", "number")))
+        asked = sa.select(table.c.environment).join(_VERSIONS, same).where(_VERSIONS.c.state.not_in([*map(str, ended)]))
+        found |= {Digest(row.environment) for row in tx.execute(asked)}
+    return frozenset(found)
+
+
+def add_seal(tx: Transaction, sealed: Sealed, at: datetime) -> None:
+    """Keep which seal an environment has; one that is sealed anew has its newest."""
+    seal = sealed.seal
+    values = {"seal": sealed.digest, "kind": seal.kind, "bytes": seal.bytes, "at": rfc3339(at)}
+    known = tx.execute(sa.select(seals.c.seal).where(seals.c.environment == seal.environment)).scalar()
+    if known is None:
+        tx.execute(sa.insert(seals).values(environment=seal.environment, **values))
+    elif known != sealed.digest:
+        tx.execute(sa.update(seals).where(seals.c.environment == seal.environment).values(**values))
+
+
+def seal_of(tx: Transaction, environment: Digest) -> Digest | None:
+    """The digest of an environment's seal; None: it has none."""
+    found = tx.execute(sa.select(seals.c.seal).where(seals.c.environment == environment)).scalar()
+    return None if found is None else Digest(found)
+
+
+def add_twin(tx: Transaction, twin: Twin) -> None:
+    """Keep a twin; the same one, made again, has the newest comparison."""
+    key = {
+        "project": twin.project,
+        "model": twin.version.model,
+        "number": twin.version.number,
+        "manifest": twin.twinned.manifest,
+    }
+    tx.execute(sa.delete(twins).where(*(twins.c[name] == value for name, value in key.items())))
+    tx.execute(
+        sa.insert(twins).values(
+            **key,
+            environment=twin.twinned.environment,
+            session=twin.session,
+            rows=twin.twinned.rows,
+            flips=twin.twinned.flips,
+            largest=repr(twin.twinned.largest),
+            tolerance=twin.twinned.tolerance,
+            at=rfc3339(twin.at),
+        )
+    )
+
+
+def twins_of(tx: Transaction, project: str, version: VersionName) -> tuple[Twin, ...]:
+    """The twins of a version, the newest first."""
+    asked = sa.select(twins).where(
+        twins.c.project == project, twins.c.model == version.model, twins.c.number == version.number
+    )
+    return tuple(_twin(row) for row in tx.execute(asked.order_by(twins.c.at.desc(), twins.c.manifest)))
+
+
+def _twin(row: sa.Row[Any]) -> Twin:
+    twinned = Twinned(
+        manifest=Digest(row.manifest),
+        environment=Digest(row.environment),
+        sealed=None,
+        rows=row.rows,
+        flips=row.flips,
+        largest=float(row.largest),
+        tolerance=row.tolerance,
+    )
+    return Twin(
+        version=VersionName(row.model, row.number),
+        project=row.project,
+        session=row.session,
+        twinned=twinned,
+        at=from_rfc3339(row.at),
+    )
+
+
 def _certificate(row: sa.Row[Any]) -> Certificate:
     return Certificate(
         session=row.session,
@@ -54,4 +146,6 @@ def _certificate(row: sa.Row[Any]) -> Certificate:
         checks=tuple(Check(**check) for check in json.loads(row.checks)),
         requested_by=row.requested_by,
         at=from_rfc3339(row.at),
+        seal=None if row.seal is None else Digest(row.seal),
+        twin=None if row.twin is None else Digest(row.twin),
     )

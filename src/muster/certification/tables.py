@@ -1,4 +1,4 @@
-"""Where certificates are kept; rows are only ever added."""
+"""Where certificates, seals and twins are kept; rows are only ever added, but an environment that is sealed anew has its newest seal."""
 
 import sqlalchemy as sa
 
@@ -17,6 +17,35 @@ certificates = sa.Table(
     sa.Column("checks", sa.Text, nullable=False),  # JSON list
     name_column("requested_by"),
     time_column("at"),
+    sa.Column("seal", sa.String(71), nullable=True),
+    sa.Column("twin", sa.String(71), nullable=True),
     sa.ForeignKeyConstraint(["project", "model", "number"], ["versions.project", "versions.model", "versions.number"]),
     sa.Index(None, "project", "model", "number"),
+)
+
+seals = sa.Table(
+    "seals",
+    METADATA,
+    sa.Column("environment", sa.String(71), primary_key=True),
+    sa.Column("seal", sa.String(71), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+    time_column("at"),
+)
+
+twins = sa.Table(
+    "twins",
+    METADATA,
+    name_column("project", primary_key=True),
+    name_column("model", primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("manifest", sa.String(71), primary_key=True),
+    sa.Column("environment", sa.String(71), nullable=False),
+    sa.Column("session", sa.String(40), sa.ForeignKey("sessions.id"), nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("flips", sa.Integer, nullable=False),
+    sa.Column("largest", sa.Text, nullable=False),
+    sa.Column("tolerance", sa.Text, nullable=False),  # per output, in words
+    time_column("at"),
+    sa.ForeignKeyConstraint(["project", "model", "number"], ["versions.project", "versions.model", "versions.number"]),
 )

@@ -49,6 +49,10 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "check": Entry("lab", "Say what is missing or wrong in a bundle."),
         "try": Entry("lab", "Run a bundle on some rows, in its own environment."),
         "pack": Entry("lab", "Make the one zip that a folder gives on every machine."),
+        "assemble": Entry("assemble", "Make a bundle of a model in any language: lock, build, golden answers."),
+        "import": Entry("import_", "Make a bundle of a model that another tool saved."),
+        "conform": Entry("conform", "Hold a bundle against the conformance kit."),
+        "env": Entry("env", "Build, list, verify, export and rebuild environments."),
     },
     "Versions": {
         "register": Entry("versions", "Register a bundle as a version of a model."),

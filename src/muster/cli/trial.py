@@ -2,17 +2,17 @@
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from muster.cli.errors import ModelErred
 from muster.client.rows import Row
+from muster.environments.shelf import lab_shelf
 from muster.packaging.columns import Column, Table, values_of
 from muster.packaging.contract import ContractChecker
-from muster.packaging.documents import WHEELS_NAME, Bundle, load_order
-from muster.packaging.environments import Environments
+from muster.packaging.documents import Bundle
 from muster.runtimes.host import running_host
 
 _MOST_ROWS = 1_000_000
@@ -28,12 +28,6 @@ class Trial:
     compute_ms: float
 
 
-def cache_folder(environment: Mapping[str, str]) -> Path:
-    """Where the lab keeps environments between trials."""
-    cache = environment.get("XDG_CACHE_HOME") or str(Path(environment.get("HOME") or "~").expanduser() / ".cache")
-    return Path(cache) / "muster"
-
-
 def try_bundle(folder: Path, bundle: Bundle, rows: list[Row], progress: Callable[[str], None]) -> Trial:
     """Compute the answers to some rows.
 
@@ -45,19 +39,16 @@ def try_bundle(folder: Path, bundle: Bundle, rows: list[Row], progress: Callable
 
     Raises:
         ContractBroken: the rows do not keep the bundle's contract.
-        EnvironmentFailed, HostLoadFailed: it cannot be run; the message says why.
+        EnvironmentFailed, BuildFailed, HostLoadFailed: it cannot be run; the message says why.
         ModelErred: the model raised an error, or answered something else than its contract says.
     """
     table = ContractChecker(bundle.contract, _MOST_ROWS).check_records(rows)
-    cache = cache_folder(os.environ)
-    environments = Environments(cache / "environments", cache / "uv-cache")
-    lock = (folder / bundle.runtime.lock).read_bytes()
     progress("building its environment")
-    environment = environments.ensure(lock, bundle.runtime.python, folder / WHEELS_NAME, progress)
+    environment = lab_shelf(os.environ).ensure(folder, bundle, progress)
     progress("loading the model")
     with tempfile.TemporaryDirectory(prefix="muster-try-") as scratch:
         log = Path(scratch) / "host.log"
-        order = load_order(folder.resolve(), bundle)
+        order = environment.order(folder.resolve(), bundle)
         with running_host(environment, folder, order, log) as channel:
             progress("computing")
             columns = [(column.data, column.nulls) for column in table.columns.values()]

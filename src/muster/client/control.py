@@ -211,10 +211,25 @@ class Factory:
             f"{self._path_of(after)}/diff", control.VersionDiff, against=str(_version_name(before))
         )
 
+    def sbom(self, version: AnyVersion) -> dict[str, Any]:
+        """What a version consists of: a CycloneDX 1.6 document, made from the seal of its newest certificate."""
+        return self._transport.get(f"{self._path_of(version)}/sbom", control.Bill).bom
+
+    def package_rules(self) -> control.PackageRules:
+        """Which packages the project trusts."""
+        return self._transport.get(f"{self._project}/packages", control.PackageRules)
+
+    def set_package_rules(self, rules: str, reason: str) -> control.PackageRules:
+        """Say in TOML which packages the project trusts; certifications from now on go by it."""
+        order = _order(control.PackageRulesOrder, rules=rules, reason=reason)
+        return self._transport.post(f"{self._project}/packages", control.PackageRules, order)
+
     def certify(
         self,
         version: AnyVersion,
         *,
+        twin: bool = False,
+        twin_tolerance: Mapping[str, float] | None = None,
         wait: bool = True,
         progress: Callable[[control.Session], None] | None = None,
         patience_s: float = _PATIENCE_S,
@@ -223,6 +238,9 @@ class Factory:
 
         Args:
             version: which.
+            twin: make a compiled twin as well, and hold it against the version.
+            twin_tolerance: how far its answers may lie from the version's: `{"abs": 1e-6}`; None: as far as those to the
+                golden rows may.
             wait: until it is done; otherwise the answer names the session, and `passed` is false for now.
             progress: called with the session whenever it has changed.
             patience_s: how long to wait at most.
@@ -231,7 +249,14 @@ class Factory:
             AnswerLate: it is not done after `patience_s`; it goes on.
             WorkInterrupted: the executor died on it.
         """
-        session = self._transport.post(f"{self._path_of(version)}/certify", control.Session)
+        tolerance = twin_tolerance or {}
+        session = self._transport.post(
+            f"{self._path_of(version)}/certify",
+            control.Session,
+            twin="true" if twin else None,
+            twin_abs=tolerance.get("abs") if twin else None,
+            twin_rel=tolerance.get("rel") if twin else None,
+        )
         if wait:
             session = self._finished(session, progress, patience_s)
         found = session.result or {}
@@ -274,6 +299,7 @@ class Factory:
         reason: str,
         challengers: Iterable[AnyVersion] = (),
         canaries: Iterable[AnyVersion] = (),
+        twins: Iterable[AnyVersion] = (),
         order: Iterable[AnyVersion] | None = None,
         policy: AnyPolicy | None = None,
         deadline: Duration | None = None,
@@ -291,6 +317,7 @@ class Factory:
             reason: why.
             challengers: versions that answer every request, too, but are given out only if `order` names them.
             canaries: earlier versions as a baseline; they stand in for the champion.
+            twins: those of these versions in whose place their compiled twins are served.
             order: whose answer is preferred, first to last; None: the champion, then the canaries, or whom the policy names.
             policy: how one of the answers is chosen, as a document: `{"name": "vote", "output": "label", "wait_ms": 40}`,
                 `{"name": "weighted", "weights": {"churn:3": 0.7, "churn:2": 0.3}, "outputs": ["score"]}`,
@@ -308,6 +335,7 @@ class Factory:
             champion=str(_version_name(champion)),
             challengers=_names(challengers),
             canaries=_names(canaries),
+            twins=_names(twins),
             order=None if order is None else _names(order),
             deadline_ms=None if deadline is None else milliseconds_of(deadline),
             patience_ms=_patience_ms(patience),

@@ -5,6 +5,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
@@ -26,14 +27,19 @@ _WIDTH = 120
 
 @click.command("demo")
 @click.option("--home", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--languages", is_flag=True)
 @answering
-def demo(output: Output, *, home: Path | None) -> int:
-    """Play the story."""
+def demo(output: Output, *, home: Path | None, languages: bool) -> int:
+    """Play the story, or that of one model in many languages."""
     missing = [package for module, package in _NEEDED.items() if find_spec(module) is None]
     if missing:
         raise DemoNeedsMore(f"`muster demo` needs {', '.join(missing)}, not installed here", missing=missing)
     # Loaded now, not with this module: it needs what was looked for above.
-    from muster.demo.story import tell  # noqa: PLC0415
+    tell: Callable[[Path, Screen], object]
+    if languages:
+        from muster.demo.languages import tell  # noqa: PLC0415
+    else:
+        from muster.demo.story import tell  # noqa: PLC0415
 
     place = (home or Path(tempfile.mkdtemp(prefix="muster-demo-"))).resolve()
     console = Console(quiet=output.as_json, width=None if sys.stdout.isatty() else _WIDTH)

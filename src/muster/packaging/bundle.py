@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from muster.packaging.documents import Bundle, read_description
 from muster.packaging.errors import BundleMalformed, FileNotPackable, ManifestMalformed, ZipRefused
-from muster.packaging.findings import Finding, findings_of
+from muster.packaging.findings import Finding, Look, findings_of
 from muster.packaging.manifest import (
     MANIFEST_NAME,
     Manifest,
@@ -48,10 +48,14 @@ def read_bundle(folder: Path) -> Bundle:
     return read_description(folder)
 
 
-def check_bundle(folder: Path) -> list[Finding]:
+def check_bundle(folder: Path, also: Look | None = None) -> list[Finding]:
     """Everything that is missing, superfluous, unreadable or incomplete in a bundle, each with its remedy.
 
     Findings of level `error` keep it from being registered; with `warning` it may be. An empty list is a sound bundle.
+
+    Args:
+        folder: the bundle.
+        also: what its language has to say beyond what is common to all; not asked where muster.toml cannot be read.
     """
     if not folder.is_dir():
         return [Finding("error", str(folder), "there is no such folder", "Name the folder that muster.save wrote.")]
@@ -67,10 +71,11 @@ def check_bundle(folder: Path) -> list[Finding]:
     except BundleMalformed as error:
         problems = error.facts.get("problems", [error.message])
         remedy = (
-            "Mend muster.toml as docs/reference/bundle.md describes it, or write the bundle again with muster.save."
+            "Mend muster.toml as docs/reference/bundle.md describes it, "
+            "or write the bundle again with muster.save or `muster assemble`."
         )
         return findings + [Finding("error", "muster.toml", said, remedy) for said in problems]
-    return findings + findings_of(folder, bundle)
+    return findings + findings_of(folder, bundle, also)
 
 
 def pack(folder: Path, target: Path) -> Digest:

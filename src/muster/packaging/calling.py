@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from muster.packaging.columns import Column, Table, array_of, column_of, nan_as_null, nulls_of
-from muster.packaging.documents import InputKind, Method, Runtime
 from muster.packaging.errors import ModelNotSavable, SampleUnusable
+from muster.packaging.runtimes import InputKind, Method, PythonRuntime
 from muster.packaging.samples import Sample, as_kind, read_sample
 from muster.vocabulary.tensors import FLOATS, Datatype
 from muster.wire.contracts import Contract, Field, as_document
@@ -68,7 +68,7 @@ def _kind_for(model: Any, sample: Sample) -> InputKind:
     return "columns"
 
 
-def handed(inputs: Table, contract: Contract, runtime: Runtime) -> Any:
+def handed(inputs: Table, contract: Contract, runtime: PythonRuntime) -> Any:
     """What a host hands the model for these columns: built by the host's own code."""
     fields = [host_fields.Field(as_document(field)) for field in contract.inputs]
     build = host_inputs.builder_of(fields, as_document(runtime))

@@ -3,6 +3,7 @@
 Unknown keys are refused: a key that is misspelt must not be silently without effect.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +12,8 @@ import tomli_w
 
 from muster.packaging.contract import contract_problems
 from muster.packaging.errors import BundleMalformed
-from muster.packaging.manifest import DESCRIPTION_NAME, ExternalEntry, declared_in, path_problem
+from muster.packaging.manifest import DESCRIPTION_NAME, ExternalEntry, declared_in
+from muster.packaging.runtimes import KINDS, Runtime, runtime_problems
 from muster.vocabulary.digests import checked_digest
 from muster.vocabulary.errors import Invalid
 from muster.vocabulary.names import checked_name
@@ -21,40 +23,8 @@ BUNDLE_FORMAT: Literal[1] = 1
 GOLDEN_NAME = "golden.parquet"
 #: Before the name of an output: its column of expected answers in golden.parquet.
 EXPECTED_PREFIX = "expected."
-LOCK_NAME = "requirements.lock"
 DATA_NAME = "data.toml"
 WHEELS_NAME = "wheels"
-
-Serializer = Literal["skops", "cloudpickle"]
-Method = Literal["predict_proba", "predict", "call"]
-InputKind = Literal["pandas", "polars", "arrow", "numpy", "columns", "lists"]
-
-
-class CategoryValues(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The values of a categorical column, in their order."""
-
-    values: tuple[str | int | float | bool, ...]
-    ordered: bool = False
-    dtype: str = "str"
-
-
-class Runtime(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """How a bundle is run."""
-
-    kind: Literal["python"]
-    python: str
-    serializer: Serializer
-    model: str
-    method: Method
-    input: InputKind
-    lock: str = LOCK_NAME
-    serializer_reason: str | None = None
-    trusted: tuple[str, ...] = ()
-    class_index: int | None = None
-    code: tuple[str, ...] = ()
-    dtypes: dict[str, str] = {}
-    categories: dict[str, CategoryValues] = {}
-    missing: dict[str, Literal["nan"]] = {}
 
 
 class Tolerance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -80,12 +50,15 @@ class Source(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     remote: str | None = None
 
 
-class Made(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What wrote the bundle."""
+class Made(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What wrote the bundle, and where."""
 
     by: str
     python: str
+    """Version of what ran there: `3.11.7`, or the toolchain of another language."""
     platform: str
+    packages: dict[str, str] = {}
+    """Version of every locked package as it was installed there; empty in bundles that do not tell."""
 
 
 class Bundle(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -141,6 +114,7 @@ def bundle_of(declared: dict[str, Any], where: str = DESCRIPTION_NAME) -> Bundle
     """
     if declared.get("format", BUNDLE_FORMAT) != BUNDLE_FORMAT:
         raise BundleMalformed(f"{where} has the format {declared['format']!r}, this Muster knows {BUNDLE_FORMAT}")
+    _refuse_unknown_kind(declared, where)
     try:
         bundle = msgspec.convert(declared, Bundle)
     except msgspec.ValidationError as error:
@@ -149,6 +123,15 @@ def bundle_of(declared: dict[str, Any], where: str = DESCRIPTION_NAME) -> Bundle
     if problems:
         raise BundleMalformed(f"{where}: {problems[0]}", problems=problems)
     return bundle
+
+
+def _refuse_unknown_kind(declared: dict[str, Any], where: str) -> None:
+    runtime = declared.get("runtime")
+    kind = runtime.get("kind") if isinstance(runtime, dict) else None
+    if kind is not None and kind not in KINDS:
+        raise BundleMalformed(
+            f"{where}: [runtime] kind = {kind!r} is none that this Muster knows: {', '.join(KINDS)}", kind=str(kind)
+        )
 
 
 def description_problems(bundle: Bundle) -> list[str]:
@@ -160,54 +143,13 @@ def description_problems(bundle: Bundle) -> list[str]:
         except Invalid as error:
             problems.append(error.message)
     problems.extend(f"[contract] {problem}" for problem in contract_problems(bundle.contract))
-    problems.extend(_runtime_problems(bundle))
-    problems.extend(_dtype_problems(bundle))
+    problems.extend(runtime_problems(bundle.runtime, bundle.contract))
     problems.extend(_golden_problems(bundle))
     for entry in bundle.external:
         try:
             checked_digest(entry.digest)
         except Invalid as error:
             problems.append(f"[[external]] {entry.path}: {error.message}")
-    return problems
-
-
-def _runtime_problems(bundle: Bundle) -> list[str]:
-    runtime, contract = bundle.runtime, bundle.contract
-    problems = []
-    for path in (runtime.model, runtime.lock, *runtime.code):
-        problem = path_problem(path)
-        if problem:
-            problems.append(f"[runtime] {path!r} {problem}")
-    parts = runtime.python.split(".")
-    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
-        problems.append(f"[runtime] python = {runtime.python!r} is no exact version like 3.11.7")
-    if runtime.trusted and runtime.serializer != "skops":
-        problems.append("[runtime] trusted is for the serializer skops only")
-    if runtime.class_index is not None:
-        output = contract.outputs[0] if contract.outputs else None
-        if runtime.method != "predict_proba" or len(contract.outputs) != 1 or (output and output.shape):
-            problems.append("[runtime] class_index is for predict_proba with one scalar output only")
-        if runtime.class_index < 0:
-            problems.append(f"[runtime] class_index = {runtime.class_index} is below 0")
-    if runtime.input == "numpy" and len(contract.inputs) != 1:
-        problems.append(f"[runtime] input = numpy needs a contract of one input, this has {len(contract.inputs)}")
-    return problems
-
-
-def _dtype_problems(bundle: Bundle) -> list[str]:
-    runtime = bundle.runtime
-    problems: list[str] = []
-    names = {field.name for field in bundle.contract.inputs}
-    for key, named in (("dtypes", runtime.dtypes), ("categories", runtime.categories), ("missing", runtime.missing)):
-        problems.extend(f"[runtime.{key}] names {name!r}, which is no input" for name in named if name not in names)
-    problems.extend(
-        f"[runtime.dtypes] does not name the input {name!r}" for name in names if name not in runtime.dtypes
-    )
-    problems.extend(
-        f"[runtime.categories] does not name {name!r}, whose dtype is category"
-        for name, dtype in runtime.dtypes.items()
-        if dtype == "category" and name not in runtime.categories
-    )
     return problems
 
 
@@ -227,15 +169,35 @@ def _golden_problems(bundle: Bundle) -> list[str]:
     return problems
 
 
-def load_order(folder: Path, bundle: Bundle, threads: int = 1) -> dict[str, Any]:
-    """What a host is given to load the model: the document described in docs/reference/bundle.md, "Load order"."""
-    runtime: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(bundle.runtime))
-    runtime["class_index"] = bundle.runtime.class_index
-    for key, value in (("trusted", []), ("code", []), ("dtypes", {}), ("categories", {}), ("missing", {})):
-        runtime.setdefault(key, value)
-    return {
+def load_order(
+    folder: Path,
+    bundle: Bundle,
+    threads: int = 1,
+    program: Mapping[str, Any] | None = None,
+    remote: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """What a host is given to load the model: the document described in docs/reference/bundle.md, "Load order".
+
+    Args:
+        folder: the bundle's folder.
+        bundle: what its muster.toml says.
+        threads: threads of linear algebra in the host.
+        program: of a kind that is a program of its own, how it is started: `argv`, `variables`, `environment` (folder)
+            and `wire`.
+        remote: of a remote model, the operator's entry: `url`, `token`, `ca`, `timeout_ms`.
+    """
+    given = bundle.runtime
+    runtime: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(given))
+    for name in given.__struct_fields__:  # keys that are not written have their defaults
+        runtime.setdefault(name, msgspec.json.decode(msgspec.json.encode(getattr(given, name))))
+    order = {
         "bundle": str(folder),
         "runtime": runtime,
         "contract": msgspec.json.decode(msgspec.json.encode(bundle.contract)),
         "threads": threads,
     }
+    if program is not None:
+        order["program"] = dict(program)
+    if remote is not None:
+        order["remote"] = dict(remote)
+    return order

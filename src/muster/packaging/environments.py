@@ -1,24 +1,15 @@
 """Environments: one read-only folder per lock, interpreter and platform, built by uv, checked by hash.
 
-    root/<hex>/        the virtual environment
-    root/<hex>.files   every file with its SHA-256
-    root/<hex>.json    what it is; written last: without it there is no environment
-    root/<hex>.lock    held while one is built
-
-The files of an environment share their bytes with uv's cache (hard links), so damage to one may be damage to the other: after
-damage the packages concerned are dropped from the cache as well and fetched again.
+Where they lie and how they come there whole is the affair of `standing`. Their files share bytes with uv's cache (hard links), so
+damage to one may be damage to the other: after damage the packages concerned are dropped from the cache as well and taken anew.
 """
 
 import base64
 import csv
-import fcntl
-import os
 import re
-import stat
-import threading
-import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,29 +18,25 @@ import msgspec
 import rfc8785
 from packaging.utils import canonicalize_name
 
+from muster.packaging.bytecode import Sibling, give_bytecode
 from muster.packaging.errors import EnvironmentDamaged, EnvironmentFailed, EnvironmentMissing
-from muster.packaging.interpreters import find_interpreter, platform_tag
+from muster.packaging.interpreters import Interpreter, find_interpreter, platform_tag
 from muster.packaging.lock_file import LockedPackage, read_lock
-from muster.packaging.trees import (
-    Listed,
-    differences,
-    listing_of,
-    make_read_only,
-    read_listing,
-    remove_tree,
-    stat_signature,
-    write_listing,
-)
+from muster.packaging.standing import StandingTrees
+from muster.packaging.trees import Listed, listing_of, remove_tree
 from muster.packaging.uv import last_lines, run_uv
-from muster.vocabulary.digests import Digest, checked_digest, digest_of, hex_of
+from muster.vocabulary.digests import Digest, checked_digest, digest_of
+from muster.vocabulary.errors import MusterError
 
 #: Part of every environment's id: raise it when environments are built so differently that answers could differ.
 BUILDER = "muster-environments/1"
 
-Progress = Callable[[str], None]
+#: Of so many environments that stand, bytecode may be shared.
+_MOST_SIBLINGS = 12
 
-_LOCK_POLL_S = 0.05
-_READ_ONLY_FOLDER = 0o555
+Progress = Callable[[str], None]
+#: Gives folders that hold every wheel which the interpreter wants, so that no index is asked; None: uv may ask its own.
+Supply = Callable[[Interpreter], tuple[Path, ...] | None]
 
 
 class _Description(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -98,16 +85,22 @@ class Environments:
     Args:
         root: where they lie.
         cache: uv's cache, on the same file system so that packages are linked and not copied.
+        bytecode: whether modules are compiled beforehand; without it every process that imports them compiles them anew.
     """
 
-    def __init__(self, root: Path, cache: Path) -> None:
+    def __init__(self, root: Path, cache: Path, *, bytecode: bool = True) -> None:
         self._root = root
         self._cache = cache
-        self._seen: dict[Digest, str] = {}
-        self._guard = threading.Lock()
+        self._bytecode = bytecode
+        self._trees = StandingTrees(root)
 
     def ensure(
-        self, lock: bytes, python: str, wheels: Path | None = None, progress: Progress | None = None
+        self,
+        lock: bytes,
+        python: str,
+        wheels: Path | None = None,
+        progress: Progress | None = None,
+        supply: Supply | None = None,
     ) -> Environment:
         """The environment of a lock: the one that is there if it is whole, otherwise built now.
 
@@ -116,6 +109,7 @@ class Environments:
             python: the exact version of Python that the bundle wants; the nearest of the same minor version is taken.
             wheels: folder of the local wheels that the lock names.
             progress: told what is being done, a line at a time.
+            supply: asked for the wheels when the environment has to be built; None: uv gets them.
 
         Raises:
             InterpreterMissing: no suitable Python is installed.
@@ -137,14 +131,22 @@ class Environments:
             packages=len(packages),
         )
         self._root.mkdir(parents=True, exist_ok=True)
-        with self._only_builder(identity, progress):
+        with self._trees.only_builder(identity, progress):
+            damage = None
             try:
                 return self._whole(identity)
             except EnvironmentMissing:
                 pass
-            except EnvironmentDamaged as damage:
+            except EnvironmentDamaged as error:
+                damage = error
                 self._drop(identity, damage, packages, progress)
-            self._build(description, lock, packages, wheels, progress)
+            try:
+                links = None if supply is None else supply(interpreter)
+                self._build(description, lock, packages, (wheels, links), progress)
+            except MusterError as error:
+                if damage is not None:
+                    error.says_instead(f"{damage.message}, and it cannot be built again: {error.message}")
+                raise
             return self._whole(identity)
 
     def find(self, identity: Digest) -> Environment:
@@ -155,12 +157,10 @@ class Environments:
         """
         checked_digest(identity)
         try:
-            description = msgspec.json.decode(self._beside(identity, ".json").read_bytes(), type=_Description)
-        except (OSError, msgspec.MsgspecError) as error:
+            description = msgspec.json.decode(self._trees.record(identity), type=_Description)
+        except msgspec.MsgspecError as error:
             raise EnvironmentMissing(f"there is no environment {identity} here", environment=identity) from error
-        folder = self._folder(identity)
-        if not folder.is_dir():
-            raise EnvironmentMissing(f"the folder of environment {identity} is gone", environment=identity)
+        folder = self._trees.folder(identity)
         return Environment(
             id=identity,
             python=folder / "bin" / "python",
@@ -183,25 +183,12 @@ class Environments:
 
     def _whole(self, identity: Digest) -> Environment:
         environment = self.find(identity)
-        folder = self._folder(identity)
-        with self._guard:
-            signature = stat_signature(folder)
-            if self._seen.get(identity) == signature:
-                return environment
-            try:
-                wanted = read_listing(self._beside(identity, ".files"))
-            except (OSError, ValueError) as error:
-                raise EnvironmentDamaged(
-                    f"the list of files of environment {identity} cannot be read", environment=identity, paths=[]
-                ) from error
-            damaged = differences(wanted, listing_of(folder))
-            if damaged:
-                raise EnvironmentDamaged(
-                    f"environment {identity}: {len(damaged)} files are not as installed, for example {damaged[0]}",
-                    environment=identity,
-                    paths=damaged,
-                )
-            self._seen[identity] = signature
+        try:
+            self._trees.require_whole(identity)
+        except EnvironmentDamaged as damage:
+            named = _named(self._trees.folder(identity), damage.facts.get("paths", []))
+            message = f"{damage.message} ({', '.join(named)})" if named else damage.message
+            raise EnvironmentDamaged(message, **damage.facts, packages=named) from damage
         return environment
 
     def _build(
@@ -209,73 +196,74 @@ class Environments:
         description: _Description,
         lock: bytes,
         packages: tuple[LockedPackage, ...],
-        wheels: Path | None,
+        sources: "_Sources",
         progress: Progress | None,
     ) -> None:
         identity = Digest(description.id)
-        self._clear(identity)
-        scratch = self._root / f".{hex_of(identity)}.building"
-        scratch.mkdir()
         try:
-            tree = scratch / "tree"
-            self._install(description, lock, wheels, scratch, tree, progress)
-            _refuse_unlocked(tree, packages)
-            listing = listing_of(tree)
-            spoilt = _unlike_their_wheels(tree, listing)
-            if spoilt:
-                # The cache was damaged before: what uv took from it is not what it once fetched.
-                self._forget(spoilt)
-                remove_tree(tree)
-                self._install(description, lock, wheels, scratch, tree, progress)
+            with self._trees.scratch(identity) as scratch:
+                tree = scratch / "tree"
+                self._install(description, lock, sources, scratch, tree, progress)
+                _refuse_unlocked(tree, packages)
                 listing = listing_of(tree)
                 spoilt = _unlike_their_wheels(tree, listing)
-            if spoilt:
-                raise EnvironmentFailed(f"files of {', '.join(sorted(spoilt))} are not those that their wheels list")
-            write_listing(scratch / "files", listing)
-            make_read_only(tree)
-            _sync(scratch / "files")
-            (scratch / "files").replace(self._beside(identity, ".files"))
-            # A folder that is not writable can be renamed only where its parent stays the same one.
-            tree.chmod(stat.S_IRWXU)
-            tree.rename(self._folder(identity))
-            self._folder(identity).chmod(_READ_ONLY_FOLDER)
-            record = scratch / "json"
-            record.write_bytes(msgspec.json.format(msgspec.json.encode(description)))
-            _sync(record)
-            record.replace(self._beside(identity, ".json"))
-            _sync(self._root)
+                if spoilt:
+                    # The cache was damaged before: what uv took from it is not what it once fetched.
+                    self._forget(spoilt)
+                    remove_tree(tree)
+                    self._install(description, lock, sources, scratch, tree, progress)
+                    listing = listing_of(tree)
+                    spoilt = _unlike_their_wheels(tree, listing)
+                if spoilt:
+                    raise EnvironmentFailed(
+                        f"files of {', '.join(sorted(spoilt))} are not those that their wheels list"
+                    )
+                record = msgspec.json.format(msgspec.json.encode(description))
+                self._trees.settle(identity, scratch, tree, listing, record)
         except OSError as error:
             raise EnvironmentFailed(f"the environment cannot be written: {error}", environment=identity) from error
-        finally:
-            remove_tree(scratch)
 
     def _install(
         self,
         description: _Description,
         lock: bytes,
-        wheels: Path | None,
+        sources: "_Sources",
         scratch: Path,
         tree: Path,
         progress: Progress | None,
     ) -> None:
         file = scratch / "requirements.lock"
         file.write_bytes(lock)
-        links: tuple[str, ...] = ()
-        if wheels is not None and wheels.is_dir():
-            links = ("--find-links", str(wheels))
+        wheels, supplied = sources
+        folders = [wheels] if wheels is not None and wheels.is_dir() else []
+        links = [word for folder in (*folders, *(supplied or ())) for word in ("--find-links", str(folder))]
+        if supplied is not None:
+            links += ["--offline", "--no-index"]
         self._uv("venv", "--quiet", "--relocatable", "--no-project", "--python", description.python, str(tree))
         self._uv(
-            *("pip", "sync", "--require-hashes", "--no-build", "--compile-bytecode", "--allow-empty-requirements"),
+            *("pip", "sync", "--require-hashes", "--no-build", "--no-compile-bytecode", "--allow-empty-requirements"),
             *("--python", str(tree / "bin" / "python"), *links, str(file)),
             progress=progress,
+            offline=supplied is not None,
         )
+        if self._bytecode:
+            give_bytecode(tree, self._siblings(description))
         # Activation scripts and uv's own lock name the place where it was built; hosts need none of them.
         for name in ("activate", "activate.bat", "activate.csh", "activate.fish", "activate.nu", "activate.ps1"):
             (tree / "bin" / name).unlink(missing_ok=True)
         (tree / ".lock").unlink(missing_ok=True)
 
-    def _uv(self, *arguments: str, progress: Progress | None = None) -> None:
-        answer = run_uv(*arguments, cache=self._cache, folder=self._root, progress=progress)
+    def _siblings(self, description: _Description) -> Iterator[Sibling]:
+        """Environments of the same interpreter that stand here, the newest first."""
+        records = sorted(self._root.glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
+        for record in records[:_MOST_SIBLINGS]:
+            with suppress(OSError, msgspec.MsgspecError):
+                other = msgspec.json.decode(record.read_bytes(), type=_Description)
+                if (other.interpreter, other.platform) == (description.interpreter, description.platform):
+                    yield Sibling(record.with_suffix(""), record.with_suffix(".files"))
+
+    def _uv(self, *arguments: str, progress: Progress | None = None, offline: bool = False) -> None:
+        answer = run_uv(*arguments, cache=self._cache, folder=self._root, progress=progress, offline=offline)
         if answer.returncode != 0:
             raise EnvironmentFailed(f"uv {arguments[0]} {arguments[1]} failed:\n{last_lines(answer.stderr)}")
 
@@ -288,47 +276,19 @@ class Environments:
     ) -> None:
         """Take a damaged environment away, and whatever of it the cache may share."""
         paths = damage.facts.get("paths", [])
-        owners = _owners_of(self._folder(identity), paths) or {package.name for package in packages}
+        owners = _owners_of(self._trees.folder(identity), paths) or {package.name for package in packages}
         if progress is not None:
             progress(f"{damage.message}; fetching {', '.join(sorted(owners))} again")
-        self._clear(identity)
+        self._trees.clear(identity)
         self._forget(owners)
 
     def _forget(self, packages: set[str]) -> None:
         """Drop packages from uv's cache."""
         run_uv("cache", "clean", *sorted(packages), cache=self._cache, folder=self._root)
 
-    def _clear(self, identity: Digest) -> None:
-        self._seen.pop(identity, None)
-        self._beside(identity, ".json").unlink(missing_ok=True)
-        self._beside(identity, ".files").unlink(missing_ok=True)
-        remove_tree(self._folder(identity))
-        remove_tree(self._root / f".{hex_of(identity)}.building")
 
-    @contextmanager
-    def _only_builder(self, identity: Digest, progress: Progress | None) -> Iterator[None]:
-        """Hold the lock of an environment; the kernel gives it back when a process dies."""
-        with self._beside(identity, ".lock").open("a") as handle:
-            told = False
-            while True:
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if progress is not None and not told:
-                        progress("another process is building this environment; waiting for it")
-                        told = True
-                    time.sleep(_LOCK_POLL_S)
-            try:
-                yield
-            finally:
-                fcntl.flock(handle, fcntl.LOCK_UN)
-
-    def _folder(self, identity: Digest) -> Path:
-        return self._root / hex_of(identity)
-
-    def _beside(self, identity: Digest, suffix: str) -> Path:
-        return self._root / (hex_of(identity) + suffix)
+#: A folder of local wheels, and what a supply gave.
+_Sources = tuple[Path | None, tuple[Path, ...] | None]
 
 
 def _site_packages(tree: Path) -> list[Path]:
@@ -369,8 +329,10 @@ def _unlike_their_wheels(tree: Path, listing: list[Listed]) -> set[str]:
     for name, info in _installed(tree).items():
         site = info.parent.relative_to(tree).as_posix()
         for path, digest in _record(info).items():
-            # Scripts are written for this place and so differ; they lie outside of site-packages.
-            if digest and not path.startswith("..") and there.get(f"{site}/{path}") != digest:
+            # Scripts are written for this place and so differ; they lie outside of site-packages. Some wheels bring bytecode,
+            # which is made anew here.
+            is_made_here = path.startswith("..") or path.endswith(".pyc")
+            if digest and not is_made_here and there.get(f"{site}/{path}") != digest:
                 spoilt.add(name)
     return spoilt
 
@@ -385,28 +347,35 @@ def _refuse_unlocked(tree: Path, packages: tuple[LockedPackage, ...]) -> None:
 
 def _owners_of(tree: Path, paths: list[str]) -> set[str]:
     """The distributions that damaged files belong to; empty when that cannot be told of every one of them."""
+    owners = set(_owner_of_each(tree, paths))
+    return set() if None in owners else {owner for owner in owners if owner is not None}
+
+
+def _named(tree: Path, paths: list[str]) -> list[str]:
+    """Which packages damaged files belong to: `numpy 2.4.6: 1 file`."""
+    installed = _installed(tree)
+    counts = Counter(_owner_of_each(tree, paths))
+    named = []
+    for owner, count in sorted(counts.items(), key=lambda item: item[0] or "~"):
+        version = installed[owner].name.removesuffix(".dist-info").partition("-")[2] if owner in installed else ""
+        what = "of no package" if owner is None else f"{owner} {version}".strip()
+        named.append(f"{what}: {count} file{'s' if count > 1 else ''}")
+    return named
+
+
+def _owner_of_each(tree: Path, paths: list[str]) -> list[str | None]:
     records = {name: _record(info).keys() for name, info in _installed(tree).items()}
-    owners = set()
+    owners: list[str | None] = []
     for path in paths:
         inside = re.sub(r"^lib/python[^/]*/site-packages/", "", path)
         source = re.sub(r"__pycache__/([^/]+)\.cpython-\d+(?:\.opt-\d)?\.pyc$", r"\1.py", inside)
-        owner = next((name for name in records if _is_metadata_of(inside, name)), None) or next(
-            (name for name, listed in records.items() if source in listed), None
+        owners.append(
+            next((name for name in records if _is_metadata_of(inside, name)), None)
+            or next((name for name, listed in records.items() if source in listed), None)
         )
-        if owner is None:
-            return set()
-        owners.add(owner)
     return owners
 
 
 def _is_metadata_of(path: str, name: str) -> bool:
     folder = path.partition("/")[0]
     return folder.endswith(".dist-info") and canonicalize_name(folder.partition("-")[0]) == name
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

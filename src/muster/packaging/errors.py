@@ -47,7 +47,10 @@ class FileNotPackable(Invalid):
     """A folder holds something that a bundle cannot: a symlink, a device, a name that is not UTF-8, two names alike."""
 
     code = "bundle.file-not-packable"
-    advice = "Bundles hold regular files only. Replace a link by the file itself, or take it out of the folder."
+    advice = (
+        "Bundles hold regular files with names that every machine can have: put the file itself in the place of a link, rename "
+        "what is named oddly, and take out what does not belong to the model; very large files go into [[external]]."
+    )
 
 
 class BundleDamaged(Damaged):

@@ -19,6 +19,7 @@ from muster.packaging.distributions import Installed
 from muster.packaging.documents import Bundle
 from muster.packaging.errors import ModelNotSavable
 from muster.packaging.rehearsal import Rehearsal, rehearse
+from muster.packaging.runtimes import PythonRuntime
 
 #: The library of what the model is handed.
 _LIBRARIES = {"pandas": "pandas", "polars": "polars", "arrow": "pyarrow", "numpy": "numpy", "columns": "numpy"}
@@ -49,6 +50,8 @@ def lean_rehearsal(folder: Path, bundle: Bundle, inputs: Table, full: Rehearsal,
 def named_modules(folder: Path, bundle: Bundle, loaded: Iterable[str]) -> set[str]:
     """Modules that the model's file, its code and its runtime name, of those that were loaded."""
     runtime = bundle.runtime
+    if not isinstance(runtime, PythonRuntime):
+        return set()
     words = {runtime.serializer, _LIBRARIES.get(runtime.input, "")}
     if runtime.serializer == "skops":
         words |= _words_of_skops(folder / runtime.model)

@@ -1,7 +1,8 @@
 """What is missing, superfluous or incomplete in a bundle whose muster.toml can be read, each with its remedy."""
 
+import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -10,11 +11,26 @@ from muster.packaging.documents import DATA_NAME, GOLDEN_NAME, WHEELS_NAME, Bund
 from muster.packaging.errors import BundleMalformed, GoldenUnusable
 from muster.packaging.golden import read_golden
 from muster.packaging.lock_file import LockedPackage, read_lock
+from muster.packaging.runtimes import (
+    CommandRuntime,
+    Hosted,
+    MlflowRuntime,
+    OnnxRuntime,
+    ProgramRuntime,
+    PythonRuntime,
+    RemoteRuntime,
+    Runtime,
+    carried_files,
+)
 from muster.packaging.trusted import unreviewed
 from muster.vocabulary.digests import digest_of_file
+from muster_host.executables import machine_of, own_machine
 
 _SAVE_AGAIN = "Write the bundle again with muster.save, or put the file back."
+_ASSEMBLE_AGAIN = "Write the bundle again with `muster assemble`, or put the file back."
 
+#: Builds of onnxruntime, any of which computes a graph.
+ONNX_RUNTIMES = frozenset({"onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino"})
 #: Distribution that has to be in the lock for a serialiser.
 _DISTRIBUTIONS = {"skops": "skops", "cloudpickle": "cloudpickle"}
 
@@ -30,16 +46,29 @@ class Finding:
     remedy: str
 
 
-def findings_of(folder: Path, bundle: Bundle) -> list[Finding]:
-    """Everything to mend in a bundle; errors first."""
-    checks: tuple[Callable[[Path, Bundle], Iterator[Finding]], ...] = (
+#: Something that looks at a bundle and tells what is to be mended.
+Look = Callable[[Path, Bundle], Iterable[Finding]]
+
+
+def findings_of(folder: Path, bundle: Bundle, also: Look | None = None) -> list[Finding]:
+    """Everything to mend in a bundle; errors first.
+
+    Args:
+        folder: the bundle.
+        bundle: what its muster.toml says.
+        also: what its language has to say beyond that.
+    """
+    checks: tuple[Look, ...] = (
         _files,
         _external,
         _trusted,
         _lock,
+        _sources,
+        _machine,
         _golden,
         _data,
         _words,
+        *(() if also is None else (also,)),
     )
     found = [finding for check in checks for finding in check(folder, bundle)]
     return sorted(found, key=lambda finding: finding.level != "error")
@@ -47,19 +76,70 @@ def findings_of(folder: Path, bundle: Bundle) -> list[Finding]:
 
 def _files(folder: Path, bundle: Bundle) -> Iterator[Finding]:
     runtime = bundle.runtime
+    remedy = _remedy(runtime)
     carried = {entry.path for entry in bundle.external}
-    for path, what in ((runtime.model, "the model"), (runtime.lock, "the lock"), (GOLDEN_NAME, "the golden set")):
+    for path, what in (*carried_files(runtime), (GOLDEN_NAME, "the golden set")):
         file = folder / path
         if path in carried:
             continue
         if not file.is_file():
-            yield Finding("error", path, f"{what} is missing", _SAVE_AGAIN)
+            yield Finding("error", path, f"{what} is missing", remedy)
         elif file.stat().st_size == 0:
-            yield Finding("error", path, f"{what} is empty", _SAVE_AGAIN)
-    for path in runtime.code:
+            yield Finding("error", path, f"{what} is empty", remedy)
+    for path in runtime.code if isinstance(runtime, PythonRuntime) else ():
         if not (folder / path).is_dir():
             yield Finding(
                 "error", path, "[runtime] code names a folder that is missing", "Put it back, or take it out of code."
+            )
+
+
+def _remedy(runtime: Runtime) -> str:
+    return _SAVE_AGAIN if isinstance(runtime, PythonRuntime) else _ASSEMBLE_AGAIN
+
+
+def _sources(folder: Path, bundle: Bundle) -> Iterator[Finding]:
+    runtime = bundle.runtime
+    if not isinstance(runtime, ProgramRuntime):
+        return
+    for path in runtime.sources:
+        if not (folder / path).exists():
+            yield Finding(
+                "error", path, "[runtime] sources names what is missing", "Put it back, or take it out of sources."
+            )
+    if isinstance(runtime, CommandRuntime) and runtime.entry and not (folder / runtime.entry).exists():
+        yield Finding("error", runtime.entry, "[runtime] entry names what is missing", "Put it back, or mend entry.")
+
+
+def _leads_out(word: str, *, is_program: bool) -> bool:
+    """Whether a word of a command names a place outside the bundle: `../x`, `/srv/x`, `--weights=/srv/x`, `-I/srv`.
+
+    The program itself may be named by its whole path: the lock holds its digest.
+    """
+    pieces = re.split(r"[=,:;]", word)
+    is_elsewhere = any(piece.startswith(("/", "~")) or re.match(r"-{1,2}\w?[/~]", piece) for piece in pieces)
+    return any(".." in piece.split("/") for piece in pieces) or (is_elsewhere and not is_program)
+
+
+def _machine(folder: Path, bundle: Bundle) -> Iterator[Finding]:
+    """Programs that travel as they are, and are not built where they run."""
+    runtime = bundle.runtime
+    if not isinstance(runtime, CommandRuntime):
+        return
+    ours = own_machine()
+    for place, word in enumerate(runtime.command):
+        if _leads_out(word, is_program=place == 0):
+            remedy = "Put what it names into the bundle, and name it by its path there; programs of the machine by their name alone."
+            yield Finding(
+                "error", "muster.toml", f"[runtime] command names {word}, which leads out of the bundle", remedy
+            )
+            continue
+        theirs = machine_of(str(folder / word)) if "\0" not in word else None
+        if theirs is not None and theirs != ours:
+            yield Finding(
+                "error",
+                word,
+                f"the program is built for {theirs}, this machine is {ours}",
+                "Build it for this machine, or let Muster build it from its sources: kind = go, rust or cpp.",
             )
 
 
@@ -75,6 +155,8 @@ def _external(folder: Path, bundle: Bundle) -> Iterator[Finding]:
 
 
 def _trusted(_: Path, bundle: Bundle) -> Iterator[Finding]:
+    if not isinstance(bundle.runtime, PythonRuntime):
+        return
     for name in unreviewed(bundle.runtime.trusted):
         yield Finding(
             "error",
@@ -85,19 +167,34 @@ def _trusted(_: Path, bundle: Bundle) -> Iterator[Finding]:
 
 
 def _lock(folder: Path, bundle: Bundle) -> Iterator[Finding]:
-    path = bundle.runtime.lock
+    """The lock of Python's packages; those of other languages are looked at by their own plug-ins."""
+    if isinstance(bundle.runtime, (ProgramRuntime, RemoteRuntime)):
+        return
+    path, remedy = bundle.runtime.lock, _remedy(bundle.runtime)
     file = folder / path
     if not file.is_file():
         return
     try:
         packages = read_lock(file.read_bytes())
     except BundleMalformed as error:
-        yield Finding("error", path, error.message, "Write the bundle again with muster.save, which locks anew.")
+        yield Finding("error", path, error.message, f"{remedy.partition(',')[0]}, which locks anew.")
         return
-    needed = _DISTRIBUTIONS[bundle.runtime.serializer]
-    if needed not in {package.name for package in packages}:
-        yield Finding("error", path, f"{needed}, which reads the model, is not in the lock", _SAVE_AGAIN)
+    needed = _readers(bundle.runtime)
+    if not needed & {package.name for package in packages}:
+        told = " or ".join(sorted(needed))
+        yield Finding("error", path, f"{told}, which reads the model, is not in the lock", remedy)
     yield from _wheels(folder, packages)
+
+
+def _readers(runtime: Hosted) -> frozenset[str]:
+    """Distributions of which one has to be in the lock, to read the model."""
+    match runtime:
+        case PythonRuntime():
+            return frozenset({_DISTRIBUTIONS[runtime.serializer]})
+        case OnnxRuntime():
+            return ONNX_RUNTIMES
+        case MlflowRuntime():
+            return frozenset({"mlflow", "mlflow-skinny"})
 
 
 def _wheels(folder: Path, packages: tuple[LockedPackage, ...]) -> Iterator[Finding]:

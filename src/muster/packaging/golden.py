@@ -78,6 +78,11 @@ def write_golden(path: Path, inputs: Table, expected: Table) -> None:
     pq.write_table(pa.table(columns), path, compression="zstd", write_statistics=False)
 
 
+def _plain(error: Exception, path: Path) -> str:
+    """What went wrong, without where the bundle lies on this machine."""
+    return str(error).replace(str(path), GOLDEN_NAME)
+
+
 def read_golden(folder: Path, bundle: Bundle) -> Golden:
     """The golden set of a bundle, checked against its contract.
 
@@ -89,7 +94,7 @@ def read_golden(folder: Path, bundle: Bundle) -> Golden:
         # Not pq.read_table: that loads the library of datasets, which costs a keeper 50 MB for as long as it lives.
         table = pq.ParquetFile(path).read()
     except (OSError, pa.ArrowException) as error:
-        raise GoldenUnusable(f"{path} cannot be read: {error}") from error
+        raise GoldenUnusable(f"{GOLDEN_NAME} cannot be read: {_plain(error, path)}") from error
     wanted = {
         **{field.name: field for field in bundle.contract.inputs},
         **{EXPECTED_PREFIX + field.name: field for field in bundle.contract.outputs},

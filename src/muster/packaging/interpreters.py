@@ -1,6 +1,7 @@
 """Which Python and which platform: found, named exactly, never downloaded behind anyone's back."""
 
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -57,7 +58,7 @@ def find_interpreter(version: str) -> Interpreter:
         )
     minor = ".".join(version.split(".")[:2])
     for wanted in (version, minor):
-        found = _found_by_uv(wanted)
+        found = _found_by_uv(wanted) or _found_in_pyenv(wanted)
         if found is not None and found.version.rpartition(".")[0] == minor:
             return found
     if running_version().rpartition(".")[0] == minor:
@@ -68,10 +69,30 @@ def find_interpreter(version: str) -> Interpreter:
 
 
 def _found_by_uv(wanted: str) -> Interpreter | None:
-    answer = run_uv("python", "find", "--system", "--no-project", "--no-python-downloads", wanted)
-    path = answer.stdout.strip()
-    if answer.returncode != 0 or not path:
-        return None
+    # pyenv's shims are scripts that fail for every version but the chosen one, at which uv gives up looking.
+    path = os.pathsep.join(
+        folder for folder in os.environ.get("PATH", os.defpath).split(os.pathsep) if Path(folder).name != "shims"
+    )
+    answer = run_uv("python", "find", "--system", "--no-project", "--no-python-downloads", wanted, path=path)
+    found = answer.stdout.strip()
+    return _asked(found) if answer.returncode == 0 and found else None
+
+
+def _found_in_pyenv(wanted: str) -> Interpreter | None:
+    """A Python that pyenv has installed; the newest of several."""
+    versions = Path(os.environ.get("PYENV_ROOT") or Path("~/.pyenv").expanduser()) / "versions"
+    exact = (versions / wanted / "bin" / "python",)
+    folders = (folder for folder in versions.glob(f"{wanted}.*") if folder.name.replace(".", "").isdigit())
+    newest = sorted(folders, key=lambda folder: [int(part) for part in folder.name.split(".")], reverse=True)
+    for python in (*exact, *(folder / "bin" / "python" for folder in newest)):
+        found = _asked(str(python)) if python.is_file() else None
+        if found is not None:
+            return found
+    return None
+
+
+def _asked(path: str) -> Interpreter | None:
+    """What an interpreter says of itself; None: it does not run."""
     try:
         said = subprocess.run(
             [path, "-I", "-c", _ASK], capture_output=True, text=True, timeout=_ASK_SECONDS, check=True

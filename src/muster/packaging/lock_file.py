@@ -54,7 +54,7 @@ def _package(line: str) -> LockedPackage:
         raise BundleMalformed(f"the lock holds an option, only packages may stand in it: {pin}")
     try:
         requirement = Requirement(pin)
-    except InvalidRequirement as error:
+    except (InvalidRequirement, RecursionError) as error:
         raise BundleMalformed(f"the lock holds {pin!r}, which is no requirement: {error}") from error
     if requirement.url is not None:
         raise BundleMalformed(f"the lock names an address for {requirement.name}: {requirement.url}")

@@ -36,6 +36,8 @@ IGNORED_SUFFIXES = (".pyc", ".pyo", ".swp", "~")
 #: A bundle is written by hand or by `save`; more than this is a data set that went astray.
 MAX_FILES = 100_000
 MAX_PATH_BYTES = 1024
+#: A larger file is named by reference: it would be copied with every bundle, zip and upload.
+MAX_FILE_BYTES = 4 * 1024**3
 
 
 class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,13 +94,20 @@ def manifest_of(folder: Path) -> Manifest:
     """The manifest of a folder, every byte of it read.
 
     Raises:
-        FileNotPackable: the folder holds a link, a special file or a name that a bundle cannot hold.
+        FileNotPackable: the folder holds a link, a special file, a file that is too large or a name that a bundle cannot hold.
         BundleMalformed: its muster.toml is no TOML, or holds what JSON cannot.
     """
     entries = []
     for path, file in sorted(files_of(folder), key=lambda pair: pair[0].encode("utf-8")):
         try:
             status = file.stat()
+            if status.st_size > MAX_FILE_BYTES:  # before it is read
+                raise FileNotPackable(
+                    f"{path} weighs {status.st_size / 1024**3:.1f} GiB; a file in a bundle has at most "
+                    f"{MAX_FILE_BYTES >> 30} GiB. Keep it elsewhere, and name it with its digest under [[external]] in muster.toml",
+                    path=path,
+                    bytes=status.st_size,
+                )
             entries.append(
                 FileEntry(path, digest_of_file(file), status.st_size, executable=bool(status.st_mode & stat.S_IXUSR))
             )

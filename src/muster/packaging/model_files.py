@@ -11,8 +11,8 @@ from typing import Any
 import cloudpickle
 
 from muster.packaging.distributions import Installed
-from muster.packaging.documents import Serializer
 from muster.packaging.errors import ModelNotSavable
+from muster.packaging.runtimes import Serializer
 from muster.packaging.trusted import unreviewed
 
 _NAMES: dict[Serializer, str] = {"skops": "model/model.skops", "cloudpickle": "model/model.cloudpickle"}

@@ -1,6 +1,7 @@
 """README.md and NOTES.md of a bundle, for the person who opens the folder."""
 
 from muster.packaging.documents import Bundle
+from muster.packaging.runtimes import MlflowRuntime, OnnxRuntime, ProgramRuntime, PythonRuntime, RemoteRuntime
 from muster.wire.contracts import Declared, Field
 
 
@@ -54,12 +55,25 @@ def _limits(declared: Declared) -> str:
 
 def _runtime(bundle: Bundle) -> list[str]:
     runtime = bundle.runtime
-    lines = [
-        f"Python {runtime.python} with the packages of `{runtime.lock}`; the model was written with {runtime.serializer}."
-    ]
-    if runtime.serializer_reason:
-        lines.append(f"Not with skops, because {runtime.serializer_reason}.")
-    return lines
+    match runtime:
+        case PythonRuntime():
+            built = f"Python {runtime.python} with the packages of `{runtime.lock}`"
+            lines = [f"{built}; the model was written with {runtime.serializer}."]
+            if runtime.serializer_reason:
+                lines.append(f"Not with skops, because {runtime.serializer_reason}.")
+            return lines
+        case OnnxRuntime():
+            return [f"The ONNX graph `{runtime.model}` in onnxruntime, with the packages of `{runtime.lock}`."]
+        case MlflowRuntime():
+            return [f"The MLflow model in `{runtime.folder}/`, with the packages of `{runtime.lock}`."]
+        case RemoteRuntime():
+            version = f", version {runtime.version}" if runtime.version else ""
+            return [
+                f"The model `{runtime.model}`{version} of another server, which the operator calls `{runtime.remote}`."
+            ]
+        case ProgramRuntime():
+            what = f"`{runtime.entry}`" if runtime.entry else "a program"
+            return [f"{what} with {runtime.toolchain or runtime.kind} and the packages of `{runtime.lock}`."]
 
 
 def _cell(text: str) -> str:

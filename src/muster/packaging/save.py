@@ -26,15 +26,10 @@ from muster.packaging.documents import (
     BUNDLE_FORMAT,
     DATA_NAME,
     GOLDEN_NAME,
-    LOCK_NAME,
     WHEELS_NAME,
     Bundle,
-    CategoryValues,
     GoldenDescription,
-    InputKind,
     Made,
-    Method,
-    Runtime,
     Tolerance,
     description_problems,
     read_description,
@@ -48,11 +43,13 @@ from muster.packaging.golden import compare, conformed, tolerance_of, write_gold
 from muster.packaging.inference import infer_contract
 from muster.packaging.interpreters import platform_tag, running_version
 from muster.packaging.lock import lock_of
+from muster.packaging.lock_file import read_lock
 from muster.packaging.manifest import DESCRIPTION_NAME, ignored
 from muster.packaging.model_files import write_model
 from muster.packaging.readme import notes as notes_text
 from muster.packaging.readme import readme
 from muster.packaging.rehearsal import Rehearsal, rehearse
+from muster.packaging.runtimes import LOCK_NAME, CategoryValues, InputKind, Method, PythonRuntime
 from muster.packaging.samples import Sample, dtype_when_nullable, read_sample
 from muster.packaging.source import source_of
 from muster.packaging.trees import remove_tree
@@ -173,7 +170,7 @@ def save(
         lean = lean_rehearsal(scratch, bundle, inputs, rehearsal, installed)
         for leavings in list(scratch.rglob("__pycache__")):
             remove_tree(leavings)
-        _write_lock(scratch, bundle, lean, installed)
+        bundle = _with_lock(scratch, bundle, lean, installed)
         (scratch / DESCRIPTION_NAME).write_bytes(toml_of(bundle))
         (scratch / "README.md").write_text(readme(bundle), encoding="utf-8")
         (scratch / "NOTES.md").write_text(notes_text(bundle, notes), encoding="utf-8")
@@ -181,7 +178,7 @@ def save(
         _put_in_place(scratch, target)
     finally:
         remove_tree(scratch)
-    if bundle.runtime.serializer_reason:
+    if isinstance(bundle.runtime, PythonRuntime) and bundle.runtime.serializer_reason:
         sys.stderr.write(f"muster.save: written with cloudpickle, because {bundle.runtime.serializer_reason}\n")
     return Path(path)
 
@@ -240,7 +237,7 @@ def _inputs(
     personal: Collection[str],
     declared: Mapping[str, Declared | Mapping[str, Any]],
     nullable: Collection[str],
-) -> tuple[Contract, Runtime]:
+) -> tuple[Contract, PythonRuntime]:
     """The inputs of the contract and the runtime that hands them to the model; outputs and files are filled in later."""
     sample = call.sample
     null_in_golden = [name for name, column in golden.columns.items() if nulls_of(column) is not None]
@@ -259,8 +256,7 @@ def _inputs(
         else sample.dtypes[field.name]
         for field in contract.inputs
     }
-    runtime = Runtime(
-        kind="python",
+    runtime = PythonRuntime(
         python=running_version(),
         serializer="skops",
         model="",
@@ -373,16 +369,22 @@ def _refuse_other_answers(rehearsal: Rehearsal, own: Table, bundle: Bundle) -> N
         )
 
 
-def _write_lock(folder: Path, bundle: Bundle, rehearsal: Rehearsal, installed: Installed) -> None:
+def _with_lock(folder: Path, bundle: Bundle, rehearsal: Rehearsal, installed: Installed) -> Bundle:
+    """Write the lock and its wheels, and give the bundle that says what of it is installed here."""
     if any(name.partition(".")[0] == "muster" for name in rehearsal.modules):
         raise ModelNotSavable(
             "the saved model imports muster, which is not there where it runs; keep the model's own code apart from it"
         )
-    lock = lock_of(rehearsal.modules, running_version(), installed, always=(_SERIALIZERS[bundle.runtime.serializer],))
+    reader = (_SERIALIZERS[bundle.runtime.serializer],) if isinstance(bundle.runtime, PythonRuntime) else ()
+    lock = lock_of(rehearsal.modules, running_version(), installed, always=reader)
     (folder / LOCK_NAME).write_bytes(lock.content)
     for wheel in lock.wheels:
         (folder / WHEELS_NAME).mkdir(exist_ok=True)
         shutil.copyfile(wheel, folder / WHEELS_NAME / wheel.name)
+    here = {package.name: installed.distribution(package.name) for package in read_lock(lock.content)}
+    packages = {name: found.version for name, found in sorted(here.items()) if found is not None}
+    made = None if bundle.made is None else msgspec.structs.replace(bundle.made, packages=packages)
+    return msgspec.structs.replace(bundle, made=made)
 
 
 def _refuse_unsound(folder: Path) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from muster.environments.languages.known import LANGUAGES
 from muster.packaging.documents import Bundle, bundle_of
-from muster.packaging.lock_file import read_lock
 from muster.packaging.manifest import ExternalEntry, FileEntry, Manifest
 from muster.vocabulary.digests import Digest
 from muster.vocabulary.names import VersionName
@@ -32,7 +32,7 @@ class Diff:
     contract: tuple[Difference, ...]
     """By field: `input tenure`, `output churn_probability`."""
     packages: tuple[Difference, ...]
-    """By name; values are versions, several where platforms differ."""
+    """By name, those of other ecosystems than Python's as `npm:left-pad`; values are versions, several where platforms differ."""
     declared: tuple[Difference, ...]
     """By key of `muster.toml`, the contract aside: `runtime.python`."""
 
@@ -59,14 +59,15 @@ def diff_of(
     return Diff(
         before=before,
         after=after,
-        files=_differences(_files(old), _files(new)),
-        contract=_differences(_fields(described[0]), _fields(described[1])),
-        packages=_differences(*locks),
-        declared=_differences(_declared(old), _declared(new)),
+        files=differences(_files(old), _files(new)),
+        contract=differences(_fields(described[0]), _fields(described[1])),
+        packages=differences(*locks),
+        declared=differences(_declared(old), _declared(new)),
     )
 
 
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Difference, ...]:
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Difference, ...]:
+    """What is not alike in two mappings, by key."""
     names = sorted(old.keys() | new.keys())
     return tuple(
         Difference(what=name, before=old.get(name), after=new.get(name))
@@ -97,8 +98,9 @@ def _packages(manifest: Manifest, bundle: Bundle, read: Callable[[Digest], bytes
     if entry is None:
         return {}
     found: dict[str, set[str]] = {}
-    for package in read_lock(read(Digest(entry.digest))):
-        found.setdefault(package.name, set()).add(package.version)
+    for package in LANGUAGES[bundle.runtime.kind].packages(read(Digest(entry.digest))):
+        name = package.name if package.ecosystem == "pypi" else f"{package.ecosystem}:{package.name}"
+        found.setdefault(name, set()).add(package.version)
     return {name: ", ".join(sorted(versions)) for name, versions in found.items()}
 
 

@@ -1,4 +1,4 @@
-"""Models and versions: register, look at, compare, retire, ban."""
+"""Models and versions: register, look at, compare, retire, ban; and which packages they may be made of."""
 
 import json
 import shutil
@@ -14,6 +14,8 @@ from muster.access.roles import Right
 from muster.audit.entries import Deed, Entry
 from muster.audit.journal import Journal
 from muster.blobs.protocol import Blobs
+from muster.environments.languages.known import language_problems
+from muster.environments.trust import rules_of
 from muster.packaging.bundle import check_bundle, unpack
 from muster.packaging.contract import contract_digest
 from muster.packaging.documents import Bundle, bundle_of
@@ -32,6 +34,7 @@ from muster.registry.errors import (
 )
 from muster.registry.reasons import checked_reason
 from muster.registry.records import Model, ModelSummary, Version
+from muster.registry.rules import NOTHING_SAID, PackageRules
 from muster.registry.uses import VersionUses
 from muster.storage.transaction import Database, Transaction
 from muster.vocabulary.clock import Clock, rfc3339
@@ -111,7 +114,7 @@ class Registry:
             contract=described.contract,
             contract_digest=contract_digest(described.contract),
             lock_digest=lock_digest,
-            python=described.runtime.python,
+            python=described.runtime.interpreter,
             files=len(manifest.files),
             size=manifest.total_bytes,
         )
@@ -160,7 +163,48 @@ class Registry:
             self._record(tx, call, "version.banned", held, told)
         return banned
 
+    def set_package_rules(self, call: Call, text: str, reason: str) -> PackageRules:
+        """Say which packages the project trusts; certifications from now on hold their locks against it.
+
+        Args:
+            call: who, and in which project.
+            text: TOML, as `muster.environments.trust` describes it; empty: every package is trusted.
+            reason: why, for the audit journal.
+
+        Raises:
+            PackageRulesMalformed: the rules cannot be read, or one contradicts itself.
+        """
+        call.require(Right.MANAGE_PACKAGES)
+        told = checked_reason(reason)
+        rules_of(text)
+        with self._database.write() as tx:
+            if self._earlier(tx, call) is not None:
+                return store.package_rules_of(tx, call.project) or NOTHING_SAID
+            tx.lock("muster.package-rules", call.project)
+            rules = PackageRules(text=text, set_by=call.actor.name, set_at=self._clock.now())
+            store.set_package_rules(tx, call.project, rules)
+            self._journal.append(
+                tx,
+                Deed(
+                    actor=call.actor.name,
+                    action="packages.rules-set",
+                    subject=f"packages of {call.project}",
+                    project=call.project,
+                    details={"rules": str(digest_of(text.encode("utf-8"))), "bytes": len(text.encode("utf-8"))},
+                    reason=told,
+                    idempotency_key=call.idempotency_key,
+                    request_digest=call.request_digest,
+                ),
+            )
+        return rules
+
     # What there is.
+
+    def package_rules(self, call: Call) -> PackageRules:
+        """Which packages the project trusts."""
+        call.require(Right.READ)
+        with self._database.read() as tx:
+            return self.package_rules_in(tx, call.project)
 
     def models(self, call: Call) -> tuple[ModelSummary, ...]:
         """The models of the project, by name."""
@@ -250,7 +294,15 @@ class Registry:
         """The manifest of that digest; it was stored when a version was registered."""
         return read_manifest(self._blobs.read(digest))
 
+    def document(self, digest: Digest) -> bytes:
+        """A small document that another room has put into the store beside the bundles: a seal, for one."""
+        return self._blobs.read(digest)
+
     # For the rooms above, within their transactions.
+
+    def package_rules_in(self, tx: Transaction, project: str) -> PackageRules:
+        """Which packages a project trusts, as this transaction sees it."""
+        return store.package_rules_of(tx, project) or NOTHING_SAID
 
     def hold_states(self, tx: Transaction) -> None:
         """No version changes its state until this transaction ends, unless this transaction changes it.
@@ -307,7 +359,7 @@ class Registry:
             shutil.rmtree(scratch, ignore_errors=True)
 
     def _judge(self, folder: Path, manifest: Manifest) -> None:
-        findings = [finding for finding in check_bundle(folder) if finding.level == "error"]
+        findings = [finding for finding in check_bundle(folder, language_problems) if finding.level == "error"]
         said = [f"{finding.path}: {finding.problem}" for finding in findings]
         remedies = [finding.remedy for finding in findings]
         for entry in manifest.external:
@@ -323,6 +375,8 @@ class Registry:
             )
 
     def _lock_digest(self, manifest: Manifest, described: Bundle) -> Digest:
+        if not described.runtime.lock:  # somebody else's server: there is nothing here that could be locked
+            return digest_of(b"")
         entry = manifest.file(described.runtime.lock)
         if entry is None:  # named by reference, which judging allows and building an environment does not
             raise BundleRefused(

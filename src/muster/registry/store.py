@@ -8,7 +8,8 @@ import msgspec
 import sqlalchemy as sa
 
 from muster.registry.records import Model, ModelSummary, Version
-from muster.registry.tables import models, versions
+from muster.registry.rules import PackageRules
+from muster.registry.tables import models, package_rules, versions
 from muster.storage.transaction import Transaction
 from muster.vocabulary.clock import from_rfc3339, rfc3339
 from muster.vocabulary.digests import Digest
@@ -144,6 +145,29 @@ def names_in_state(
         versions.c.model.in_({name.model for name in names}),
     )
     return {VersionName(row.model, row.number) for row in tx.execute(asked)} & set(names)
+
+
+def package_rules_of(tx: Transaction, project: str) -> PackageRules | None:
+    """What a project says about packages; None: nothing yet."""
+    row = tx.execute(sa.select(package_rules).where(package_rules.c.project == project)).first()
+    if row is None:
+        return None
+    return PackageRules(text=json.loads(row.rules)["toml"], set_by=row.set_by, set_at=from_rfc3339(row.at))
+
+
+def set_package_rules(tx: Transaction, project: str, rules: PackageRules) -> None:
+    """Keep what a project says about packages, in place of what it said before."""
+    assert rules.set_by is not None
+    assert rules.set_at is not None
+    tx.execute(sa.delete(package_rules).where(package_rules.c.project == project))
+    tx.execute(
+        sa.insert(package_rules).values(
+            project=project,
+            rules=json.dumps({"toml": rules.text}),
+            set_by=rules.set_by,
+            at=rfc3339(rules.set_at),
+        )
+    )
 
 
 def _version(row: sa.Row[Any]) -> Version:

@@ -37,3 +37,12 @@ versions = sa.Table(
     sa.ForeignKeyConstraint(["project", "model"], ["models.project", "models.name"]),
     sa.CheckConstraint("number >= 1", name="number_positive"),
 )
+
+package_rules = sa.Table(
+    "package_rules",
+    METADATA,
+    name_column("project", primary_key=True),
+    sa.Column("rules", sa.Text, nullable=False),  # JSON of environments.trust
+    name_column("set_by"),
+    time_column("at"),
+)

@@ -1,5 +1,7 @@
 """Acceptance: the gate at which a person takes a certified version for use in production."""
 
+from typing import Protocol
+
 from muster.access.actor import Call
 from muster.access.roles import Right
 from muster.audit.entries import Deed
@@ -9,8 +11,17 @@ from muster.registry.records import Version
 from muster.registry.service import Registry
 from muster.release.own_work import waived_for_version
 from muster.storage.transaction import Database
+from muster.vocabulary.errors import MusterError
 from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import VersionState
+
+
+class Sealing(Protocol):
+    """Tells whether a version could be rebuilt from the store alone."""
+
+    def unsealed(self, project: str, version: VersionName) -> MusterError | None:
+        """Why it could not; None: it could, or it is not certified."""
+        ...
 
 
 class Approvals:
@@ -20,12 +31,16 @@ class Approvals:
         database: where versions are kept.
         journal: where it is put on record.
         registry: the versions.
+        seals: tells whether a version is sealed; None: it is not asked for.
     """
 
-    def __init__(self, *, database: Database, journal: Journal, registry: Registry) -> None:
+    def __init__(
+        self, *, database: Database, journal: Journal, registry: Registry, seals: Sealing | None = None
+    ) -> None:
         self._database = database
         self._journal = journal
         self._registry = registry
+        self._seals = seals
 
     def accept(self, call: Call, name: VersionName, reason: str) -> Version:
         """Take a certified version for use in production: it may be released from now on.
@@ -34,9 +49,12 @@ class Approvals:
             VersionNotFound: there is none.
             OwnWork: the caller registered, owns or authored it.
             VersionStateUnfit: it is not `certified`.
+            EnvironmentUnsealed: the store does not hold what its environment is made of.
         """
         call.require(Right.ACCEPT)
         told = checked_reason(reason)
+        # Before the transaction, which everybody else waits for: the store may be far away.
+        unsealed = None if self._seals is None else self._seals.unsealed(call.project, name)
         with self._database.write() as tx:
             entry = self._journal.earlier(tx, call.actor.name, call.idempotency_key, call.request_digest)
             if entry is not None:
@@ -45,6 +63,8 @@ class Approvals:
             held = self._registry.version_in(tx, call.project, name)
             waived = waived_for_version(call, held)
             accepted = self._registry.move(tx, held, VersionState.ACCEPTED)
+            if unsealed is not None:
+                raise unsealed
             details: dict[str, object] = {"digest": held.digest} | ({"solo": True} if waived else {})
             self._journal.append(
                 tx,

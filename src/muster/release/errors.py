@@ -51,6 +51,15 @@ class VersionsIncompatible(Refused):
     advice = "All variants of a release take the endpoint's inputs and give the same outputs."
 
 
+class TwinMissing(Refused):
+    """A version's compiled twin is to be served, and its newest certificate names none that agrees with it."""
+
+    code = "release.twin-missing"
+    advice = (
+        "`muster certify VERSION --twin` makes one and holds it against the version; or propose the version itself."
+    )
+
+
 class LastResortTooSlow(Refused):
     """What is to answer when nothing else can does not hold a quarter of the deadline at the 99.9th percentile.
 

@@ -17,6 +17,7 @@ from muster.release.errors import DefaultUnfit, ProposalMalformed, VersionNotRel
 from muster.release.policies import planned_policy
 from muster.release.records import Proposal
 from muster.serving.policies.problems import policy_problems
+from muster.vocabulary.digests import Digest
 from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import VersionState
 from muster.wire.contracts import Contract
@@ -41,6 +42,9 @@ def check_proposal(proposal: Proposal) -> None:
     twice = sorted({version for version in versions if versions.count(version) > 1})
     if twice:
         raise ProposalMalformed(f"{twice[0]} is in the release twice", version=str(twice[0]))
+    strangers = [version for version in proposal.twins if version not in versions]
+    if strangers:
+        raise ProposalMalformed(f"{strangers[0]} is to be served as its twin, and is not in the release")
     if len(versions) > MAX_VARIANTS:
         raise ProposalMalformed(f"a release has at most {MAX_VARIANTS} variants, not {len(versions)}")
     _check_times(proposal)
@@ -59,6 +63,7 @@ def compile_plan(
     release: int,
     proposal: Proposal,
     versions: Mapping[VersionName, Version],
+    twins: Mapping[VersionName, Digest] | None = None,
     solo: bool = False,
 ) -> ServingPlan:
     """The serving plan of a proposal.
@@ -69,6 +74,7 @@ def compile_plan(
         release: the number it gets.
         proposal: what somebody wants.
         versions: every version that the proposal names, as it stands now.
+        twins: manifests of the compiled twins that are served in place of their versions.
         solo: the factory is one person's.
 
     Raises:
@@ -90,7 +96,7 @@ def compile_plan(
         PlannedVariant(
             version=str(name),
             role=role,
-            manifest=versions[name].digest,
+            manifest=(twins or {}).get(name, versions[name].digest),
             inputs=tuple(field.name for field in versions[name].contract.inputs),
             owners=versions[name].owners,
         )

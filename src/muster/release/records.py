@@ -62,6 +62,8 @@ class Proposal:
     champion: VersionName
     challengers: tuple[VersionName, ...] = ()
     canaries: tuple[VersionName, ...] = ()
+    twins: tuple[VersionName, ...] = ()
+    """Versions in whose place their compiled twins are served."""
     order: tuple[VersionName, ...] | None = None
     """Whose answer is preferred, first to last; None: see `release.policies`."""
     policy: WantedPolicy = WantedFirst()

@@ -1,7 +1,7 @@
 """Releases: propose, approve, reject, withdraw, roll back; and what is current at each endpoint."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from muster.access.actor import Call
@@ -14,7 +14,7 @@ from muster.registry.reasons import checked_reason
 from muster.registry.records import Version
 from muster.registry.service import Registry
 from muster.release import store
-from muster.release.errors import EndpointTaken, NotYoursToWithdraw, SwitchUnderWay
+from muster.release.errors import EndpointTaken, NotYoursToWithdraw, SwitchUnderWay, TwinMissing
 from muster.release.followers import Followers
 from muster.release.held import (
     check_move,
@@ -37,6 +37,7 @@ from muster.release.switch import Switch
 from muster.serving.plan import plan_digest
 from muster.storage.transaction import Database, Transaction
 from muster.vocabulary.clock import Clock, rfc3339
+from muster.vocabulary.digests import Digest
 from muster.vocabulary.names import VersionName, checked_name
 from muster.vocabulary.states import ReleaseState
 from muster.wire.plans import FrontReport
@@ -75,6 +76,7 @@ class Releases:
         self._registry = registry
         self._clock = clock
         self._solo = solo
+        self._certification = certification
         self._last_resorts = LastResorts(certification)
         self._publisher = Publisher(board, registry, clock)
         self._followers = Followers(monotonic)
@@ -187,6 +189,7 @@ class Releases:
             VersionNotFound: a version does not exist.
             VersionNotReleasable: a version is not accepted.
             VersionsIncompatible: a version cannot serve the champion's contract.
+            TwinMissing: a version is to be served as its twin, and its certificate names none.
             EndpointTaken: another project has an endpoint of this name.
         """
         call.require(Right.PROPOSE)
@@ -209,6 +212,7 @@ class Releases:
                 release=number,
                 proposal=proposal,
                 versions=versions,
+                twins=self._twins(tx, call.project, proposal.twins),
                 solo=self._solo,
             )
             if project is None:
@@ -234,10 +238,32 @@ class Releases:
             details = {
                 "plan": proposed.plan_digest,
                 "variants": {variant.version: str(variant.role) for variant in plan.variants},
+                **({"twins": [str(name) for name in proposal.twins]} if proposal.twins else {}),
             }
             self._record(tx, call, "release.proposed", proposed, told, details)
         self._followers.tell()
         return self._with_warnings(proposed)
+
+    def _twins(self, tx: Transaction, project: str, names: Iterable[VersionName]) -> dict[VersionName, Digest]:
+        """Manifests of the twins that are to be served; only the newest certificate of a version vouches for one."""
+        found = {}
+        for name in names:
+            certificate = self._certification.certificate_in(tx, project, name)
+            if certificate is None or certificate.twin is None:
+                raise TwinMissing(f"the certificate of {name} names no compiled twin", version=str(name))
+            found[name] = certificate.twin
+        return found
+
+    def _check_twins(self, tx: Transaction, held: Release, versions: Iterable[Version]) -> None:
+        """Nothing, if the twins in a release are those that the newest certificates name."""
+        for version, variant in zip(versions, held.plan.variants, strict=True):
+            if variant.manifest == version.digest:
+                continue
+            if self._twins(tx, held.project, [version.name])[version.name] != variant.manifest:
+                raise TwinMissing(
+                    f"the certificate of {version.name} names another compiled twin since the release was proposed",
+                    version=str(version.name),
+                )
 
     def approve(self, call: Call, endpoint: str, number: int, reason: str, *, wait_s: float = 0.0) -> Release:
         """Pass a release at the go-live gate: fronts load it, and when all have, they serve it.
@@ -255,6 +281,7 @@ class Releases:
             SwitchUnderWay: another release of the endpoint is being made live.
             OwnWork: the caller proposed it, or has part in a version of it.
             VersionNotReleasable: a version of it is no longer accepted.
+            TwinMissing: a twin in it is not the one that the newest certificate names.
             LastResortTooSlow, LastResortUnmeasured: what would answer last is not known to do so within a quarter of the
                 deadline.
         """
@@ -397,6 +424,13 @@ class Releases:
         """Take every switch as far as the fronts' reports allow; called after each report and every half second."""
         self._switch.advance()
 
+    # What certification asks.
+
+    def endpoints_with(self, project: str, model: str) -> tuple[str, ...]:
+        """Names of the endpoints that have had a release with any version of a model."""
+        with self._database.read() as tx:
+            return store.endpoints_with(tx, project, model)
+
     # What the registry asks.
 
     def uses_of(self, tx: Transaction, version: Version) -> tuple[str, ...]:
@@ -431,6 +465,7 @@ class Releases:
                 f"{other.subject} is being made live", endpoint=endpoint, release=number, under_way=other.number
             )
         check_releasable(versions)
+        self._check_twins(tx, held, versions)
         last_resort = self._last_resorts.of(tx, held.plan)
         if (problem := last_resort.problem) is not None:
             raise problem

@@ -106,6 +106,17 @@ def releases_with(tx: Transaction, project: str, version: VersionName) -> tuple[
     return _all(tx, holding)
 
 
+def endpoints_with(tx: Transaction, project: str, model: str) -> tuple[str, ...]:
+    """Names of the endpoints that have had a release with any version of a model."""
+    asked = (
+        sa.select(release_versions.c.endpoint)
+        .distinct()
+        .where(release_versions.c.project == project, release_versions.c.model == model)
+        .order_by(release_versions.c.endpoint)
+    )
+    return tuple(tx.execute(asked).scalars())
+
+
 def move(tx: Transaction, held: Release, to: ReleaseState, **values: Any) -> None:
     """Put a release into a state; the service has looked that it may."""
     at = (releases.c.endpoint == held.endpoint, releases.c.number == held.number)

@@ -14,7 +14,14 @@ from typing import Self, TypeVar
 
 import msgspec
 
-from muster.runtimes.errors import HostGone, HostTimedOut, ProtocolBroken, SocketPathTooLong, TableRefused
+from muster.runtimes.errors import (
+    HostGone,
+    HostLoadFailed,
+    HostTimedOut,
+    ProtocolBroken,
+    SocketPathTooLong,
+    TableRefused,
+)
 from muster_host import frames
 
 LONGEST_SOCKET_PATH = 107
@@ -37,6 +44,10 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     cpu: str = ""
     threads: int = 1
     capabilities: tuple[str, ...] = ()
+    language: str = ""
+    """Of a model that is a program of its own: `go`."""
+    toolchain: str = ""
+    """What built that: `go-1.26.8`."""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +119,7 @@ class Channel:
     Raises:
         HostGone: nobody listens there.
         HostTimedOut: no hello came in time.
+        HostLoadFailed: the host's model is a program that did not load; the message is the program's.
         ProtocolBroken: what came is no hello of host protocol v1.
         SocketPathTooLong: the path does not fit into an address.
     """
@@ -142,6 +154,11 @@ class Channel:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def path(self) -> Path:
+        """The socket at the other end of which the host listens."""
+        return self._path
 
     def close(self) -> None:
         """End the connection; the host goes on."""
@@ -200,6 +217,8 @@ class Channel:
 
     def _greeting(self, until: float) -> Hello:
         kind, _, payload = self._frame(until)
+        if kind == frames.ERROR:
+            raise HostLoadFailed(f"the host has no model: {frames.read_json(payload).get('message')}")
         if kind != frames.HELLO:
             raise ProtocolBroken(f"the host at {self._path} began with {frames.KIND_NAMES[kind]}, not with hello")
         hello = _document(payload, Hello)

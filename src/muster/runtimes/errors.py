@@ -8,8 +8,9 @@ class HostLoadFailed(Refused):
 
     code = "runtimes.load-failed"
     advice = (
-        "Load the model in a fresh interpreter of the bundle's own environment; usually a module is missing from "
-        "requirements.lock, or from the folders named in runtime.code."
+        "`muster try BUNDLE ROWS` does the same in the lab. Python: usually a module is missing from requirements.lock, or from "
+        "the folders named in runtime.code. Programs: a file is not in the bundle. PMML and ONNX: the document has other "
+        "names than muster.toml."
     )
 
 

@@ -3,9 +3,9 @@
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from muster.runtimes.channel import LONGEST_SOCKET_PATH, Channel
 from muster.runtimes.order import LoadOrder, order_of
@@ -28,6 +28,15 @@ class Interpreter(Protocol):
         ...
 
 
+@runtime_checkable
+class Holdable(Protocol):
+    """An environment that might be taken away."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """Keep it while the block runs."""
+        ...
+
+
 @contextmanager
 def running_host(
     environment: Interpreter,
@@ -39,7 +48,7 @@ def running_host(
     load_timeout_s: float = 300.0,
     answer_timeout_s: float = 60.0,
 ) -> Iterator[Channel]:
-    """A connection to a fresh host of one bundle; the host ends with the block.
+    """A connection to a fresh host of one bundle; the host ends with the block, and its environment is kept as long.
 
     Args:
         environment: where it runs.
@@ -56,7 +65,10 @@ def running_host(
     wanted = order_of({**_plain(order), "bundle": str(bundle_dir.resolve())})
     folder = Path(tempfile.mkdtemp(prefix="muster-", dir=_short_folder()))
     try:
-        with Parent(environment.python, environment.id, log, spares=False, threads=wanted.threads) as parent:
+        with (
+            environment.held() if isinstance(environment, Holdable) else nullcontext(),
+            Parent(environment.python, environment.id, log, spares=False, threads=wanted.threads) as parent,
+        ):
             parent.load(_NAME, wanted, load_timeout_s)
             parent.fork(_NAME, folder.name, folder / _NAME, limits=limits)
             with Channel(folder / _NAME, answer_timeout_s) as channel:

@@ -20,15 +20,28 @@ class LoadOrder(msgspec.Struct, frozen=True, kw_only=True):
     contract: Contract
     threads: int = 1
     """Threads of linear algebra in the host."""
+    program: dict[str, Any] | None = None
+    """How a model that is a program of its own is started: `argv`, `variables`, `environment`, `wire`."""
+    remote: dict[str, Any] | None = None
+    """Where the model of another server is: `url`, `token`, `ca`, `timeout_ms`; never to be shown."""
+
+    def __repr__(self) -> str:
+        """Without what opens the door of another server."""
+        return f"LoadOrder(bundle={self.bundle!r}, kind={self.runtime.get('kind')!r}, threads={self.threads})"
 
     def document(self) -> dict[str, Any]:
         """The order as the JSON object of a LOAD frame."""
-        return {
+        document = {
             "bundle": self.bundle,
             "runtime": self.runtime,
             "contract": msgspec.to_builtins(self.contract),
             "threads": self.threads,
         }
+        if self.program is not None:
+            document["program"] = self.program
+        if self.remote is not None:
+            document["remote"] = self.remote
+        return document
 
 
 def order_of(document: "LoadOrder | Mapping[str, Any]") -> LoadOrder:

@@ -7,6 +7,8 @@ followers, writing the audit head) is handed to `after_commit`.
 """
 
 import hashlib
+import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +21,7 @@ from muster.storage.errors import DatabaseDamaged, DatabaseUnavailable, SchemaMi
 from muster.vocabulary.errors import MusterError
 
 _SQLITE_BUSY_MS = 15_000
+_SWITCHED_AFTER_S = 0.01
 _LOG = structlog.get_logger(__name__)
 
 
@@ -204,8 +207,27 @@ def _engine(url: str) -> sa.Engine:
     @sa.event.listens_for(engine, "connect")
     def _prepare(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
-        # First the patience: two processes that open a new file at once both want to switch it to WAL.
-        for pragma in (f"busy_timeout={_SQLITE_BUSY_MS}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA busy_timeout={_SQLITE_BUSY_MS}")
+        _switch_to_wal(connection)
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     return engine
+
+
+def _switch_to_wal(connection: Any) -> None:
+    """Have the journal written ahead.
+
+    Several who open a new file at once all want to switch it, and SQLite waits for none of them while it switches: whoever comes
+    too late is told at once that the file is locked, and tries again.
+    """
+    until = time.monotonic() + _SQLITE_BUSY_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(_SWITCHED_AFTER_S)
+        else:
+            return

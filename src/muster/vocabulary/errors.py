@@ -36,6 +36,11 @@ class MusterError(Exception):
         self.message = message
         self.facts = facts
 
+    def says_instead(self, message: str) -> None:
+        """Change the message, where somebody further up knows more of what happened."""
+        self.message = message
+        self.args = (message,)
+
     def diagnostics(self) -> str:
         """The message and what to do next, for a person."""
         return f"{self.message}\n{self.advice}" if self.advice else self.message

@@ -76,6 +76,14 @@ class RetentionOrder(Order, frozen=True, kw_only=True):
     reason: ReasonText
 
 
+class PackageRulesOrder(Order, frozen=True, kw_only=True):
+    """Which packages a project trusts from now on."""
+
+    rules: Annotated[str, msgspec.Meta(max_length=200_000)]
+    """TOML, as docs/reference/environments.md describes it; empty: every package is trusted."""
+    reason: ReasonText
+
+
 class UserOrder(Order, frozen=True, kw_only=True):
     """A new user, or a service account of an application."""
 
@@ -152,6 +160,8 @@ class ProposalOrder(Order, frozen=True, kw_only=True):
     """Versions that answer every request, too, but are given out only if `order` names them."""
     canaries: tuple[VersionText, ...] = ()
     """Constant earlier versions: a baseline, and stand-ins for the champion."""
+    twins: tuple[VersionText, ...] = ()
+    """Those of them in whose place their compiled twins are served, which their newest certificates name."""
     order: tuple[VersionText, ...] | None = None
     """Which version's answer is preferred, first to last. Null: the champion, then for the policy `first` the canaries; for
     `vote` everybody; for `weighted` whoever has a weight; for `split` whoever has a share, then the canaries."""
@@ -316,6 +326,10 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     requested_by: str
     at: str
     checks: tuple[Check, ...]
+    seal: str | None = None
+    """Digest of the list of everything that the environment is made of, all of it in the store; null: not sealed."""
+    twin: str | None = None
+    """Digest of the compiled twin that was found to agree; null: none was asked for."""
 
 
 class VersionSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -419,6 +433,25 @@ class VersionDiff(Answer, frozen=True, kw_only=True):
     packages: tuple[Difference, ...]
     declared: tuple[Difference, ...]
     """What `muster.toml` says besides: owners, runtime, tags and so on."""
+    environment: tuple[Difference, ...] = ()
+    """What the sealed environments differ in besides packages: toolchain, platform, libraries of the system."""
+
+
+class Bill(Answer, frozen=True, kw_only=True):
+    """What a version consists of."""
+
+    version: str
+    bom: dict[str, Any]
+    """A CycloneDX 1.6 document; the same version gives the same one for ever."""
+
+
+class PackageRules(Answer, frozen=True, kw_only=True):
+    """Which packages a project trusts."""
+
+    rules: str
+    """TOML, as it was set; empty: every package is trusted."""
+    set_by: str | None
+    set_at: str | None
 
 
 # --- sessions -------------------------------------------------------------------------------------------------------
@@ -472,6 +505,8 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
 
     version: str
     role: Role
+    manifest: str
+    """Digest of the bundle that runs: the version's own, or that of its compiled twin."""
 
 
 class Release(Answer, frozen=True, kw_only=True):

@@ -17,8 +17,9 @@ from muster.archive.reader import Reader
 from muster.archive.records import Record
 from muster.archive.segments import SegmentWriter
 from muster.certification.replay import ReplayResult, SealedBundle, replay
-from muster.packaging.documents import Bundle, GoldenDescription, Runtime, load_order
-from muster.packaging.environments import Environment
+from muster.environments.shelf import Built
+from muster.packaging.documents import Bundle, GoldenDescription, load_order
+from muster.packaging.runtimes import PythonRuntime
 from muster.runtimes.host import running_host
 from muster.vocabulary.clock import wall_ns
 from muster.vocabulary.digests import Digest
@@ -28,12 +29,15 @@ from muster.wire.contracts import Contract, Field
 from muster.wire.records import RECORD_FORMAT, AnsweredLate, Decided, StoredColumn, VariantAnswer
 
 WIDTH = 300
-ENVIRONMENT = Environment(
+ENVIRONMENT = Built(
     id=Digest("sha256:" + "1" * 64),
     python=Path(sys.executable),
     interpreter=f"cpython-{platform.python_version()}",
     platform="here",
     lock_digest=Digest("sha256:" + "2" * 64),
+    folder=Path(sys.prefix),
+    kind="python",
+    toolchain=f"cpython-{platform.python_version()}",
 )
 
 
@@ -60,8 +64,7 @@ def sealed(tmp_path_factory: pytest.TempPathFactory) -> SealedBundle:
     bundle = Bundle(
         format=1,
         name="linear",
-        runtime=Runtime(
-            kind="python",
+        runtime=PythonRuntime(
             python=platform.python_version(),
             serializer="cloudpickle",
             model="model/model.pkl",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace as replaced
 
-from made_bundles import LOCK, PLANS, SCORES, TENURES, made_zip
+from made_bundles import PLANS, SCORES, TENURES, made_zip
 from muster.access.actor import Actor, Call
 from muster.access.errors import RightMissing
 from muster.access.roles import AccessRole
@@ -20,7 +20,8 @@ from muster.archive.service import Requests
 from muster.audit.journal import Journal
 from muster.blobs.local import LocalBlobs
 from muster.certification.replay import Replays
-from muster.packaging.environments import Environments
+from muster.environments.shelf import Shelf
+from muster.packaging.bundle import read_bundle
 from muster.packaging.trees import remove_tree
 from muster.publishing.board import Board
 from muster.registry.service import Registry
@@ -42,7 +43,7 @@ class Factory:
         self.journal = Journal(None, clock)
         self.sessions = Sessions(database=database, clock=clock)
         blobs = LocalBlobs(home / "store")
-        self.environments = Environments(home / "environments", home / "uv-cache")
+        self.environments = Shelf(home / "environments", home / "uv-cache", blobs)
         self.registry = Registry(database=database, journal=self.journal, blobs=blobs, clock=clock)
         access = Access(database, self.journal, Board(database, clock), clock)
         reader = Reader(home / "archive")
@@ -162,7 +163,8 @@ def test_a_request_that_nothing_computed_has_nothing_to_replay(factory: Factory)
 def test_a_registered_version_answers_again_as_it_did(factory: Factory) -> None:
     """From store to folder to environment to host: the recorded bits come again, and other bits are told."""
     version = factory.registry.register(call(AccessRole.SCIENTIST, "ana"), made_zip(factory.home / "bundle"))
-    environment = factory.environments.ensure(LOCK, version.python).id
+    folder = factory.home / "bundle"
+    environment = factory.environments.ensure(folder, read_bundle(folder)).id
     right = factory.request(str(version.name), SCORES[1], environment=environment)
     factory.replays.replay(call(AccessRole.OPERATOR), right)
     found = factory.run()

@@ -29,12 +29,13 @@ import muster
 from made_wheels import make_wheel
 from muster.packaging.bundle import check_bundle, read_bundle
 from muster.packaging.columns import array_of, values_of
-from muster.packaging.documents import load_order
+from muster.packaging.documents import Bundle, load_order
 from muster.packaging.environments import Environments
 from muster.packaging.errors import ContractMalformed, ModelNotSavable, SampleUnusable, TargetNotABundle
 from muster.packaging.golden import read_golden
 from muster.packaging.lock_file import read_lock
 from muster.packaging.manifest import manifest_of
+from muster.packaging.runtimes import PythonRuntime
 from muster.packaging.uv import run_uv
 from muster.runtimes.host import running_host
 from muster.vocabulary.errors import Invalid
@@ -64,6 +65,12 @@ def save(tmp_path: Path) -> Saver:
         return muster.save(model, tmp_path / folder, sample=sample, **said)
 
     return saved
+
+
+def python_of(bundle: Bundle) -> PythonRuntime:
+    """What a bundle says of its runtime."""
+    assert isinstance(bundle.runtime, PythonRuntime)
+    return bundle.runtime
 
 
 def errors(folder: Path) -> list[str]:
@@ -114,12 +121,12 @@ class TestEstimators:
         folder = save(model, X, golden=X.head(60), output="churn_probability", personal=["senior"])
         bundle = read_bundle(folder)
         assert errors(folder) == []
-        assert (bundle.runtime.serializer, bundle.runtime.method, bundle.runtime.class_index) == (
+        assert (python_of(bundle).serializer, python_of(bundle).method, python_of(bundle).class_index) == (
             "skops",
             "predict_proba",
             1,
         )
-        again = skops.io.load(folder / bundle.runtime.model, trusted=list(bundle.runtime.trusted))
+        again = skops.io.load(folder / python_of(bundle).model, trusted=list(python_of(bundle).trusted))
         assert again.predict_proba(X).tobytes() == model.predict_proba(X).tobytes()
         golden = read_golden(folder, bundle)
         assert golden.inputs.rows == 60
@@ -151,7 +158,7 @@ class TestEstimators:
         (output,) = bundle.contract.outputs
         assert (given.name, given.datatype, given.shape) == ("input", D.FP32, (30,))
         assert (output.datatype, output.shape, output.labels) == (D.FP64, (3,), ("blue", "green", "red"))
-        assert (bundle.runtime.input, bundle.runtime.dtypes) == ("numpy", {"input": "float32"})
+        assert (python_of(bundle).input, python_of(bundle).dtypes) == ("numpy", {"input": "float32"})
 
     def test_regression_on_polars(self, save: Saver) -> None:
         """An estimator that is trained on polars is handed polars again."""
@@ -159,8 +166,8 @@ class TestEstimators:
         model = LinearRegression().fit(frame, [1.0, 2.0, 3.5])
         folder = save(model, frame, output="price")
         bundle = read_bundle(folder)
-        assert (bundle.runtime.input, bundle.runtime.method) == ("polars", "predict")
-        assert bundle.runtime.dtypes == {"a": "Float64", "b": "Int64"}
+        assert (python_of(bundle).input, python_of(bundle).method) == ("polars", "predict")
+        assert python_of(bundle).dtypes == {"a": "Float64", "b": "Int64"}
         assert [field.name for field in bundle.contract.outputs] == ["price"]
 
     def test_own_functions_in_a_pipeline(self, save: Saver, capsys: pytest.CaptureFixture[str]) -> None:
@@ -169,13 +176,13 @@ class TestEstimators:
         frame = X.assign(plan=pd.Categorical(X["contract"]), size=pd.array([1, None] * 200, dtype="Int64"))
         folder = save(model, frame, method="predict")
         bundle = read_bundle(folder)
-        assert bundle.runtime.serializer == "cloudpickle"
-        assert bundle.runtime.serializer_reason is not None
+        assert python_of(bundle).serializer == "cloudpickle"
+        assert python_of(bundle).serializer_reason is not None
         assert "written with cloudpickle, because" in capsys.readouterr().err
         assert "Not with skops, because" in (folder / "README.md").read_text()
-        assert bundle.runtime.dtypes["plan"] == "category"
-        assert bundle.runtime.categories["plan"].values == ("Month-to-month", "One year", "Two year")  # noqa: PD011
-        assert (bundle.runtime.dtypes["size"], bundle.contract.inputs[-1].nullable) == ("Int64", True)
+        assert python_of(bundle).dtypes["plan"] == "category"
+        assert python_of(bundle).categories["plan"].values == ("Month-to-month", "One year", "Two year")  # noqa: PD011
+        assert (python_of(bundle).dtypes["size"], bundle.contract.inputs[-1].nullable) == ("Int64", True)
         assert [(field.name, field.datatype) for field in bundle.contract.outputs] == [("prediction", D.INT64)]
 
 
@@ -187,7 +194,7 @@ class TestOtherModels:
         folder = save(score, tolerance={"score": {"abs": 1e-3}}, nullable=[], tags={"team": "retention"})
         bundle = read_bundle(folder)
         assert errors(folder) == []
-        assert (bundle.runtime.method, bundle.runtime.input) == ("call", "lists")
+        assert (python_of(bundle).method, python_of(bundle).input) == ("call", "lists")
         assert [package.name for package in read_lock((folder / "requirements.lock").read_bytes())] == ["cloudpickle"]
         golden = read_golden(folder, bundle)
         assert values_of(golden.expected.columns["score"]) == score(SAMPLE)["score"]
@@ -200,7 +207,7 @@ class TestOtherModels:
         bundle = read_bundle(folder)
         golden = read_golden(folder, bundle)
         environment = Environments(tmp_path / "environments", tmp_path / "cache").ensure(
-            (folder / "requirements.lock").read_bytes(), bundle.runtime.python
+            (folder / "requirements.lock").read_bytes(), python_of(bundle).python
         )
         with running_host(environment, folder, load_order(folder, bundle), tmp_path / "log") as channel:
             columns = [(column.data, column.nulls) for column in golden.inputs.columns.values()]
@@ -223,7 +230,10 @@ class TestOtherModels:
         for number, sample in enumerate((pd.DataFrame(SAMPLE), pl.DataFrame(SAMPLE), pa.table(SAMPLE))):
             folder = save(Model(), sample, folder=f"bundle-{number}")
             bundle = read_bundle(folder)
-            assert (bundle.runtime.input, bundle.runtime.dtypes) == ("columns", {"tenure": "float64", "plan": "object"})
+            assert (python_of(bundle).input, python_of(bundle).dtypes) == (
+                "columns",
+                {"tenure": "float64", "plan": "object"},
+            )
             assert [(field.name, field.datatype) for field in bundle.contract.outputs] == [
                 ("known", D.BOOL),
                 ("twice", D.FP64),
@@ -257,7 +267,7 @@ class TestOtherModels:
         model = __import__(name).Model()
         code = {"file": file, "folder of modules": tmp_path / "lib", "package": home}[given]
         folder = save(model, {"a": [1.0, 2.0]}, code=[code], output="b")
-        assert read_bundle(folder).runtime.code == ("src",)
+        assert python_of(read_bundle(folder)).code == ("src",)
         carried = [entry.path for entry in manifest_of(folder).files if entry.path.startswith("src/")]
         assert list((folder / "src").rglob("__pycache__")) == []
         assert carried == [f"src/{name}/__init__.py" if given == "package" else f"src/{name}.py"]

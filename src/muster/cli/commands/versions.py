@@ -1,6 +1,7 @@
 """From a bundle to an accepted version, and its end: register, models, show, diff, certify, accept, retire, ban."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("bundle", metavar="DIR|ZIP", type=click.Path(path_type=Path))
-@click.option("--model", metavar="NAME", help="Under which model; else the name in its muster.toml.")
+@click.option("--model", metavar="NAME", help="Refuse the bundle unless its muster.toml names this model.")
 @answering
 def register(out: Output, bundle: Path, model: str | None) -> None:
     """Register a bundle as a version of a model.
@@ -82,14 +83,29 @@ def diff(out: Output, before: str, after: str) -> None:
 @click.command()
 @click.argument("version", metavar="VERSION")
 @click.option("--wait/--no-wait", default=True, help="Wait for the verdict (the default), or only ask for it.")
+@click.option("--twin", is_flag=True, help="Make a compiled twin as well, and hold it against the version.")
+@click.option(
+    "--twin-tolerance",
+    metavar="abs=N[,rel=N]",
+    callback=lambda _context, _parameter, text: _tolerance(text),
+    help="How far the twin's values may lie from the version's; else as far as golden answers may.",
+)
 @answering
-def certify(out: Output, version: str, wait: bool) -> int:  # noqa: FBT001 - click's own
+def certify(out: Output, version: str, *, wait: bool, twin: bool, twin_tolerance: Mapping[str, float] | None) -> int:
     """Have a version examined: its environment is built, its golden answers are computed, its limits are checked.
 
     Exit code 1 says that a check failed; the version stays registered.
     """
+    if twin_tolerance is not None and not twin:
+        raise click.UsageError("--twin-tolerance is for --twin: without a twin there is nothing to compare.")
     with out.progress(f"Certifying {version}") as news, factory() as muster:
-        found = muster.certify(version, wait=wait, progress=lambda session: news(_latest(session)))
+        found = muster.certify(
+            version,
+            twin=twin,
+            twin_tolerance=twin_tolerance,
+            wait=wait,
+            progress=lambda session: news(_latest(session)),
+        )
     out.document(found, lambda console: _show_certification(console, found))
     return exits.DONE if found.passed or not wait else exits.VERDICT_NO
 
@@ -124,6 +140,19 @@ def ban(out: Output, version: str, reason: str) -> None:
         _moved(out, muster.ban(version, reason))
 
 
+def _tolerance(text: str | None) -> dict[str, float] | None:
+    """`abs=1e-6,rel=1e-9` as numbers."""
+    if text is None:
+        return None
+    try:
+        found = {name.strip(): float(value) for name, _, value in (part.partition("=") for part in text.split(","))}
+    except ValueError:
+        found = {}
+    if not found or found.keys() - {"abs", "rel"} or not all(0 <= value < math.inf for value in found.values()):
+        raise click.BadParameter(f"{text!r} is not like abs=1e-6 or abs=1e-6,rel=1e-9")
+    return found
+
+
 def _moved(out: Output, version: control.Version) -> None:
     out.document(version, lambda console: console.print(f"{version.version} is {version.state}"))
 
@@ -151,6 +180,8 @@ def _show_version(console: "Console", version: control.Version) -> None:
             ("registered", f"{version.registered_at} by {version.registered_by}"),
             ("certified", version.certificate and f"{version.certificate.at} ({version.certificate.session})"),
             ("environment", version.certificate and version.certificate.environment),
+            ("seal", version.certificate and version.certificate.seal),
+            ("twin", version.certificate and version.certificate.twin),
             ("releases", version.releases),
         ),
     )
@@ -183,6 +214,7 @@ def _show_diff(console: "Console", found: control.VersionDiff) -> None:
         ("contract", found.contract),
         ("packages", found.packages),
         ("declared", found.declared),
+        ("environment", found.environment),
     ):
         if differences:
             console.print(title, style="bold")

@@ -98,6 +98,7 @@ class Keeper:
         self._told = told
         self._kept: dict[str, _Kept] = {}
         self._parents: dict[str, Parent] = {}
+        self._holds: dict[str, Callable[[], None]] = {}
         self._parents_lock = asyncio.Lock()
         self._wants: dict[str, tuple[WantedHost, ...]] = {}
         self._gone_since: dict[str, float] = {}
@@ -356,6 +357,8 @@ class Keeper:
         async with self._parents_lock:
             parent = self._parents.get(environment.id)
             if parent is None:
+                if environment.id not in self._holds:
+                    self._holds[environment.id] = await asyncio.to_thread(self._preparer.hold, environment.id)
                 parent = await asyncio.to_thread(
                     Parent, environment.python, environment.id, self._logs / f"hosts-{environment.id[7:19]}.log"
                 )
@@ -377,6 +380,7 @@ class Keeper:
                 return  # one that is being brought up may be about to use any of them
             for environment in [environment for environment in self._parents if environment not in used]:
                 await asyncio.to_thread(self._parents.pop(environment).stop)
+                self._holds.pop(environment, _nothing_held)()
 
     # Watching.
 
@@ -440,6 +444,10 @@ async def _cancelled(task: asyncio.Task[None] | None) -> None:
     if task is not None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+def _nothing_held() -> None:
+    """Nothing to let go."""
 
 
 def _kill(pid: int) -> None:

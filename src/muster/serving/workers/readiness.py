@@ -2,14 +2,16 @@
 
 import contextlib
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from muster.blobs.protocol import Blobs
+from muster.environments.languages.known import VENVS
+from muster.environments.shelf import Built, Shelf
 from muster.packaging.bundle import read_bundle
 from muster.packaging.columns import Column, Table
-from muster.packaging.documents import WHEELS_NAME, Bundle, load_order
-from muster.packaging.environments import Environment, Environments
+from muster.packaging.documents import Bundle
 from muster.packaging.errors import EnvironmentDamaged, EnvironmentMissing
 from muster.packaging.golden import Golden, compare, read_golden
 from muster.packaging.sealed import materialise
@@ -28,13 +30,13 @@ class PreparedBundle:
     """Everything that a host of one version needs."""
 
     bundle: Bundle
-    environment: Environment
+    environment: Built
     order: LoadOrder
     golden: Golden
 
 
 class Preparer:
-    """Fetches bundles and environments; blocking, for use in threads. What has been prepared once stays prepared.
+    """Fetches bundles and environments; blocking, for use in threads.
 
     Args:
         blobs: where bundles lie by digest.
@@ -42,11 +44,12 @@ class Preparer:
         environments: builds and verifies environments.
     """
 
-    def __init__(self, blobs: Blobs, bundles: Path, environments: Environments) -> None:
+    def __init__(self, blobs: Blobs, bundles: Path, environments: Shelf) -> None:
         self._blobs = blobs
         self._bundles = bundles
         self._environments = environments
-        self._prepared: dict[Digest, PreparedBundle] = {}
+        self._read: dict[Digest, tuple[Bundle, Golden]] = {}
+        self._built: dict[Digest, Digest] = {}
         self._guard = threading.Lock()
 
     def prepare(self, wanted: WantedHost) -> PreparedBundle:
@@ -54,32 +57,37 @@ class Preparer:
 
         Raises:
             BlobDamaged, BlobNotFound: the store does not have the bundle's bytes.
-            EnvironmentFailed, InterpreterMissing: the environment cannot be built here.
+            EnvironmentFailed, BuildFailed, ToolchainMissing, …: the environment cannot be built here; the message says why.
             GoldenUnusable: the golden set cannot be read.
         """
         digest = checked_digest(wanted.manifest)
-        known = self._prepared.get(digest)
-        if known is not None:
-            # Every start anew: whoever edits the bundle or the environment on the disk gets nothing served by it.
-            materialise(digest, self._blobs, self._bundles)
-            with contextlib.suppress(EnvironmentDamaged, EnvironmentMissing):
-                self._environments.verify(known.environment.id)
-                return known
+        # Every start anew: whoever edits the bundle or the environment on the disk gets nothing served by it.
+        folder = materialise(digest, self._blobs, self._bundles)
         with self._guard:
-            folder = materialise(digest, self._blobs, self._bundles)
-            bundle = read_bundle(folder)
-            wheels = folder / WHEELS_NAME
-            environment = self._environments.ensure(
-                (folder / bundle.runtime.lock).read_bytes(), bundle.runtime.python, wheels if wheels.is_dir() else None
-            )
-            prepared = PreparedBundle(
-                bundle=bundle,
-                environment=environment,
-                order=order_of(load_order(folder, bundle)),
-                golden=read_golden(folder, bundle),
-            )
-            self._prepared[digest] = prepared
-        return prepared
+            known = self._read.get(digest)
+            if known is None:
+                bundle = read_bundle(folder)
+                known = self._read[digest] = (bundle, read_golden(folder, bundle))
+        bundle, golden = known
+        environment = self._environment(digest, folder, bundle)
+        # What is not in the environment may have changed as well: programs of the machine, the operator's entry of a remote model.
+        order = order_of(environment.order(folder, bundle))
+        return PreparedBundle(bundle=bundle, environment=environment, order=order, golden=golden)
+
+    def _environment(self, digest: Digest, folder: Path, bundle: Bundle) -> Built:
+        known = self._built.get(digest)
+        if (
+            known is not None and bundle.runtime.kind in VENVS
+        ):  # all of it lies in its folder, and its id is enough to find it
+            with contextlib.suppress(EnvironmentDamaged, EnvironmentMissing):
+                return self._environments.verify(known)
+        environment = self._environments.ensure(folder, bundle)
+        self._built[digest] = environment.id
+        return environment
+
+    def hold(self, environment: Digest) -> Callable[[], None]:
+        """Keep an environment from being swept, for as long as hosts run in it; gives what lets it go."""
+        return self._environments.hold(environment)
 
 
 def prove(socket: Path, prepared: PreparedBundle) -> Hello:

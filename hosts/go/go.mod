@@ -1,0 +1,3 @@
+module musterhost
+
+go 1.22
