@@ -205,7 +205,8 @@ def test_whatever_is_killed_is_there_again_and_leaves_nothing(side: Side) -> Non
         else:
             victim.kill()
         side.wait_until_it_answers(rows, one)
-        assert side.probabilities(rows, one.version) == before, one.name
+        # Linear algebra may round the last bit otherwise in another process, by where its buffers lie.
+        assert side.probabilities(rows, one.version) == pytest.approx(before, rel=1e-12), one.name
         assert side.host(one.version) != victim.pid, one.name
         psutil.wait_procs([victim, *programs], timeout=10)
         assert not any(process.is_running() and process.status() != "zombie" for process in [victim, *programs])
@@ -253,7 +254,7 @@ def test_a_model_on_another_server_answers_at_an_endpoint_of_its_own(side: Side,
     factory.release("elsewhere", version, deadline="10s", patience="9s")
     answered = side.client.post("/score/elsewhere", json={"rows": rows})
     assert answered.status_code == OK, answered.text
-    given = [float(one[OUTPUT]) for one in answered.json()["answers"]]
+    assert given == pytest.approx(side.probabilities(rows, side.spoken[0].version), rel=1e-12)
     assert given == side.probabilities(rows, side.spoken[0].version)
 
 
