@@ -64,8 +64,9 @@ imports: $(VENV)/.dev  ## the direction of imports between rooms
 
 ##@ Test
 
+# Two processes share them, see tests/conftest.py; ARGS="-n 0" runs them in one.
 test: $(VENV)/.dev test-deps  ## all tests but the long counts
-	$(PYTEST) -m "not soak" $(TESTS) $(ARGS)
+	$(PYTEST) -m "not soak" -n 2 $(TESTS) $(ARGS)
 
 test-unit: $(VENV)/.dev  ## the quick and pure ones
 	$(PYTEST) -m "not soak" tests/unit tests/architecture $(ARGS)

@@ -1,4 +1,8 @@
-"""What every test may ask for: real databases on SQLite and PostgreSQL, a clock that stands still, an object store."""
+"""What every test may ask for: real databases on SQLite and PostgreSQL, a clock that stands still, an object store.
+
+And how two processes share the tests (`make test`): one takes the factories of tests/system, one after another, as each of them
+wants the machine for itself; the other takes the rest by file.
+"""
 
 import itertools
 import shutil
@@ -10,6 +14,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 import structlog
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from muster.migrations.runner import migrate
 from muster.storage.transaction import Database
@@ -19,6 +25,25 @@ from real_s3 import running_s3
 
 _BOTH = ["sqlite", "postgresql"]
 _NUMBERS = itertools.count(1)
+_FACTORIES = "tests/system/"
+
+
+class _FactoriesApart(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
+    """All tests that start whole factories are one unit of work, every other file is one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return _FACTORIES if nodeid.startswith(_FACTORIES) else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """How the tests are shared where there are several processes for them (`-n 2`)."""
+    return _FactoriesApart(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The factories first: they are the longest unit of work."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_FACTORIES))
 
 
 @pytest.fixture(autouse=True)

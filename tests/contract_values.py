@@ -3,10 +3,12 @@
 import math
 from typing import Any
 
+import msgspec
 from hypothesis import strategies as st
 
+from muster.packaging.contract import contract_problems
 from muster.vocabulary.tensors import FLOATS, INTEGER_RANGES, Datatype
-from muster.wire.contracts import Declared, Field
+from muster.wire.contracts import Contract, Declared, Field
 
 SHAPES: tuple[tuple[int, ...], ...] = ((), (), (), (1,), (3,), (2, 2))
 TEXTS = st.text(max_size=4) | st.sampled_from(["a", "b", "größer"])
@@ -32,7 +34,7 @@ def fields(draw: st.DrawFn, name: str, shapes: tuple[tuple[int, ...], ...] = SHA
     """A field of any datatype, with or without limits."""
     datatype = draw(st.sampled_from(list(Datatype)))
     nullable = draw(st.booleans())
-    return Field(
+    field = Field(
         name,
         datatype,
         draw(st.sampled_from(shapes)),
@@ -40,6 +42,20 @@ def fields(draw: st.DrawFn, name: str, shapes: tuple[tuple[int, ...], ...] = SHA
         required=not nullable or draw(st.booleans()),
         declared=draw(st.none() | limits(datatype)),
     )
+    return draw(filled(field)) if draw(st.integers(0, 4)) == 0 else field
+
+
+@st.composite
+def filled(draw: st.DrawFn, field: Field) -> Field:
+    """The field with a default that it has when it is left out; as it was, where what was drawn does not fit it."""
+    default = draw(row_values(msgspec.structs.replace(field, nullable=False), strange=False))
+    made = msgspec.structs.replace(field, required=False, default=_unchanging(default))
+    outputs = (Field("p", Datatype.FP64),)
+    return field if contract_problems(Contract((made,), outputs)) else made
+
+
+def _unchanging(value: Any) -> Any:
+    return tuple(_unchanging(inner) for inner in value) if isinstance(value, list) else value
 
 
 @st.composite

@@ -25,6 +25,7 @@ def plan_of(
     body_bytes: int = 16 * 1024 * 1024,
     default: dict[str, Any] | None = None,
     endpoint: str = "churn",
+    project: str = "default",
 ) -> Plan:
     """A plan of three variants, `churn:2`, `churn:3` and `churn:4`, over these fields."""
     versions = ("churn:2", "churn:3", "churn:4")
@@ -33,7 +34,7 @@ def plan_of(
     return Plan(
         ServingPlan(
             format=1,
-            project="default",
+            project=project,
             endpoint=endpoint,
             release=7,
             contract=Contract(inputs, tuple(outputs)),

@@ -4,19 +4,23 @@ from pathlib import Path
 
 from known_figures import add_certificate
 from made_bundles import made_zip
+from muster.access import store as access_store
 from muster.access.actor import Actor, Call
 from muster.access.roles import AccessRole
+from muster.access.service import Access
+from muster.access.users import Grant, Profile, UserKind
 from muster.audit.journal import Journal
 from muster.blobs.local import LocalBlobs
-from muster.certification.service import Certification
+from muster.bootstrap.governance import governance_of
 from muster.publishing.board import Board, endpoint_subject
 from muster.registry.records import Version
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
+from muster.release.evolution import Uses
 from muster.release.records import Proposal, Release
 from muster.release.service import Releases
 from muster.sessions.service import Sessions
-from muster.storage.transaction import Database
+from muster.storage.transaction import Database, Transaction
 from muster.vocabulary.clock import FixedClock, rfc3339
 from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import VersionState
@@ -27,11 +31,14 @@ PEOPLE = {
     "sam": AccessRole.SCIENTIST,
     "paul": AccessRole.APPROVER,
     "petra": AccessRole.APPROVER,
+    "piet": AccessRole.APPROVER,
     "olga": AccessRole.OPERATOR,
     "adele": AccessRole.ADMIN,
     "vic": AccessRole.VIEWER,
     "front": AccessRole.FRONT,
 }
+#: Applications; in the database of a `PeopledFactory` only.
+CONSUMERS = ("shop", "web", "sandbox")
 
 
 class Seconds:
@@ -56,29 +63,67 @@ class GovernedFactory:
         self.head = folder / "head.jsonl"
         self.blobs = LocalBlobs(folder / "store")
         self._made = 0
+        self._settle_people()
         self.start()
 
-    def start(self) -> None:
-        """The services as a process that has just started has them."""
+    def _settle_people(self) -> None:
+        """Everybody has the same role in both projects; gates look at what the database says of them."""
+        with self.database.write() as tx:
+            if access_store.has_users(tx):
+                return
+            for name, role in PEOPLE.items():
+                access_store.add_user(tx, Profile(name=name, kind=UserKind.PERSON, created_at=self.clock.now()))
+                for project in ("default", "other"):
+                    self.give_role(tx, name, role, project)
+
+    def give_role(self, tx: Transaction, name: str, role: AccessRole, project: str = "default") -> None:
+        """A role in place of what somebody has."""
+        access_store.remove_grant(tx, name, project)
+        grant = Grant(user=name, project=project, role=role, endpoints=("*",), granted_at=self.clock.now())
+        access_store.add_grant(tx, grant)
+
+    def open_books(self) -> None:
+        """The journal, with its head file, and the board."""
         self.journal = Journal(self.head, self.clock)
         self.board = Board(self.database, self.clock)
+
+    def start(self, members: Access | None = None, uses: Uses | None = None) -> None:
+        """The services as a process that has just started has them.
+
+        Args:
+            members: tells who is still there, and who may score; None: it is not asked.
+            uses: tells who has used an endpoint.
+        """
+        self.open_books()
         parts = {"database": self.database, "journal": self.journal, "clock": self.clock}
-        self.registry = Registry(blobs=self.blobs, scratch=self.folder / "scratch", **parts)  # type: ignore[arg-type]
+        self.registry = Registry(blobs=self.blobs, scratch=self.folder / "scratch", members=members, **parts)  # type: ignore[arg-type]
         self.sessions = Sessions(database=self.database, clock=self.clock)
-        self.certification = Certification(registry=self.registry, sessions=self.sessions, **parts)  # type: ignore[arg-type]
-        self.approvals = Approvals(database=self.database, journal=self.journal, registry=self.registry)
+        self.governance = governance_of(registry=self.registry, sessions=self.sessions, **parts)  # type: ignore[arg-type]
+        self.certification = self.governance.certification
+        self.standards = self.governance.standards
+        judges = {"judging": self.governance.judging, "gates": self.governance.gates}
+        self.approvals = Approvals(
+            database=self.database,
+            journal=self.journal,
+            registry=self.registry,
+            **judges,  # type: ignore[arg-type]
+        )
         self.releases = Releases(
             board=self.board,
             registry=self.registry,
             certification=self.certification,
+            **judges,  # type: ignore[arg-type]
             solo=self.solo,
             monotonic=self.seconds,
+            consumers=members,
+            uses=uses,
             **parts,  # type: ignore[arg-type]
         )
 
     def call(self, name: str, project: str = "default", **said: str) -> Call:
         """A call of somebody; everybody has the same role in every project."""
-        roles = {"default": PEOPLE[name], "other": PEOPLE[name]}
+        role = AccessRole.CONSUMER if name in CONSUMERS else PEOPLE[name]
+        roles = {"default": role, "other": role}
         actor = Actor(name=name, roles=roles, token_id=f"t-{name}", solo=self.solo)
         return Call(actor=actor, project=project, **said)
 
@@ -98,6 +143,22 @@ class GovernedFactory:
             self.registry.move(tx, version, VersionState.CERTIFIED)
             add_certificate(tx, version, self.clock, p999_ms)
         return self.approvals.accept(self.call("petra"), version.name, "good")
+
+    def certified(self, by: str = "ana", **said: object) -> Version:
+        """A new version at the gate of acceptance."""
+        version = self.register(by, **said)
+        with self.database.write() as tx:
+            moved = self.registry.move(tx, version, VersionState.CERTIFIED)
+            add_certificate(tx, version, self.clock)
+        return moved
+
+    def adopt(self, text: str) -> int:
+        """A standard, proposed by ana and agreed to by as many as it takes; its number."""
+        number = self.standards.propose(self.call("ana"), text, "as the bank wants it").number
+        for name in ("petra", "paul", "adele"):
+            if self.standards.approve(self.call(name), number, "so be it").state == "adopted":
+                return number
+        raise AssertionError("nobody is left who could adopt it")
 
     def propose(self, *versions: Version, endpoint: str = "churn", by: str = "ana", **said: object) -> Release:
         """A proposal: the first version as champion, the second as challenger, the others as canaries."""

@@ -20,7 +20,13 @@ def latency(p999_ms: float, calls: int = 2000) -> Latency:
 
 
 def add_certificate(
-    tx: Transaction, version: Version, clock: Clock, p999_ms: float | None = 1.0, twin: Digest | None = None
+    tx: Transaction,
+    version: Version,
+    clock: Clock,
+    p999_ms: float | None = 1.0,
+    twin: Digest | None = None,
+    *,
+    checks: tuple[str, ...] = (),
 ) -> None:
     """Keep a certificate of a version.
 
@@ -30,6 +36,7 @@ def add_certificate(
         clock: tells when.
         p999_ms: what it was found to take; None: it was certified by an earlier Muster, which did not measure that.
         twin: manifest of the compiled twin that it names.
+        checks: further ones that passed, with the figure 0.
     """
     now = clock.now()
     session = Session(
@@ -40,8 +47,9 @@ def add_certificate(
     sessions_store.add(tx, session)
     figures = {} if p999_ms is None else latency(p999_ms).figures()
     check = Check(name=LATENCY_CHECK, passed=True, figure=0.5, limit=1000.0, detail="", figures=figures)
+    further = tuple(Check(name=name, passed=True, figure=0, limit=0) for name in checks)
     certificate = Certificate(
         session=session.id, version=version.name, project=version.project, digest=version.digest,
-        environment=digest_of(b"environment"), hardware="a machine", checks=(check,), requested_by="ana", at=now, twin=twin,
+        environment=digest_of(b"environment"), hardware="a machine", checks=(check, *further), requested_by="ana", at=now, twin=twin,
     )  # fmt: skip
     store.add(tx, certificate)

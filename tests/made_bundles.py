@@ -7,7 +7,7 @@ from pathlib import Path
 
 from muster.packaging.bundle import pack
 from muster.packaging.columns import Table
-from muster.packaging.documents import Bundle, GoldenDescription, Made, Tolerance, toml_of
+from muster.packaging.documents import Bundle, Card, DataSource, GoldenDescription, Made, Tolerance, toml_of
 from muster.packaging.golden import write_golden
 from muster.packaging.runtimes import PythonRuntime
 from muster.packaging.samples import read_sample
@@ -46,6 +46,9 @@ def made_bundle(
     lock: bytes = LOCK,
     tags: dict[str, str] | None = None,
     packages: dict[str, str] | None = None,
+    card: Card | None = None,
+    data: tuple[DataSource, ...] = (),
+    notebook: bool = False,
 ) -> Path:
     """A complete bundle in a new folder.
 
@@ -61,6 +64,9 @@ def made_bundle(
         lock: its lock.
         tags: free words.
         packages: what the lab says that it had, name → version.
+        card: its model card.
+        data: what it was made of.
+        notebook: whether it carries one.
     """
     (folder / "model").mkdir(parents=True)
     (folder / "src").mkdir()
@@ -93,7 +99,12 @@ def made_bundle(
         ),
         contract=contract,
         golden=GoldenDescription(rows=rows.rows, tolerance={"score": Tolerance(abs=1e-12, rel=1e-9)}),
+        card=card or Card(),
+        data=data,
+        notebook="notebook.ipynb" if notebook else "",
     )
+    if notebook:
+        (folder / "notebook.ipynb").write_text('{"cells": []}', encoding="utf-8")
     (folder / "muster.toml").write_bytes(toml_of(bundle))
     return folder
 

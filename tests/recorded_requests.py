@@ -34,6 +34,8 @@ def record_request(
     inputs: Sequence[float],
     late: VariantAnswer | None = None,
     chosen: Sequence[int] = (0,),
+    project: str = "default",
+    consumer: str = "shop",
 ) -> str:
     """Write the record of one request; its id."""
     writer = SegmentWriter(archive / "spool", 0)
@@ -42,8 +44,8 @@ def record_request(
     events: list[bytes] = [
         encode(
             Decided(
-                format=RECORD_FORMAT, request_id=request_id, client_id="mine", idempotency_key=None, consumer="shop",
-                project="default", endpoint=endpoint, release=1, plan="sha256:" + "a" * 64,
+                format=RECORD_FORMAT, request_id=request_id, client_id="mine", idempotency_key=None, consumer=consumer,
+                project=project, endpoint=endpoint, release=1, plan="sha256:" + "a" * 64,
                 contract="sha256:" + "c" * 64, received_ns=now - 3_000_000, decided_ns=now, elapsed_ns=3_000_000,
                 deadline_ns=100_000_000, rows=len(inputs), body_sha256=bytes(32), inputs=(column("x", inputs),),
                 answers=tuple(answers), chosen=tuple(chosen), reason="champion", probability=1.0, forced=False, front="front-0",

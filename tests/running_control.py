@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -17,10 +17,18 @@ import pytest
 
 from known_figures import add_certificate
 from muster.access.actor import Call
+from muster.access.custom_roles import CustomRoles
+from muster.access.groups import Groups
+from muster.access.projects import Projects
 from muster.access.service import Access
+from muster.access.signing.federation import OidcSignIn
+from muster.access.signing.options import SignInOptions
+from muster.access.signing.passwords import Passwords
+from muster.access.signing.service import SignIn
 from muster.api.app import create_app
 from muster.api.server import ControlServer
 from muster.api.services import Services
+from muster.archive.consumers import Consumers
 from muster.archive.export import Exports
 from muster.archive.reader import Reader
 from muster.archive.retention import Retention
@@ -28,15 +36,18 @@ from muster.archive.service import Exporting, Requests
 from muster.archive.verify import Verifier
 from muster.audit.journal import Journal
 from muster.blobs.local import LocalBlobs
+from muster.bootstrap.governance import governance_of
+from muster.catalogue.service import Catalogue
 from muster.certification.examination import Examination
 from muster.certification.replay import Replays
-from muster.certification.service import Certification
 from muster.client.control import Factory
 from muster.client.transport import Transport
 from muster.environments.shelf import Shelf
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
+from muster.release.passing import live_variants
+from muster.release.resolving import References
 from muster.release.service import Releases
 from muster.release.simulation import Simulations
 from muster.sessions.records import CERTIFICATION, REPLAY
@@ -76,7 +87,8 @@ class Control:
         """Plain HTTP, as somebody or as nobody."""
         if name is not None:
             headers["Authorization"] = f"Bearer {self.tokens[name]}"
-        return httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False)
+        # Without certificates, which nobody asks for here: to load them takes 50 ms for each client.
+        return httpx.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False, verify=False)
 
     def call(self, name: str = "admin") -> Call:
         """A call of a service, past the door."""
@@ -127,15 +139,24 @@ class Control:
 
 @contextmanager
 def running_control(
-    database: Database, home: Path, *, solo: bool = False, upload_bytes: int = 1 << 26
+    database: Database,
+    home: Path,
+    *,
+    solo: bool = False,
+    upload_bytes: int = 1 << 26,
+    port: int = 0,
+    signing: SignInOptions | None = None,
+    passwords: Passwords | None = None,
 ) -> Iterator[Control]:
     """A control plane over a migrated database, with one person of every role."""
     for folder in ("uploads", "archive/spool", "archive/parquet", "audit", "logs"):
         (home / folder).mkdir(parents=True, exist_ok=True)
-    services, examination = _services(database, home, solo=solo, upload_bytes=upload_bytes)
+    services, examination = _services(
+        database, home, solo=solo, upload_bytes=upload_bytes, signing=signing or SignInOptions(), passwords=passwords
+    )
     first = services.access.bootstrap()
     listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener.bind(("127.0.0.1", port))
     listener.listen(128)
     app = create_app(services)
     server = ControlServer(app)
@@ -171,16 +192,28 @@ def _tick(releases: Releases, ended: threading.Event) -> None:
         releases.advance()
 
 
-def _services(database: Database, home: Path, *, solo: bool, upload_bytes: int) -> tuple[Services, Examination]:
+def _services(
+    database: Database,
+    home: Path,
+    *,
+    solo: bool,
+    upload_bytes: int,
+    signing: SignInOptions,
+    passwords: Passwords | None,
+) -> tuple[Services, Examination]:
     clock = SystemClock()
     head = home / "audit" / "head.jsonl"
     journal, board = Journal(head, clock), Board(database, clock)
     access = Access(database, journal, board, clock, solo=solo)
     blobs = LocalBlobs(home / "store")
     environments = Shelf(home / "environments", home / "uv-cache", blobs)
-    registry = Registry(database=database, journal=journal, blobs=blobs, clock=clock, scratch=home / "uploads")
+    registry = Registry(
+        database=database, journal=journal, blobs=blobs, clock=clock, scratch=home / "uploads", members=access
+    )
     sessions = Sessions(database=database, clock=clock)
-    certification = Certification(database=database, journal=journal, registry=registry, sessions=sessions, clock=clock)
+    governance = governance_of(database=database, journal=journal, registry=registry, sessions=sessions, clock=clock)
+    certification = governance.certification
+    judges = {"judging": governance.judging, "gates": governance.gates}
     reader = Reader(home / "archive")
     requests = Requests(reader, access, registry.owns)
     examination = Examination(blobs=blobs, environments=environments, bundles=home / "bundles", logs=home / "logs")
@@ -190,18 +223,43 @@ def _services(database: Database, home: Path, *, solo: bool, upload_bytes: int) 
         board=board,
         registry=registry,
         certification=certification,
+        **judges,  # type: ignore[arg-type]
         clock=clock,
         solo=solo,
+        consumers=access,
+    )
+    projects = Projects(database, journal, board, clock)
+    projects.counted_by(
+        lambda tx, project: asdict(registry.held_by(tx, project)),
+        lambda tx, project: {"live_variants": live_variants(tx, project)},
     )
     services = Services(
         factory="f-test",
         solo=solo,
         access=access,
+        projects=projects,
+        groups=Groups(database, journal, board, clock),
+        roles=CustomRoles(database, journal, board, clock),
+        sign_in=SignIn(
+            database=database,
+            journal=journal,
+            board=board,
+            clock=clock,
+            options=signing,
+            passwords=passwords or Passwords(memory_kib=1024, passes=1),
+        ),
+        oidc=OidcSignIn(database=database, journal=journal, board=board, clock=clock, options=signing),
         registry=registry,
         sessions=sessions,
         certification=certification,
-        approvals=Approvals(database=database, journal=journal, registry=registry),
+        standards=governance.standards,
+        reviews=governance.reviews,
+        delegations=governance.delegations,
+        dry_runs=governance.dry_runs,
+        approvals=Approvals(database=database, journal=journal, registry=registry, **judges),  # type: ignore[arg-type]
         releases=releases,
+        references=References(database, registry),
+        catalogue=Catalogue(database),
         requests=requests,
         replays=Replays(
             database=database,
@@ -222,8 +280,11 @@ def _services(database: Database, home: Path, *, solo: bool, upload_bytes: int) 
             lambda endpoint: Verifier(home / "archive", endpoint=endpoint),
             database,
             journal,
+            foreign=releases.foreign_endpoints,
+            require_endpoint=releases.endpoint,
         ),
         retention=Retention(database, journal, clock, require_endpoint=releases.endpoint),
+        consumers=Consumers(database, access, clock),
         journal=journal,
         board=board,
         database=database,

@@ -13,12 +13,12 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 
 from muster.api.app import openapi
-from muster.wire import contracts, control, plans
+from muster.wire import catalogue, contracts, control, evolution, governance, people, plans, sign_in
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "rest.md"
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", NoneType: "null", Any: "anything"}
 _METHODS = ("get", "post", "put", "patch", "delete")
-_MODULES = (control, plans, contracts)
+_MODULES = (control, people, sign_in, catalogue, evolution, governance, plans, contracts)
 
 _HEAD = """\
 # REST API
@@ -27,8 +27,8 @@ Generated from the code by `tools/rest_reference.py`; `make docs` writes it agai
 factory at `/api/v1/openapi.json`. Scoring has addresses of its own, on another port: `POST /score/ENDPOINT`, and the Open
 Inference Protocol V2 under `/v2`.
 
-- **Who asks**: the header `Authorization: Bearer TOKEN`, on everything but `GET /api/v1/health`. What each role may do:
-  [roles](roles.md).
+- **Who asks**: the header `Authorization: Bearer TOKEN`, on everything but `GET /api/v1/health` and [signing
+  in](sign-in.md). What each role may do: [roles](roles.md).
 - **Once**: orders take a header `Idempotency-Key` of 1 to 200 characters. Repeated by the same caller with the same key and
   the same body, an order is carried out once, and answered as things stand now; with another body it is a conflict.
 - **Errors** are problem details (RFC 9457, `application/problem+json`), listed in [errors](errors.md). A mistake of the
@@ -115,13 +115,14 @@ def _struct(kind: type[msgspec.Struct]) -> str:
     if fields:
         lines.append("\n| field | type | |\n|---|---|---|\n")
     for field in fields:
-        default = "" if field.required else f", default {_plain(field)}"
+        is_unsaid = field.required or field.default is msgspec.UNSET
+        default = "" if is_unsaid else f", default {_plain(field)}"
         lines.append(f"| `{field.encode_name}` | {_type(field.type)}{default} | {meanings.get(field.name, '')} |\n")
     return "".join(lines)
 
 
 def _plain(field: msgspec.structs.FieldInfo) -> str:
-    value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()  # type: ignore[operator]
+    value = field.default if field.default is not msgspec.NODEFAULT else field.default_factory()
     return f"`{msgspec.json.encode(value).decode()}`"
 
 
@@ -133,7 +134,8 @@ def _type(annotation: Any) -> str:  # noqa: PLR0911 - one case for each kind of 
     if origin is Literal:
         return " or ".join(f"`{msgspec.json.encode(value).decode()}`" for value in arguments)
     if origin in {Union, UnionType}:
-        return " or ".join(dict.fromkeys(_type(one) for one in arguments))
+        said = (one for one in arguments if one is not msgspec.UnsetType)
+        return " or ".join(dict.fromkeys(_type(one) for one in said))
     if origin in {tuple, list}:
         return f"list of {_type(arguments[0])}"
     if origin is dict:

@@ -6,8 +6,10 @@ A variable wins over the file: `MUSTER_DATABASE` is `database`, `MUSTER_SERVING_
 import os
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_origin
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -114,6 +116,83 @@ class TracesSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Most requests that one front traces in a second."""
 
 
+class OidcProviderSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """An OpenID provider at which people may sign in."""
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+    """What people call it on the command line."""
+    issuer: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    """Its address as its discovery document spells it; https, except on this machine."""
+    client_id: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    """What the provider calls this factory."""
+    client_secret_file: str = ""
+    """File with the client's secret; below the home if relative; read for every sign-in; empty: a client without a secret."""
+    scopes: tuple[Annotated[str, msgspec.Meta(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]{1,100}$")], ...] = (
+        "openid",
+        "profile",
+    )
+    """What is asked for; `openid` always is."""
+    claim: Annotated[str, msgspec.Meta(min_length=1, max_length=100)] = "preferred_username"
+    """The claim that is held against the names of users, where `allow` is `known-names`."""
+    allow: Literal["bound", "known-names"] = "bound"
+    """Who may sign in: identities that an admin bound to a user, or also those whose claim is a user's name."""
+    groups_claim: Annotated[str, msgspec.Meta(max_length=100)] = ""
+    """The claim that lists somebody's groups at the provider."""
+    groups: tuple[str, ...] = ()
+    """Only members of one of these groups may sign in; empty: of any."""
+    joins: dict[
+        Annotated[str, msgspec.Meta(min_length=1, max_length=255)],
+        Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,62}$")],
+    ] = {}
+    """Group at the provider = group of this factory: at every sign-in its members join, and who is none any more leaves."""
+    origins: tuple[str, ...] = ()
+    """Further origins, `https://HOST`, at which the provider's addresses may lie; its issuer's always may."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no provider can be."""
+        if not _is_safe_url(self.issuer):
+            raise ValueError(
+                f"the issuer {self.issuer!r} is no https address without query (http on this machine alone)"
+            )
+        for origin in self.origins:
+            if not _is_safe_url(origin) or urlsplit(origin).path:
+                raise ValueError(f"{origin!r} is no origin like https://login.example.com")
+        if self.allow == "known-names" and self.claim in {"email", "name", "nickname", "given_name"}:
+            raise ValueError(f"the claim {self.claim!r} does not say who somebody is: people can have it changed")
+        if bool(self.groups or self.joins) != bool(self.groups_claim):
+            raise ValueError("groups, or joins, and groups_claim go together")
+
+
+class AccessSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Signing in."""
+
+    sign_in_hours: Annotated[float, msgspec.Meta(gt=0, le=720)] = 12.0
+    """How long a token lasts that somebody signed in for, hours, up to 720."""
+    public_url: str = ""
+    """Where browsers reach control, `https://HOST`; needed for OpenID providers, which send people back there."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses or networks of proxies whose `X-Forwarded-For` says who calls."""
+    oidc: tuple[OidcProviderSettings, ...] = ()
+    """OpenID providers at which people may sign in."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be meant."""
+        for text in self.trusted_proxies:
+            try:
+                ip_network(text)
+            except ValueError as error:
+                raise ValueError(f"trusted_proxies: {error}") from error
+        if self.public_url and not _is_safe_url(self.public_url):
+            raise ValueError(
+                f"public_url {self.public_url!r} is no https address without query (http on this machine alone)"
+            )
+        names = [provider.name for provider in self.oidc]
+        if len(set(names)) != len(names):
+            raise ValueError("two providers in access.oidc have one name")
+        if names and not self.public_url:
+            raise ValueError("access.oidc needs access.public_url: providers send people back there")
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that can be set."""
 
@@ -127,6 +206,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     certification: CertificationSettings = CertificationSettings()
     metrics: MetricsSettings = MetricsSettings()
     traces: TracesSettings = TracesSettings()
+    access: AccessSettings = AccessSettings()
 
 
 def read_settings(file: Path, environment: Mapping[str, str] | None = None) -> Settings:
@@ -166,8 +246,43 @@ def _lay(tree: dict[str, Any], name: str, value: str) -> None:
             return
         inner = setting.removeprefix(field.name + "_")
         if inner != setting and isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-            if inner not in {part.name for part in msgspec.structs.fields(field.type)}:
+            kinds = {part.name: part.type for part in msgspec.structs.fields(field.type)}
+            if inner not in kinds:
                 break
-            tree[field.name] = {**tree.get(field.name, {}), inner: value}
+            laid = _listed(name, value) if get_origin(kinds[inner]) is tuple else value
+            tree[field.name] = {**tree.get(field.name, {}), inner: laid}
             return
     raise SettingsMalformed(f"{name} names no setting", variable=name)
+
+
+def _listed(name: str, value: str) -> list[Any]:
+    """A list as a variable holds it: JSON, or texts with commas between them."""
+    if not value.lstrip().startswith("["):
+        return [text.strip() for text in value.split(",") if text.strip()]
+    try:
+        return msgspec.json.decode(value, type=list[Any])
+    except msgspec.MsgspecError as error:
+        raise SettingsMalformed(f"{name} is no list in JSON: {error}", variable=name) from error
+
+
+def _is_safe_url(text: str) -> bool:
+    """Whether an address is one that secrets may be sent to: https, or this machine; nothing behind its path."""
+    try:
+        parts = urlsplit(text)
+        port_is_one = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    if not parts.hostname or not port_is_one or parts.query or parts.fragment or parts.username is not None:
+        return False
+    if any(character in text for character in "?#\\") or not text.isascii() or not text.isprintable() or " " in text:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_this_machine(parts.hostname))
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

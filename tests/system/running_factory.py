@@ -108,7 +108,7 @@ class RunningFactory:
             environment["MUSTER_URL"] = self.control
             environment["MUSTER_SCORING_URL"] = self.scoring
         done = subprocess.run(
-            [*MUSTER, *arguments, "--json"], capture_output=True, env=environment, timeout=180, check=False
+            [*MUSTER, *arguments, "--json"], capture_output=True, env=environment, timeout=280, check=False
         )
         assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
         return json.loads(done.stdout or done.stderr)

@@ -53,7 +53,9 @@ def test_the_readme_works_as_written(factory: RunningFactory, tmp_path: Path, mo
         approves = arguments[:2] == ["release", "approve"]
         for tries_left in range(3 if approves else 1, 0, -1):
             try:
-                factory.muster(*arguments, token=factory.tokens[person], url=True)
+                # The README's bundle carries no model card: what it lacks is listed.
+                code = 1 if arguments[:2] in (["standard", "check"], ["standard", "dry-run"]) else 0
+                factory.muster(*arguments, token=factory.tokens[person], url=True, code=code)
                 break
             except AssertionError as refused:
                 # The machine was busy when the version was measured: do what the error advises.

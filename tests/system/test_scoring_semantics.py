@@ -643,3 +643,22 @@ def test_nothing_of_all_this_was_an_error_of_the_front(factory: RunningFactory, 
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [line for line in lines if line["level"] == "error"] == []
     assert [line["event"] for line in lines].count("front.started") == 1
+
+
+@pytest.mark.parametrize("path", [SCORE, INFER])
+def test_a_token_asks_as_often_as_the_project_lets_it(factory: RunningFactory, front: httpx.Client, path: str) -> None:
+    """The same request over and over is counted every time; who is refused is told when to come back, and may then."""
+    factory.admin.limit_project(requests_per_s=2)
+    try:
+
+        def refused() -> httpx.Response | None:
+            answers = [front.post(path, content=_OK[path]) for _ in range(6)]
+            return next((answer for answer in answers if answer.status_code == 429), None)
+
+        answer = wait_for(refused, told="a request beyond the quota that is refused")
+        check_refusal(answer, 429, "more than 2 times a second")
+        time.sleep(int(answer.headers["retry-after"]))
+        assert front.post(path, content=_OK[path]).status_code == 200
+    finally:
+        factory.admin.limit_project(requests_per_s=None)
+    wait_for(lambda: refused() is None, told="no request that is refused once the quota is gone")

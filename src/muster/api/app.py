@@ -13,8 +13,23 @@ from muster.api.answers import response_class, say_solo
 from muster.api.documented import openapi_document
 from muster.api.following import Following
 from muster.api.identity import OPEN, Identification, OrderRequest, call_of
+from muster.api.origins import Origins
 from muster.api.problems import ProblemAnswers
-from muster.api.routes import archive, audit, endpoints, factory, fronts, models, people, requests, sessions
+from muster.api.routes import (
+    archive,
+    audit,
+    catalogue,
+    endpoints,
+    evolution,
+    factory,
+    fronts,
+    governance,
+    models,
+    people,
+    requests,
+    sessions,
+    sign_in,
+)
 from muster.api.services import Given, Services
 from muster.api.threads import WaitingThreads
 from muster.telemetry.exposition import CONTENT_TYPE
@@ -26,10 +41,12 @@ PREFIX = "/api/v1"
 #: Orders are small; bundles have a limit of their own.
 ORDER_BYTES = 1024 * 1024
 
-_OF_FACTORY = (*factory.HANDLERS, *fronts.HANDLERS, *audit.HANDLERS)
+_OF_FACTORY = (
+    *factory.HANDLERS, *people.OF_FACTORY, *sign_in.OF_FACTORY, *fronts.HANDLERS, *audit.HANDLERS,
+)  # fmt: skip
 _OF_PROJECT = (
-    *people.HANDLERS, *models.HANDLERS, *sessions.HANDLERS, *endpoints.HANDLERS, *requests.HANDLERS,
-    *archive.HANDLERS,
+    *people.HANDLERS, *sign_in.OF_PROJECT, *models.HANDLERS, *catalogue.HANDLERS, *sessions.HANDLERS, *endpoints.HANDLERS,
+    *evolution.HANDLERS, *requests.HANDLERS, *archive.HANDLERS, *governance.HANDLERS,
 )  # fmt: skip
 
 
@@ -47,9 +64,9 @@ def create_app(services: Services) -> Litestar:
         "call": Provide(call_of),
     }
     app = Litestar(
-        [*routers(), _served_openapi, _metrics],
+        [*routers(), sign_in.come_back, _served_openapi, _metrics],
         dependencies=dependencies,
-        middleware=[Identification(services.access)],
+        middleware=[Origins(), Identification(services.access)],
         exception_handlers=_exception_handlers(solo=services.solo),
         request_class=OrderRequest,
         response_class=response_class(solo=services.solo),

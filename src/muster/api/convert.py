@@ -1,11 +1,12 @@
 """From the records of the rooms to the documents of the wire; the only place where the two meet."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from muster.access import users
+from muster.access.tokens import Token
 from muster.api.errors import RequestMalformed
 from muster.archive.records import Record, RetentionRule
 from muster.archive.verify import Verdict as ArchiveVerdict
@@ -13,6 +14,7 @@ from muster.audit.entries import Entry
 from muster.audit.verify import Verdict
 from muster.certification.records import Certificate
 from muster.packaging.columns import Column, values_of
+from muster.packaging.evolution import Change
 from muster.packaging.manifest import Manifest
 from muster.registry import records as registry_records
 from muster.registry.differences import Diff, Difference
@@ -38,14 +40,29 @@ def user(user: users.User) -> control.User:
         endpoints=user.endpoints,
         created_at=rfc3339(user.created_at),
         may=tuple(str(right) for right in user.may),
-        tokens=tuple(
-            control.Token(
-                token_id=token.token_id,
-                created_at=rfc3339(token.created_at),
-                expires_at=_at(token.expires_at),
-            )
-            for token in user.tokens
-        ),
+        tokens=tuple(map(token, user.tokens)),
+        groups=dict(user.groups),
+        kind=user.kind.value,
+        title=user.title,
+        contact=user.contact,
+        channel=user.channel,
+    )
+
+
+def token(held: Token) -> control.Token:
+    """A token, without its text."""
+    scope = held.scope
+    return control.Token(
+        token_id=held.token_id,
+        user=held.user,
+        created_at=rfc3339(held.created_at),
+        expires_at=_at(held.expires_at),
+        label=held.label,
+        rights=None if scope.rights is None else tuple(sorted(str(right) for right in scope.rights)),
+        endpoints=scope.endpoints,
+        project=scope.project,
+        last_used_at=_at(held.last_used_at),
+        replaces=held.replaces,
     )
 
 
@@ -150,9 +167,20 @@ def moment_of(text: str | None) -> datetime | None:
         RequestMalformed: there is no such moment.
     """
     try:
-        return None if text is None else datetime.fromisoformat(text)
-    except ValueError as error:
+        return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise RequestMalformed(f"{text!r} is not a moment: {error}", value=text) from error
+
+
+def required_moment(text: str) -> datetime:
+    """The moment that a document names, where it has to name one.
+
+    Raises:
+        RequestMalformed: there is no such moment.
+    """
+    found = moment_of(text)
+    assert found is not None
+    return found
 
 
 def _wanted(
@@ -210,7 +238,27 @@ def release(found: release_records.Release, *, with_plan: bool = True) -> contro
         plan_digest=found.plan_digest,
         plan=plan if with_plan else None,
         warnings=found.warnings,
+        breaks=tuple(contract_change(change) for change in found.breaks),
+        awaited=found.awaited,
+        missing=found.missing,
+        live_from=_at(found.live_from),
+        glass=None if found.glass is None else _glass(found.glass),
     )
+
+
+def _glass(glass: release_records.Glass) -> control.BrokenGlass:
+    return control.BrokenGlass(
+        broken_by=glass.broken_by,
+        at=rfc3339(glass.at),
+        confirm_by=rfc3339(glass.confirm_by),
+        reason=glass.reason,
+        state=glass.state.value,
+    )
+
+
+def contract_change(found: Change) -> control.ContractChange:
+    """Something that is not as it was, in one field of a contract."""
+    return control.ContractChange(field=found.field, side=found.side, what=found.what, compatible=found.is_compatible)
 
 
 def endpoint(found: release_records.Endpoint) -> control.EndpointSummary:
@@ -225,7 +273,7 @@ def endpoint(found: release_records.Endpoint) -> control.EndpointSummary:
 
 
 def endpoint_with_history(
-    found: release_records.Endpoint, history: tuple[release_records.Pointer, ...]
+    found: release_records.Endpoint, history: tuple[release_records.Pointer, ...], after: int | None = None
 ) -> control.Endpoint:
     """An endpoint, and what was current when."""
     return control.Endpoint(
@@ -240,6 +288,7 @@ def endpoint_with_history(
             control.WasCurrent(release=pointer.release, at=rfc3339(pointer.at), by=pointer.by, cause=pointer.cause)
             for pointer in history
         ),
+        next=after,
     )
 
 
@@ -259,18 +308,31 @@ def model_summary(found: registry_records.ModelSummary) -> control.ModelSummary:
         project=found.project,
         versions=found.versions,
         latest=None if found.latest is None else version_summary(found.latest),
+        **_model_facts(found.facts),
     )
 
 
-def model(found: registry_records.Model) -> control.Model:
-    """A model and its versions."""
+def model(found: registry_records.Model, after: int | None = None) -> control.Model:
+    """A model and its versions, and behind which there are more."""
     return control.Model(
         name=found.name,
         project=found.project,
         created_by=found.created_by,
         created_at=rfc3339(found.created_at),
         versions=tuple(version_summary(version) for version in found.versions),
+        next=after,
+        **_model_facts(found.facts),
     )
+
+
+def _model_facts(facts: registry_records.ModelFacts) -> dict[str, Any]:
+    return {
+        "owner": facts.owner,
+        "deputy": facts.deputy,
+        "description": facts.description,
+        "business_metric": facts.business_metric,
+        "tags": dict(facts.tags),
+    }
 
 
 def version_summary(found: registry_records.Version) -> control.VersionSummary:
@@ -290,8 +352,9 @@ def version(
     sealed: Manifest,
     certificate: Certificate | None,
     releases: tuple[release_records.Release, ...],
+    lacks: tuple[str, ...] = (),
 ) -> control.Version:
-    """A version with its files, its certificate and the releases that name it."""
+    """A version with its files, its certificate, the releases that name it, and what it lacks."""
     return control.Version(
         model=found.model,
         version=str(found.name),
@@ -315,6 +378,8 @@ def version(
         ),
         certificate=None if certificate is None else _certificate(certificate),
         releases=tuple(release.subject for release in releases),
+        missing=found.missing,
+        lacks=lacks,
     )
 
 

@@ -35,7 +35,10 @@ _EVERYWHERE = {
     "503": "A part that is needed does not run; Retry-After says when to ask again.",
 }
 #: Statuses of what takes a body, and so of every order: its idempotency key covers the body even where none is asked for.
-_OF_ORDERS = {"413": "The body is larger than this address takes."}
+_OF_ORDERS = {
+    "413": "The body is larger than this address takes.",
+    "429": "Too much at once; Retry-After says when to ask again.",
+}
 
 
 def openapi_document(routers: Sequence[Router], dependencies: Mapping[str, Provide]) -> dict[str, Any]:
@@ -75,8 +78,8 @@ def _config() -> OpenAPIConfig:
         title="Muster control API",
         version=muster.__version__,
         description=(
-            "Registers, certifies, releases, rolls back and audits models. Every call but `GET /api/v1/health` takes "
-            "the header `Authorization: Bearer TOKEN`. Errors are problem details (RFC 9457). Orders take an "
+            "Registers, certifies, releases, rolls back and audits models. Every call but `GET /api/v1/health` and "
+            "those of signing in takes the header `Authorization: Bearer TOKEN`. Errors are problem details (RFC 9457). Orders take an "
             "`Idempotency-Key`: repeated with the same key, they are carried out once."
         ),
         license=License(name="Apache License 2.0", identifier="Apache-2.0"),

@@ -1,6 +1,6 @@
 """What the API itself can find wrong with a request, before any service has seen it."""
 
-from muster.vocabulary.errors import Invalid, MusterError, NotFound, Unavailable
+from muster.vocabulary.errors import Invalid, MusterError, NotAllowed, NotFound, Unavailable
 
 
 class RequestMalformed(Invalid):
@@ -22,6 +22,22 @@ class MethodUnknown(Invalid):
 
     code = "api.method-unknown"
     advice = "The header Allow names the methods that it takes."
+
+
+class ContentTypeUnfit(Invalid):
+    """The body is said to be something else than what the address takes. Forms of web pages are among what is refused."""
+
+    code = "api.content-type-unfit"
+    advice = "Orders are `Content-Type: application/json` in UTF-8, bundles `application/zip`; `curl -d` needs the header named."
+
+
+class CrossOrigin(NotAllowed):
+    """A browser sends the order for a page of another origin; the page could not have asked for that by itself."""
+
+    code = "api.cross-origin"
+    advice = (
+        "Orders come from programs, or from pages of the factory's own origin; a proxy has to hand the header Host on."
+    )
 
 
 class BodyTooLarge(Invalid):

@@ -6,6 +6,7 @@ of another. A waiting front costs one future.
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import AsyncIterator
 from functools import partial
 
@@ -32,6 +33,8 @@ class Following:
 
     def __init__(self, board: Board) -> None:
         self._board = board
+        self.process = secrets.token_hex(8)
+        """Says which process answers: reports are kept in its memory, so to another one they have to be made again."""
         self._highest = -1
         self._turned: asyncio.Event | None = None
         self._closing = False

@@ -1,6 +1,7 @@
 """Who calls: the bearer token of every request becomes an actor before anything else is looked at."""
 
 import hashlib
+import json
 import re
 from typing import Any
 
@@ -11,15 +12,15 @@ from litestar.middleware import ASGIMiddleware
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from muster.access.actor import Actor, Call
-from muster.access.errors import TokenMissing
+from muster.access.errors import EndpointOutOfScope, TokenMissing
 from muster.access.service import Access
 from muster.api.errors import RequestMalformed
+from muster.api.origins import takes_file
 from muster.vocabulary.names import DEFAULT_PROJECT, checked_name
 
 #: Set in `opt` of a route that takes no token.
 OPEN = "open"
 IDEMPOTENCY_HEADER = "idempotency-key"
-ZIP = "application/zip"
 _SCHEME = "bearer"
 
 _KEY = re.compile(r"[\x21-\x7e]{1,200}")
@@ -35,8 +36,23 @@ class Identification(ASGIMiddleware):
         self._access = access
 
     async def handle(self, scope: Scope, receive: Receive, send: Send, next_app: ASGIApp) -> None:
-        """Identify the caller of one request."""
-        scope["user"] = await to_thread.run_sync(self._access.identify, bearer_token(scope["headers"]))
+        """Identify the caller of one request, and seal off what is not the caller's.
+
+        Raises:
+            ProjectNotFound: the address is of a project that the caller has no part in; every address below it is, so that
+                nothing tells whether there is such a project.
+            EndpointOutOfScope: the address is of an endpoint for which the token is not good.
+        """
+        actor = await to_thread.run_sync(self._access.identify, bearer_token(scope["headers"]))
+        scope["user"] = actor
+        named = scope.get("path_params", {})
+        if (project := named.get("project")) is not None:
+            checked_name(project, of="project")
+            if not actor.belongs_to(project):
+                await to_thread.run_sync(self._access.enter, actor, project)
+        endpoint = named.get("endpoint")
+        if endpoint is not None and not actor.scope.holds_endpoint(endpoint):
+            raise EndpointOutOfScope(f"the token is not good for endpoint {endpoint[:63]!r}", endpoint=endpoint[:63])
         await next_app(scope, receive, send)
 
 
@@ -47,14 +63,25 @@ class OrderRequest(Request[Actor, Any, Any]):
         """The body, decoded.
 
         Raises:
-            RequestMalformed: it is not UTF-8, or nested too deeply. The framework tells of other mistakes itself.
+            RequestMalformed: it is not UTF-8, nested too deeply, or names a field twice. The framework tells of other
+                mistakes itself.
         """
         try:
-            return await super().json()
+            found = await super().json()
+            # The decoder would take the last of two; whoever looked at the order on its way may have taken the first.
+            json.loads((await self.body() or b"null").decode(), object_pairs_hook=_each_once)
         except UnicodeDecodeError as error:
             raise RequestMalformed(f"the body is not UTF-8: {error.reason} at byte {error.start}") from error
         except RecursionError as error:
             raise RequestMalformed("the body is nested too deeply") from error
+        return found
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> None:
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise RequestMalformed(f"the field {twice[:100]!r} is there twice", field=twice[:100])
 
 
 def bearer_token(headers: Any) -> str:
@@ -90,7 +117,7 @@ async def call_of(request: Request[Actor, Any, Any]) -> Call:
     if key is not None:
         if _KEY.fullmatch(key) is None:
             raise RequestMalformed("the header Idempotency-Key is 1 to 200 printable ASCII characters without spaces")
-        body = b"" if request.headers.get("content-type") == ZIP else await request.body()
+        body = b"" if takes_file(request.scope) else await request.body()
         digest = request_digest(request, hashlib.sha256(body).hexdigest())
     return Call(
         actor=request.user,

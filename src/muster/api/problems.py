@@ -10,7 +10,12 @@ from typing import Any
 import msgspec
 import structlog
 from litestar import Request, Response
-from litestar.exceptions import HTTPException, MethodNotAllowedException, NotFoundException
+from litestar.exceptions import (
+    HTTPException,
+    InternalServerException,
+    MethodNotAllowedException,
+    NotFoundException,
+)
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.types import Method
 
@@ -22,6 +27,8 @@ from muster.wire.problems import MEDIA_TYPE, Problem
 log = structlog.get_logger()
 _RETRY_AFTER_S = 1
 _METHODS: tuple[Method, ...] = ("GET", "POST", "PUT", "PATCH", "DELETE")
+#: How the framework calls a connection that ended within a body.
+_GONE = "client disconnected prematurely"
 _NO_BODY = {"message": "a body in JSON is missing", "source": "body"}
 
 
@@ -58,6 +65,10 @@ def _named(request: Request[Any, Any, Any], error: Exception) -> MusterError:
             return RouteUnknown(f"there is no {request.url.path} here", path=request.url.path)
         case RequestEntityTooLarge():
             return BodyTooLarge("the body is larger than this address takes")
+        case InternalServerException() if error.detail == _GONE:
+            return RequestMalformed(
+                "the caller went away before the body was whole"
+            )  # nobody reads this, and no fault is logged
         case HTTPException() if error.status_code < 500:
             problems = _problems(error)
             return RequestMalformed(_sentence(error, problems), **({"problems": problems} if problems else {}))

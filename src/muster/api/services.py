@@ -7,21 +7,33 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from muster.access.actor import Call
+from muster.access.custom_roles import CustomRoles
+from muster.access.groups import Groups
+from muster.access.projects import Projects
 from muster.access.service import Access
+from muster.access.signing.federation import OidcSignIn
+from muster.access.signing.service import SignIn
 from muster.api.following import Following
 from muster.api.metrics import ControlCounts
 from muster.api.threads import WaitingThreads
+from muster.archive.consumers import Consumers
 from muster.archive.retention import Retention
 from muster.archive.service import Exporting, Requests
 from muster.audit.journal import Journal
+from muster.catalogue.service import Catalogue
 from muster.certification.replay import Replays
 from muster.certification.service import Certification
+from muster.gates.delegations import Delegations
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
+from muster.release.dry_run import DryRuns
+from muster.release.resolving import References
+from muster.release.reviews import Reviews
 from muster.release.service import Releases
 from muster.release.simulation import Simulations
 from muster.sessions.service import Sessions
+from muster.standards.service import Standards
 from muster.storage.transaction import Database
 
 
@@ -34,16 +46,28 @@ class Services:
     solo: bool
     """It is for one person: every answer says so."""
     access: Access
+    projects: Projects
+    groups: Groups
+    roles: CustomRoles
+    sign_in: SignIn
+    oidc: OidcSignIn
     registry: Registry
     sessions: Sessions
     certification: Certification
+    standards: Standards
+    reviews: Reviews
+    delegations: Delegations
+    dry_runs: DryRuns
     approvals: Approvals
     releases: Releases
+    references: References
+    catalogue: Catalogue
     requests: Requests
     replays: Replays
     simulations: Simulations
     exporting: Exporting
     retention: Retention
+    consumers: Consumers
     journal: Journal
     board: Board
     database: Database

@@ -1,6 +1,6 @@
 """Which HTTP status a family of errors is, and what the family is called; the only place that knows."""
 
-from muster.api.errors import BodyTooLarge, MethodUnknown
+from muster.api.errors import BodyTooLarge, ContentTypeUnfit, MethodUnknown
 from muster.vocabulary.errors import (
     Conflict,
     Damaged,
@@ -33,7 +33,7 @@ STATUSES: dict[type[MusterError], tuple[int, str]] = {
 }
 
 #: Leaves for which HTTP has a status of its own.
-LEAF_STATUSES: dict[type[MusterError], int] = {MethodUnknown: 405, BodyTooLarge: 413}
+LEAF_STATUSES: dict[type[MusterError], int] = {MethodUnknown: 405, BodyTooLarge: 413, ContentTypeUnfit: 415}
 
 
 def described(error: MusterError, *, instance: str = "") -> Problem:

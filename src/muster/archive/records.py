@@ -1,6 +1,7 @@
 """The record of one request, put together from its events wherever they lie; and how long records are kept."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from muster.vocabulary.request_ids import request_id_text
 from muster.wire.records import AnsweredLate, Decided, VariantAnswer
@@ -55,3 +56,26 @@ class RetentionRule:
     set_by: str
     set_at: str
     reason: str
+
+
+class UseKey(NamedTuple):
+    """What is counted apart."""
+
+    project: str
+    endpoint: str
+    consumer: str
+    version: str
+    day: str
+    """UTC, `2026-11-21`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """What was counted of a version, a consumer and an endpoint, over some days."""
+
+    consumer: str
+    endpoint: str
+    version: str
+    requests: int
+    rows: int
+    last_at: str

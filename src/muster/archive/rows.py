@@ -235,7 +235,7 @@ def records_of(layout: RowLayout, table: pa.Table) -> list[Record]:
     found = []
     for row, (id_text, raw) in enumerate(zip(ids, table.column("raw").to_pylist(), strict=True)):
         if raw is not None:
-            found.append(_unpacked(raw))
+            found.append(unpacked(raw))
             continue
         known = {attribute: column[row] for attribute, column in values.items()}
         known["default"] = None if known["default"] is None else known["default"].encode()
@@ -425,7 +425,8 @@ def _packed(record: Record) -> bytes:
     return msgspec.msgpack.encode((record.decided, record.late))
 
 
-def _unpacked(raw: bytes) -> Record:
+def unpacked(raw: bytes) -> Record:
+    """The record that typed columns cannot give back, from the column `raw`."""
     decided, late = msgspec.msgpack.decode(raw, type=tuple[Decided, tuple[AnsweredLate, ...]])
     return Record(decided=decided, late=late)
 

@@ -1,6 +1,6 @@
 """Past requests for people: who may see which, one by one or as an export, and whether they are all there."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from muster.access.actor import Actor, Call
 from muster.access.errors import RightMissing
@@ -110,6 +110,8 @@ class Exporting:
         verifier: makes what looks through the archive, for one endpoint or all.
         database: of the journal.
         journal: where exports are put on record.
+        foreign: the endpoints that belong to other projects than that of the call.
+        require_endpoint: raises unless the caller's project has the endpoint.
     """
 
     def __init__(
@@ -119,7 +121,12 @@ class Exporting:
         verifier: Callable[[str | None], Verifier],
         database: Database,
         journal: Journal,
+        *,
+        foreign: Callable[[Call], Collection[str]],
+        require_endpoint: Callable[[Call, str], object],
     ) -> None:
+        self._foreign = foreign
+        self._require_endpoint = require_endpoint
         self._exports = exports
         self._requests = requests
         self._verifier = verifier
@@ -168,15 +175,23 @@ class Exporting:
         return self._exports.parquet(window, self._seen(call))
 
     def verify(self, call: Call, endpoint: str | None) -> Verdict:
-        """Hold the archive against itself.
+        """Hold the archive against itself; what is said of other projects' endpoints is left out.
 
         Raises:
             RightMissing: the caller may not read all requests.
+            EndpointNotFound: it is the endpoint of another project.
         """
         if endpoint is not None:
             checked_name(endpoint, of="endpoint")
         self._requests.require_all(call)
-        return self._verifier(endpoint).verify()
+        foreign = self._foreign(call)
+        if endpoint is not None and endpoint in foreign:
+            self._require_endpoint(call, endpoint)
+        verdict = self._verifier(endpoint).verify()
+        for other in foreign:
+            verdict.endpoints.pop(other, None)
+            verdict.problems = [problem for problem in verdict.problems if not problem.is_about(other)]
+        return verdict
 
     def _seen(self, call: Call) -> Callable[[Record], bool] | None:
         if call.may(Right.READ_REQUESTS):

@@ -5,6 +5,7 @@ an entry that is gone without a removal that says so; files that nobody wrote; f
 found: whoever can write everything may compute everything anew; anchor `last` of each front elsewhere against that.
 """
 
+import re
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -42,6 +43,12 @@ class Problem:
     """`segment`, `chain`, `file`, `missing`, `stray`, `index`, `counts`, `set-aside`."""
     where: str
     message: str
+
+    def is_about(self, endpoint: str) -> bool:
+        """Whether it names an endpoint."""
+        return (
+            re.search(rf"(?<![a-z0-9-]){re.escape(endpoint)}(?![a-z0-9-])", f"{self.where} {self.message}") is not None
+        )
 
 
 @dataclass(slots=True)

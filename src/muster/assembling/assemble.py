@@ -23,17 +23,20 @@ from muster.assembling.answers import Tried, answers_of
 from muster.assembling.errors import AnswersUnexpected, AnswersVary, SourceUnusable, TargetTaken
 from muster.assembling.given import contract_and_rows, expected_answers, read_given
 from muster.assembling.places import clear_leavings, folder_beside, put_in_place
+from muster.assembling.told import Read, Told, read_told
 from muster.environments.carried import copy_helper
 from muster.environments.languages.known import LANGUAGES, VENVS, language_problems
 from muster.environments.protocol import Language, Package
 from muster.environments.shelf import Built, Shelf, lab_shelf
 from muster.packaging.bundle import check_bundle
 from muster.packaging.columns import Table, joined, rows_between
-from muster.packaging.data_sets import data_toml
+from muster.packaging.data_sets import data_sources, data_toml_of
 from muster.packaging.documents import (
     BUNDLE_FORMAT,
     DATA_NAME,
     GOLDEN_NAME,
+    NOTEBOOK_NAME,
+    NOTES_NAME,
     Bundle,
     GoldenDescription,
     Made,
@@ -56,11 +59,28 @@ from muster.wire.contracts import Contract, Field
 Say = Callable[[str], None]
 
 GOLDEN_ROWS = 50
+NOTHING_TOLD = Told()
 #: What the tools of a language leave in a source folder, and build again from the lock.
 _LEAVINGS = {"node": {"node_modules"}, "rust": {"target"}, "java": {"target"}, "pmml": {"target"}}
 #: Kinds whose own client keeps the versions of a lock that the author brought, and writes it without addresses.
 _KEEP_LOCKS = {"node", "go", "rust", "cpp"}
-_KEYS = {"format", "name", "description", "owners", "authors", "tags", "runtime", "contract", "golden", "external"}
+_KEYS = {
+    "format",
+    "name",
+    "description",
+    "owners",
+    "authors",
+    "tags",
+    "metrics",
+    "runtime",
+    "contract",
+    "golden",
+    "external",
+    "card",
+    "data",
+    "notes",
+    "notebook",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +107,7 @@ def assemble(
     *,
     rows: Path,
     expected: Path | None = None,
-    notes: str = "",
-    data: Mapping[str, str] | None = None,
+    told: Told = NOTHING_TOLD,
     say: Say = lambda _: None,
     shelf: Shelf | None = None,
 ) -> Assembled:
@@ -100,13 +119,12 @@ def assemble(
         rows: a file of rows as the model is given them.
         expected: the answers to `rows` that the training program wrote, a column per output; the model in its host has to give the
             same, within the tolerance.
-        notes: what changed in this version.
-        data: data sets by name: `{"training": "churn.parquet"}`, a path or an address.
+        told: what people are told about the model beside what muster.toml says.
         say: told what is being done, a line at a time.
         shelf: where environments are built; default: the lab's, which `muster try` uses as well.
 
     Raises:
-        SourceUnusable, RowsUnreadable, SampleUnusable, BundleMalformed: what was given cannot become a bundle.
+        SourceUnusable, RowsUnreadable, SampleUnusable, CardUnusable, BundleMalformed: what was given cannot become a bundle.
         ToolchainMissing, LockUnresolved, BuildFailed: the environment cannot be made here; the message says why.
         HostLoadFailed, ModelErred: the model does not load or does not answer.
         AnswersVary, AnswersUnexpected: it does not answer the same twice, or not as its training program did.
@@ -116,6 +134,7 @@ def assemble(
     clear_leavings(target)
     _refuse_foreign(target)
     draft = read_draft(source)
+    words = read_told(told, draft.declared, draft.path)
     given = read_given(rows)
     contract, table = contract_and_rows(given, draft.inputs, draft.outputs)
     golden = [int(row) for row in np.unique(np.linspace(0, table.rows - 1, min(table.rows, GOLDEN_ROWS)).astype(int))]
@@ -126,7 +145,8 @@ def assemble(
         _copy(source, folder, draft.kind)
         language = LANGUAGES[draft.kind]
         put_helper(language, folder)
-        bundle, lock = _locked(language, folder, draft.bundle(contract, len(golden)), tools, say)
+        drafted = _with_words(draft.bundle(contract, len(golden)), words)
+        bundle, lock = _locked(language, folder, drafted, tools, say)
         say("building its environment")
         built = (shelf or lab_shelf(os.environ)).ensure(folder, bundle, say)
         packages = language.packages(lock) if lock is not None else ()
@@ -142,9 +162,7 @@ def assemble(
         for leavings in [path for path in folder.rglob("*") if path.is_dir() and ignored(path.name)]:
             remove_tree(leavings)  # what the program wrote beside itself
         write_golden(folder / GOLDEN_NAME, inputs, tried.answers)
-        if data:
-            (folder / DATA_NAME).write_bytes(data_toml(data))
-        _write_words(folder, bundle, notes)
+        _write_words(folder, bundle, words)
         _refuse_unsound(folder)
         _refuse_foreign(target)
         folder.chmod(0o755)
@@ -187,7 +205,11 @@ class Draft:
             made = Made(by=f"muster {version('muster-ml')}", python=running_version(), platform=platform_tag())
             owners = tuple(self.declared.get("owners", ()))
             document = {
-                **{key: value for key, value in self.declared.items() if key not in {"contract", "golden"}},
+                **{
+                    key: value
+                    for key, value in self.declared.items()
+                    if key not in {"contract", "golden", "card", "data"}
+                },
                 "format": BUNDLE_FORMAT,
                 "runtime": runtime,
                 "contract": msgspec.to_builtins(contract),
@@ -316,11 +338,28 @@ def _held_against(answers: Table, wanted: Table, bundle: Bundle) -> float:
     return comparison.largest_deviation
 
 
-def _write_words(folder: Path, bundle: Bundle, notes: str) -> None:
+def _with_words(bundle: Bundle, words: Read) -> Bundle:
+    """The bundle that says what people are told; what is given beside the source takes the place of the files it names."""
+    return msgspec.structs.replace(
+        bundle,
+        card=words.card,
+        data=data_sources(words.data),
+        notes=NOTES_NAME if words.notes.strip() else bundle.notes,
+        notebook=bundle.notebook if words.notebook is None else NOTEBOOK_NAME,
+    )
+
+
+def _write_words(folder: Path, bundle: Bundle, words: Read) -> None:
+    if words.data:
+        (folder / DATA_NAME).write_bytes(data_toml_of(words.data))
+    if words.notebook is not None:
+        (folder / NOTEBOOK_NAME).write_bytes(words.notebook)
     if not (folder / "README.md").exists():
         (folder / "README.md").write_text(readme(bundle), encoding="utf-8")
-    if notes or not (folder / "NOTES.md").exists():
-        (folder / "NOTES.md").write_text(notes_text(bundle, notes), encoding="utf-8")
+    if words.notes.strip() or not (bundle.notes or (folder / NOTES_NAME).exists()):
+        has_heading = words.notes.lstrip().startswith("# ")
+        text = words.notes if has_heading else notes_text(bundle, words.notes)
+        (folder / NOTES_NAME).write_text(text, encoding="utf-8")
 
 
 def _refuse_unsound(folder: Path) -> None:

@@ -10,6 +10,16 @@ class SourceUnusable(Invalid):
     advice = "docs/how-to/bring-a-model/README.md shows the few lines of muster.toml that are needed."
 
 
+class CardUnusable(Invalid):
+    """What people are to be told about the model cannot be read: card, data or notes have an unknown key or a value of the wrong type."""
+
+    code = "assembling.card-unusable"
+    advice = (
+        "The file holds the tables [card] and [[data]], as docs/reference/bundle.md describes them in muster.toml. "
+        "`muster standard check BUNDLE` tells afterwards what a standard still misses."
+    )
+
+
 class RowsUnreadable(Invalid):
     """The rows or the expected answers cannot be read, or have not the columns that they should have."""
 

@@ -1,5 +1,6 @@
 """The journal: services append what was done, in the transaction in which they do it."""
 
+from collections.abc import Collection, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -79,13 +80,33 @@ class Journal:
             )
         return entry
 
-    def entries(self, tx: Transaction, after: int = 0, limit: int = 100, subject: str | None = None) -> list[Entry]:
-        """Events above a sequence number, oldest first; of one subject if it is named."""
-        return store.entries(tx, after, limit, subject)
+    def entries(
+        self,
+        tx: Transaction,
+        after: int = 0,
+        limit: int = 100,
+        subject: str | None = None,
+        projects: Collection[str] | None = None,
+    ) -> list[Entry]:
+        """Events above a sequence number, oldest first; of one subject, or of some projects, if they are named."""
+        return store.entries(tx, after, limit, subject, projects)
 
-    def newest(self, tx: Transaction, limit: int = 100, subject: str | None = None) -> list[Entry]:
-        """The last events, oldest of them first; of one subject if it is named."""
-        return store.newest(tx, limit, subject)
+    def newest(
+        self,
+        tx: Transaction,
+        limit: int = 100,
+        subject: str | None = None,
+        projects: Collection[str] | None = None,
+    ) -> list[Entry]:
+        """The last events, oldest of them first; of one subject, or of some projects, if they are named."""
+        return store.newest(tx, limit, subject, projects)
+
+    def about(self, tx: Transaction, subject: str, project: str, *actions: str) -> Iterator[Entry]:
+        """Every event of these actions about a subject in a project, oldest first, however many others there are.
+
+        What is decided by the journal asks here: a page of all that is said of a subject can be filled by anybody who may remark.
+        """
+        return store.entries_about(tx, subject, project, actions)
 
 
 def _check(deed: Deed) -> None:

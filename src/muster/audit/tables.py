@@ -21,4 +21,5 @@ audit_events = sa.Table(
     sa.Column("hash", sa.String(71), nullable=False),
     sa.UniqueConstraint("actor", "idempotency_key"),
     sa.Index(None, "subject", "sequence"),
+    sa.Index(None, "project", "sequence"),
 )

@@ -1,6 +1,7 @@
 """Builds a control process: the REST API over the services, and the clockwork that takes releases live."""
 
 import argparse
+import contextlib
 import shutil
 import threading
 
@@ -13,8 +14,9 @@ from muster.bootstrap.factory import Factory, factory_of
 from muster.bootstrap.home import Home
 from muster.bootstrap.metrics import metrics_address
 from muster.bootstrap.process import listener_of
+from muster.catalogue.service import Catalogue
 from muster.migrations.runner import migrate
-from muster.release.service import Releases
+from muster.release.resolving import References
 from muster.storage.transaction import Database
 from muster.telemetry.metrics_door import shown_in_thread
 from muster.vocabulary.errors import MusterError
@@ -30,7 +32,8 @@ def run(home: Home, given: argparse.Namespace) -> None:
     home.scratch.mkdir(exist_ok=True)
     factory = factory_of(home)
     stopping = threading.Event()
-    clockwork = threading.Thread(target=_advance, args=(factory.releases, stopping), name="release.advance")
+    factory.access.publish_again()  # fronts may follow a list that an older version of Muster made
+    clockwork = threading.Thread(target=_advance, args=(factory, stopping), name="release.advance")
     clockwork.start()
     log.info("control.started", control=given.control, scoring=given.scoring)
     try:
@@ -40,6 +43,8 @@ def run(home: Home, given: argparse.Namespace) -> None:
     finally:
         stopping.set()
         clockwork.join()
+        with contextlib.suppress(MusterError):
+            factory.access.note_uses(at_once=True)
         factory.database.close()
         log.info("control.stopped")
 
@@ -58,16 +63,28 @@ def _services(factory: Factory, *, scoring_url: str | None) -> Services:
         factory=home.factory.factory,
         solo=home.factory.solo,
         access=factory.access,
+        projects=factory.projects,
+        groups=factory.groups,
+        roles=factory.roles,
+        sign_in=factory.sign_in,
+        oidc=factory.oidc,
         registry=factory.registry,
         sessions=factory.sessions,
         certification=factory.certification,
+        standards=factory.governance.standards,
+        reviews=factory.governance.reviews,
+        delegations=factory.governance.delegations,
+        dry_runs=factory.governance.dry_runs,
         approvals=factory.approvals,
         releases=factory.releases,
+        references=References(factory.database, factory.registry),
+        catalogue=Catalogue(factory.database),
         requests=factory.requests,
         replays=factory.replays,
         simulations=factory.simulations,
         exporting=factory.exporting,
         retention=factory.retention,
+        consumers=factory.consumers,
         journal=factory.journal,
         board=factory.board,
         database=factory.database,
@@ -79,10 +96,11 @@ def _services(factory: Factory, *, scoring_url: str | None) -> Services:
     )
 
 
-def _advance(releases: Releases, stopping: threading.Event) -> None:
-    """Fronts that fall silent send no report: somebody has to look at the time."""
+def _advance(factory: Factory, stopping: threading.Event) -> None:
+    """Fronts that fall silent send no report: somebody has to look at the time. Uses of tokens are noted on the way."""
     while not stopping.wait(_ADVANCE_EVERY_S):
         try:
-            releases.advance()
+            factory.releases.advance()
+            factory.access.note_uses()
         except MusterError as error:  # the database is away or locked: it comes back
             log.warning("release.advance_held_up", code=error.code, message=error.message)

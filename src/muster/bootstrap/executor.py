@@ -7,6 +7,7 @@ from types import FrameType
 import structlog
 
 from muster.archive.compaction import Compactor
+from muster.archive.consumers import UseCounter
 from muster.archive.retention import Remover
 from muster.bootstrap.executor_counts import ExecutorCounts
 from muster.bootstrap.factory import Factory, factory_of
@@ -16,6 +17,7 @@ from muster.certification.examination import Examination
 from muster.certification.options import CertificationOptions
 from muster.sessions.records import CERTIFICATION, REPLAY, Session
 from muster.telemetry.metrics_door import shown_in_thread
+from muster.vocabulary.clock import SystemClock
 from muster.workflows.chores import Chore
 from muster.workflows.executor import Executor, Handler, Say
 from muster_host.machine import share_fairly
@@ -24,6 +26,7 @@ from muster_host.machine import share_fairly
 _NICENESS = 10
 _COMPACT_EVERY_S = 5.0
 _REMOVE_EVERY_S = 300.0
+_COUNT_EVERY_S = 20.0
 log = structlog.get_logger()
 
 
@@ -40,6 +43,7 @@ def run(home: Home, _given: argparse.Namespace) -> None:
         settle_s=archive.compact_after_s,
     )
     remover = Remover(factory.database, factory.journal, factory.archive_store, default_days=archive.retention_days)
+    uses = UseCounter(factory.database, factory.archive_store, SystemClock())
     counts = ExecutorCounts(home.archive)
     executor = Executor(
         database=factory.database,
@@ -48,6 +52,7 @@ def run(home: Home, _given: argparse.Namespace) -> None:
         name="executor-0",
         chores=[
             Chore("archive.compact", compactor.compact, every_s=_COMPACT_EVERY_S),
+            Chore("archive.count_uses", uses.count, every_s=_COUNT_EVERY_S),
             Chore("archive.remove", remover.remove, every_s=_REMOVE_EVERY_S),
         ],
     )

@@ -1,8 +1,15 @@
 """The services of a factory, over its database and its stores: what control and executor are made of."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
+from muster.access.custom_roles import CustomRoles
+from muster.access.groups import Groups
+from muster.access.projects import Projects
 from muster.access.service import Access
+from muster.access.signing.federation import OidcSignIn
+from muster.access.signing.passwords import Passwords
+from muster.access.signing.service import SignIn
+from muster.archive.consumers import Consumers
 from muster.archive.depot import ArchiveStore
 from muster.archive.export import Exports
 from muster.archive.reader import Reader
@@ -12,7 +19,9 @@ from muster.archive.verify import Verifier
 from muster.audit.journal import Journal
 from muster.blobs.protocol import Blobs
 from muster.bootstrap.archive_store import archive_store_of
+from muster.bootstrap.governance import Governance, governance_of
 from muster.bootstrap.home import Home
+from muster.bootstrap.sign_in import sign_in_options
 from muster.bootstrap.stores import blobs_of, environments_of
 from muster.certification.recorded import PastRows
 from muster.certification.replay import Replays
@@ -22,6 +31,7 @@ from muster.environments.shelf import Shelf
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
+from muster.release.passing import live_variants
 from muster.release.service import Releases
 from muster.release.simulation import Simulations
 from muster.sessions.service import Sessions
@@ -40,9 +50,15 @@ class Factory:
     blobs: Blobs
     environments: Shelf
     access: Access
+    projects: Projects
+    groups: Groups
+    roles: CustomRoles
+    sign_in: SignIn
+    oidc: OidcSignIn
     registry: Registry
     sessions: Sessions
     certification: Certification
+    governance: Governance
     approvals: Approvals
     releases: Releases
     requests: Requests
@@ -51,6 +67,7 @@ class Factory:
     simulations: Simulations
     exporting: Exporting
     retention: Retention
+    consumers: Consumers
     archive_store: ArchiveStore
 
 
@@ -64,21 +81,34 @@ def factory_of(home: Home) -> Factory:
     environments = environments_of(home)
     solo = home.factory.solo
     access = Access(database, journal, board, clock, solo=solo)
-    registry = Registry(database=database, journal=journal, blobs=blobs, clock=clock, scratch=home.scratch)
+    projects = Projects(database, journal, board, clock)
+    signing = sign_in_options(home.settings.access, home.path)
+    registry = Registry(
+        database=database, journal=journal, blobs=blobs, clock=clock, scratch=home.scratch, members=access
+    )
     sessions = Sessions(database=database, clock=clock)
-    certification = Certification(database=database, journal=journal, registry=registry, sessions=sessions, clock=clock)
+    governance = governance_of(database=database, journal=journal, registry=registry, sessions=sessions, clock=clock)
     seals = Seals(database, blobs)
     archive_store = archive_store_of(home)
     reader = Reader(home.archive, archive_store)
     requests = Requests(reader, access, registry.owns)
+    consumers = Consumers(database, access, clock)
     releases = Releases(
         database=database,
         journal=journal,
         board=board,
         registry=registry,
-        certification=certification,
+        certification=governance.certification,
+        judging=governance.judging,
+        gates=governance.gates,
         clock=clock,
         solo=solo,
+        consumers=access,
+        uses=consumers,
+    )
+    projects.counted_by(
+        lambda tx, project: asdict(registry.held_by(tx, project)),
+        lambda tx, project: {"live_variants": live_variants(tx, project)},
     )
     return Factory(
         home=home,
@@ -88,10 +118,25 @@ def factory_of(home: Home) -> Factory:
         blobs=blobs,
         environments=environments,
         access=access,
+        projects=projects,
+        groups=Groups(database, journal, board, clock),
+        roles=CustomRoles(database, journal, board, clock),
+        sign_in=SignIn(
+            database=database, journal=journal, board=board, clock=clock, options=signing, passwords=Passwords()
+        ),
+        oidc=OidcSignIn(database=database, journal=journal, board=board, clock=clock, options=signing),
         registry=registry,
         sessions=sessions,
-        certification=certification,
-        approvals=Approvals(database=database, journal=journal, registry=registry, seals=seals),
+        certification=governance.certification,
+        governance=governance,
+        approvals=Approvals(
+            database=database,
+            journal=journal,
+            registry=registry,
+            judging=governance.judging,
+            gates=governance.gates,
+            seals=seals,
+        ),
         releases=releases,
         requests=requests,
         past=PastRows(reader=reader, endpoints=releases.endpoints_with),
@@ -114,6 +159,8 @@ def factory_of(home: Home) -> Factory:
             lambda endpoint: Verifier(home.archive, archive_store, endpoint=endpoint),
             database,
             journal,
+            foreign=releases.foreign_endpoints,
+            require_endpoint=releases.endpoint,
         ),
         retention=Retention(
             database,
@@ -122,5 +169,6 @@ def factory_of(home: Home) -> Factory:
             require_endpoint=releases.endpoint,
             default_days=home.settings.archive.retention_days,
         ),
+        consumers=consumers,
         archive_store=archive_store,
     )

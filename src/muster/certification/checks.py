@@ -64,6 +64,10 @@ class Bench:
     """What the environment is made of, in the store."""
     rules: Rules = ALLOW_ALL
     """Which packages the project trusts."""
+    lacks: tuple[str, ...] | None = None
+    """What the bundle lacks by the project's standard; None: the project has none."""
+    forgiven: tuple[str, ...] = ()
+    """What it lacks and need not carry for a while, with the waivers."""
     twin: TwinOrder | None = None
     """The compiled twin that is asked for; None: none."""
     twinned: Twinned | None = None

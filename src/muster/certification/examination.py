@@ -9,6 +9,7 @@ from pathlib import Path
 
 from muster.blobs.protocol import Blobs
 from muster.certification import checks, questions
+from muster.certification.demands import NONE, Limits
 from muster.certification.options import CertificationOptions
 from muster.certification.recorded import PastRows
 from muster.certification.records import Check, Examined
@@ -56,6 +57,7 @@ class Examination:
         *,
         rules: Rules = ALLOW_ALL,
         twin: TwinOrder | None = None,
+        limits: Limits = NONE,
     ) -> Examined:
         """Put every question to the version, in order, until one makes the rest impossible.
 
@@ -64,21 +66,30 @@ class Examination:
             say: told what is being done, a line at a time.
             rules: which packages its project trusts.
             twin: the compiled twin that is to be made of it; None: none.
+            limits: what the project's standard asks.
         """
         self._bundles.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".examination-", dir=self._bundles) as scratch, ExitStack() as stack:
-            bench = self._bench(version, say, Path(scratch), rules, twin)
-            done = self._put_all(bench, stack)
+            bench = self._bench(version, say, Path(scratch), rules, twin, limits)
+            done, is_complete = self._put_all(bench, stack, limits)
         return Examined(
             checks=tuple(done),
             environment=None if bench.environment is None else bench.environment.id,
             hardware=hardware(),
             sealed=bench.seal,
             twinned=bench.twinned,
+            is_complete=is_complete,
+            may_fail=frozenset(check.name for check in done if limits.may_fail(check.name)),
         )
 
     def _bench(
-        self, version: Version, say: Callable[[str], None], scratch: Path, rules: Rules, twin: TwinOrder | None
+        self,
+        version: Version,
+        say: Callable[[str], None],
+        scratch: Path,
+        rules: Rules,
+        twin: TwinOrder | None,
+        limits: Limits,
     ) -> checks.Bench:
         return checks.Bench(
             version=version,
@@ -87,23 +98,26 @@ class Examination:
             bundles=self._bundles,
             log=self._log(version),
             scratch=scratch,
-            options=self._options,
+            options=limits.options(self._options),
             say=say,
             rules=rules,
             twin=twin,
             past=self._past,
+            lacks=limits.lacks,
+            forgiven=limits.forgiven,
         )
 
-    def _put_all(self, bench: checks.Bench, stack: ExitStack) -> list[Check]:
+    def _put_all(self, bench: checks.Bench, stack: ExitStack, limits: Limits) -> tuple[list[Check], bool]:
+        """The checks, and whether all of them could be made."""
         done: list[Check] = []
         for question in questions.questions_for(bench):
             bench.say(f"{question.name}: {question.asks}")
-            check = checks.put(question, bench, stack)
+            check = limits.judged(checks.put(question, bench, stack))
             done.append(check)
             bench.say(f"{check.name}: {'passed' if check.passed else 'FAILED'}, {check.detail}")
             if not check.passed and question.is_needed:
-                break
-        return done
+                return done, False
+        return done, True
 
     def _log(self, version: Version) -> Path:
         self._logs.mkdir(parents=True, exist_ok=True)

@@ -2,12 +2,14 @@
 
 from muster.certification import checks
 from muster.certification.conformance import HostConforms
+from muster.certification.demands import MeetsStandard
 from muster.certification.sealing import EnvironmentsAlike, EnvironmentSealed, RebuildsOffline
 from muster.certification.trust import PackagesTrusted
 from muster.certification.twins import TwinAgrees
 
 QUESTIONS: tuple[checks.Question, ...] = (
     checks.BundleComplete(),
+    MeetsStandard(),
     PackagesTrusted(),
     checks.EnvironmentBuilds(),
     EnvironmentSealed(),
@@ -28,3 +30,7 @@ def questions_for(bench: checks.Bench) -> tuple[checks.Question, ...]:
     return tuple(
         question for question in QUESTIONS if not isinstance(question, checks.Optional) or question.is_asked(bench)
     )
+
+
+#: Names of all checks, for standards that give limits.
+NAMES: tuple[str, ...] = tuple(question.name for question in QUESTIONS)

@@ -6,7 +6,8 @@ from itertools import islice
 
 from muster.archive.reader import Reader
 from muster.archive.records import Record
-from muster.packaging.columns import Column, Table, joined, null_column, rows_between
+from muster.packaging.columns import Column, Table, joined, rows_between
+from muster.packaging.field_checks import FieldCheck
 from muster.registry.records import Version
 from muster.vocabulary.tensors import Datatype
 from muster.wire.contracts import Contract, Field
@@ -17,15 +18,13 @@ _MOST_RECORDS = 20_000
 
 
 def inputs_of(record: Record, contract: Contract) -> Table:
-    """A request's inputs as a version takes them: its own fields, in its own order; null where the request has none."""
+    """A request's inputs as a version takes them: its own fields, in its own order; its default, or null, where the request has none."""
     stored = {column.name: column for column in record.decided.inputs}
     rows = record.decided.rows
     return Table(
         rows,
         {
-            field.name: column_of(stored[field.name])
-            if field.name in stored
-            else null_column(field.datatype, field.shape, rows)
+            field.name: column_of(stored[field.name]) if field.name in stored else FieldCheck(field).absent(rows)
             for field in contract.inputs
         },
     )
@@ -68,8 +67,8 @@ def _fits(record: Record, contract: Contract) -> bool:
 
 
 def _has(column: StoredColumn | None, field: Field) -> bool:
-    """Whether a column is what the field declares; one that is missing is all null."""
+    """Whether a column is what the field declares; one that is missing is all its default, or null."""
     if column is None:
-        return field.nullable
+        return field.nullable or field.default is not None
     is_alike = (column.datatype, column.shape) == (str(field.datatype), field.shape)
     return is_alike and (field.nullable or column.nulls is None or not any(column.nulls))

@@ -47,11 +47,20 @@ class Examined:
     """What its environment is made of, in the store; None: it was not sealed."""
     twinned: Twinned | None = None
     """Its compiled twin; None: none was asked for, or none could be had."""
+    is_complete: bool = True
+    """Whether every question could be put."""
+    may_fail: frozenset[str] = frozenset()
+    """Checks that need not pass, by the project's standard or by a waiver."""
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """The checks that did not pass and had to."""
+        return tuple(check.name for check in self.checks if not check.passed and check.name not in self.may_fail)
 
     @property
     def passed(self) -> bool:
-        """Whether every check passed."""
-        return bool(self.checks) and all(check.passed for check in self.checks)
+        """Whether every question was put, and every check passed that has to."""
+        return bool(self.checks) and self.is_complete and not self.failed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,10 +11,12 @@ from muster.access.service import FACTORY
 from muster.audit.entries import Deed
 from muster.audit.journal import Journal
 from muster.certification import store
+from muster.certification.demands import NONE, STANDARD_CHECK, Standard
 from muster.certification.errors import VersionNotExaminable
 from muster.certification.examination import Examination
 from muster.certification.records import Certificate, Examined
 from muster.certification.twinned import Twin, Twinned, TwinOrder, examined_by
+from muster.certification.twins import TwinAgrees
 from muster.environments.bills import bill_of
 from muster.environments.errors import EnvironmentUnsealed
 from muster.environments.languages.known import LANGUAGES
@@ -30,6 +32,10 @@ from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import SessionState, VersionState
 
 _EXAMINABLE = frozenset({VersionState.REGISTERED, VersionState.CERTIFIED, VersionState.ACCEPTED})
+_FIRST = "version.certified"
+_AGAIN = "version.certified-again"
+_FAILED = "certification.failed"
+_NOT_OF_THE_VERSION = frozenset({TwinAgrees.name, STANDARD_CHECK})
 
 
 class Certification:
@@ -41,11 +47,20 @@ class Certification:
         registry: the versions.
         sessions: the examinations as work.
         clock: tells when.
+        standard: what projects ask for; None: nothing.
     """
 
     def __init__(
-        self, *, database: Database, journal: Journal, registry: Registry, sessions: Sessions, clock: Clock
+        self,
+        *,
+        database: Database,
+        journal: Journal,
+        registry: Registry,
+        sessions: Sessions,
+        clock: Clock,
+        standard: Standard | None = None,
     ) -> None:
+        self._standard = standard
         self._database = database
         self._journal = journal
         self._registry = registry
@@ -110,6 +125,12 @@ class Certification:
         """
         return next(iter(self.certificates(call, name)), None)
 
+    def newest_certificate(self, call: Call, version: Version) -> Certificate | None:
+        """The newest certificate of a version that the caller was just given."""
+        call.require(Right.READ)
+        with self._database.read() as tx:
+            return self.certificate_in(tx, version.project, version.name)
+
     def bill(self, call: Call, name: VersionName) -> dict[str, Any]:
         """What a version consists of: a CycloneDX 1.6 document.
 
@@ -158,6 +179,16 @@ class Certification:
         """The newest certificate of a version, as this transaction sees it; None: it has none."""
         return next(iter(store.certificates_of(tx, project, name)), None)
 
+    def failed_in(self, tx: Transaction, project: str, name: VersionName) -> frozenset[str]:
+        """The checks that failed in the newest examination of a version, if it did not pass; empty where it did.
+
+        What a twin failed says nothing of the version, and what its bundle lacks is looked at where it is asked for.
+        """
+        ended = [*self._journal.about(tx, str(name), project, _FIRST, _AGAIN, _FAILED)]
+        if not ended or ended[-1].action != _FAILED:
+            return frozenset()
+        return frozenset(json.loads(ended[-1].details)["failed"]) - _NOT_OF_THE_VERSION
+
     def run(self, session: Session, say: Callable[[str], None], examination: Examination) -> Session:
         """Examine the version of a claimed session and keep what came of it; called by an executor.
 
@@ -175,7 +206,9 @@ class Certification:
         with self._database.read() as tx:
             version = self._registry.version_in(tx, session.project, name)
             rules = self._registry.package_rules_in(tx, session.project).rules
-        return self._keep(session, version, examination.examine(version, say, rules=rules, twin=twin))
+        limits = NONE if self._standard is None else self._standard.limits(session.project, version)
+        examined = examination.examine(version, say, rules=rules, twin=twin, limits=limits)
+        return self._keep(session, version, examined)
 
     def _keep(self, session: Session, version: Version, examined: Examined) -> Session:
         with self._database.write() as tx:
@@ -200,7 +233,7 @@ class Certification:
                 self._certify(tx, session, now, examined)
             else:
                 failed = [check.name for check in examined.checks if not check.passed]
-                self._record(tx, "certification.failed", now, session, {"failed": failed})
+                self._record(tx, _FAILED, now, session, {"failed": failed})
         return finished
 
     def _certify(self, tx: Transaction, session: Session, version: Version, examined: Examined) -> None:
@@ -221,12 +254,13 @@ class Certification:
         if examined.sealed is not None:
             store.add_seal(tx, examined.sealed, certificate.at)
         store.add(tx, certificate)
+        self._registry.measured(tx, version, _figures(certificate))
         if examined.twinned is not None:
             self._keep_twin(tx, certificate, examined.twinned)
-        action = "version.certified-again"
+        action = _AGAIN
         if version.state is VersionState.REGISTERED:
             self._registry.move(tx, version, VersionState.CERTIFIED)
-            action = "version.certified"
+            action = _FIRST
         self._record(
             tx,
             action,
@@ -237,6 +271,7 @@ class Certification:
                 "digest": version.digest,
                 **({} if certificate.seal is None else {"seal": certificate.seal}),
                 **({} if certificate.twin is None else {"twin": certificate.twin}),
+                **_passed_over(examined),
             },
         )
 
@@ -274,6 +309,22 @@ class Certification:
                 details={"session": session.id, "requested_by": session.requested_by, **details},
             ),
         )
+
+
+def _figures(certificate: Certificate) -> dict[str, float]:
+    """What was measured, by check and name, as a search may ask for it: `one-row-latency.p99_ms`."""
+    found = {}
+    for check in certificate.checks:
+        if isinstance(check.figure, int | float) and not isinstance(check.figure, bool):
+            found[check.name] = float(check.figure)
+        found |= {f"{check.name}.{name}": float(value) for name, value in check.figures.items()}
+    return found
+
+
+def _passed_over(examined: Examined) -> dict[str, object]:
+    """Checks that failed and did not have to pass."""
+    failed = [check.name for check in examined.checks if not check.passed]
+    return {"failed": failed} if failed else {}
 
 
 def _surroundings(seal: Seal) -> dict[str, str]:

@@ -28,7 +28,18 @@ def reason_option(command: Command) -> Command:
     )
 
 
-def factory() -> Factory:
-    """The factory that the command line, the environment or the saved login means."""
+def told_options(command: Command) -> Command:
+    """Give a command the options `--title`, `--contact` and `--channel`."""
+    command = click.option("--channel", metavar="TEXT", help="Where its people are told of changes.")(command)
+    command = click.option("--contact", metavar="TEXT", help="How to reach who answers for it.")(command)
+    return click.option("--title", metavar="TEXT", help="One line for people.")(command)
+
+
+def factory(project: str | None = None) -> Factory:
+    """The factory that the command line, the environment or the saved login means.
+
+    Args:
+        project: in place of the one that `--project` means.
+    """
     meant = click.get_current_context().find_object(Meant) or Meant(None, "default")
-    return connect(meant.url, project=meant.project)
+    return connect(meant.url, project=project or meant.project)

@@ -2,6 +2,8 @@
 
 With `--json`, stdout holds one document and nothing else; on failure stdout is empty and one problem document is on
 stderr. Without it, results go to stdout, and progress, notes and errors to stderr.
+
+Everything that is written for people leaves through here, made harmless for their terminals.
 """
 
 import functools
@@ -16,6 +18,7 @@ import click
 import msgspec
 
 from muster.api.statuses import described
+from muster.cli import harmless
 from muster.vocabulary.errors import MusterError
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ class Output:
             human: writes the same for a person.
         """
         if self.as_json:
-            click.echo(msgspec.json.format(msgspec.json.encode(document), indent=2))
+            click.echo(_json(document))
             return
         human(_console())
         if document.get("solo") if isinstance(document, dict) else getattr(document, "solo", False):
@@ -47,7 +50,7 @@ class Output:
     def note(self, text: str) -> None:
         """Say something beside the result, to a person only."""
         if not self.as_json:
-            click.secho(text, fg="yellow", err=True)
+            click.secho(harmless.lines(text), fg="yellow", err=True)
 
     def put_logs_aside(self) -> None:
         """Keep what parts of the factory log in this process from the results: they are on stdout, where logs go by themselves.
@@ -67,12 +70,14 @@ class Output:
         if self.as_json:
             yield lambda _news: None
         elif sys.stderr.isatty():
-            from rich.console import Console  # noqa: PLC0415 - rich is slow to load, and most commands do without
+            from rich.text import Text  # noqa: PLC0415 - rich is slow to load, and most commands do without
 
-            with Console(stderr=True).status(what) as status:
-                yield lambda news: status.update(f"{what}: {news}" if news else what)
+            from muster.cli.consoles import of_progress  # noqa: PLC0415 - as above
+
+            with of_progress().status(Text(what)) as status:
+                yield lambda news: status.update(Text(harmless.cell(f"{what}: {news}" if news else what)))
         else:
-            click.echo(f"{what} …", err=True)
+            click.echo(harmless.lines(f"{what} …"), err=True)
             yield _each_once()
 
 
@@ -82,7 +87,7 @@ def _each_once() -> Callable[[str], None]:
     def say(news: str) -> None:
         if news and news not in said:
             said.add(news)
-            click.echo(f"  {news}", err=True)
+            click.echo(harmless.lines(f"  {news}"), err=True)
 
     return say
 
@@ -104,26 +109,26 @@ def answering(command: Callable[..., int | None]) -> Callable[..., int | None]:
 def report(error: MusterError, *, as_json: bool) -> None:
     """Write an error to stderr: as a problem document, or as what was wrong and what to do."""
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(described(error)), indent=2), err=True)
+        click.echo(_json(described(error)), err=True)
         return
     click.secho("Error: ", fg="red", bold=True, nl=False, err=True)
-    click.echo(error.message, err=True)
+    click.echo(harmless.lines(error.message), err=True)
     if error.advice:
-        click.echo(error.advice, err=True)
-    click.secho(f"({error.code})", dim=True, err=True)
+        click.echo(harmless.lines(error.advice), err=True)
+    click.secho(harmless.cell(f"({error.code})"), dim=True, err=True)
 
 
 def show_table(
     console: "Console", columns: Sequence[str], rows: Iterable[Sequence[Any]], *, none: str = "none"
 ) -> None:
-    """A table; `none` where there are no rows."""
+    """A table, one line a row where it is not wrapped; `none` where there are no rows."""
     from rich.table import Table  # noqa: PLC0415 - as above
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold")
-    filled = [[Text(_cell(value)) for value in row] for row in rows]
+        table.add_column(Text(harmless.cell(column)), overflow="fold")
+    filled = [[Text(harmless.cell(_cell(value))) for value in row] for row in rows]
     if not filled:
         console.print(none, style="dim")
         return
@@ -133,7 +138,7 @@ def show_table(
 
 
 def show_facts(console: "Console", facts: Iterable[tuple[str, Any]]) -> None:
-    """Names and values, one a line; empty ones are left out."""
+    """Names and values, one a line; empty ones are left out. A value of several lines stands beside its name alone."""
     from rich.table import Table  # noqa: PLC0415 - as above
     from rich.text import Text  # noqa: PLC0415
 
@@ -142,7 +147,7 @@ def show_facts(console: "Console", facts: Iterable[tuple[str, Any]]) -> None:
     table.add_column(overflow="fold")
     for name, value in facts:
         if value not in (None, "", (), [], {}):
-            table.add_row(Text(name), Text(_cell(value)))
+            table.add_row(Text(harmless.cell(name)), Text(harmless.lines(_cell(value))))
     console.print(table)
 
 
@@ -165,8 +170,11 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def _console() -> "Console":
-    from rich.console import Console  # noqa: PLC0415 - as above
+def _json(document: Any) -> str:
+    return harmless.json_text(msgspec.json.format(msgspec.json.encode(document), indent=2).decode())
 
-    # In a pipe nothing is wrapped: another program, or grep, reads it line by line.
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 10_000, soft_wrap=False)
+
+def _console() -> "Console":
+    from muster.cli.consoles import of_results  # noqa: PLC0415 - as above
+
+    return of_results()

@@ -8,7 +8,6 @@ Every method is one call of the REST API and returns its document, frozen and ty
 `vocabulary.errors`, with the code and the facts that the factory gave.
 """
 
-import math
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -20,19 +19,27 @@ from urllib.parse import quote
 
 import httpx
 import msgspec
+from msgspec.structs import replace
 
+from muster.client.catalogue import Catalogue
 from muster.client.durations import Duration, milliseconds_of
-from muster.client.errors import AnswerLate, OrderMalformed, TargetExists, WorkInterrupted
+from muster.client.errors import AnswerLate, TargetExists, WorkInterrupted
+from muster.client.evolution import Evolution
+from muster.client.governance import Governance
 from muster.client.login import find_login
+from muster.client.orders import moment as _moment
+from muster.client.orders import order_of as _order
+from muster.client.pages import pages
+from muster.client.people import People
+from muster.client.sign_in import SigningIn
 from muster.client.transport import Transport, ZipBody
-from muster.vocabulary.clock import rfc3339
 from muster.vocabulary.names import DEFAULT_PROJECT, VersionName, checked_name
+from muster.vocabulary.pages import MOST
 from muster.vocabulary.request_ids import request_id_bytes, request_id_text
 from muster.vocabulary.states import ReleaseState, SessionState
 from muster.wire import control
 from muster.wire.plans import RequestLimits
 
-Order = TypeVar("Order", bound=control.Order)
 Document = TypeVar("Document")
 AnyPolicy = Mapping[str, Any] | control.FirstOrder | control.VoteOrder | control.WeightedOrder | control.SplitOrder
 AnyVersion = str | VersionName | control.Version | control.VersionSummary
@@ -65,7 +72,7 @@ def connect(
     return Factory(Transport(login.url, login.token, timeout_s=timeout_s, transport=transport), project=project)
 
 
-class Factory:
+class Factory(People, SigningIn, Catalogue, Evolution, Governance):
     """A factory's control plane, as one caller in one project sees it."""
 
     def __init__(self, transport: Transport, *, project: str = DEFAULT_PROJECT) -> None:
@@ -89,7 +96,7 @@ class Factory:
         """Give the connections back."""
         self._transport.close()
 
-    # The factory and its people.
+    # The factory.
 
     def health(self) -> control.Health:
         """That it runs; takes no token."""
@@ -102,58 +109,6 @@ class Factory:
     def fronts(self) -> control.Fronts:
         """The fronts that are connected now."""
         return self._transport.get("/api/v1/fronts", control.Fronts)
-
-    def users(self) -> control.Users:
-        """Everybody who may do something in the project."""
-        return self._transport.get(f"{self._project}/users", control.Users)
-
-    def add_user(
-        self,
-        name: str,
-        role: str,
-        *,
-        endpoints: Iterable[str] = ("*",),
-        expires: datetime | str | None = None,
-        may: Iterable[str] = (),
-    ) -> control.NewUser:
-        """Add a user or an application; the token in the answer is shown this once.
-
-        Args:
-            name: of the user.
-            role: viewer, scientist, approver, operator, admin, consumer or front.
-            endpoints: those it may score at; `*` means all.
-            expires: when the token ends; None: never.
-            may: rights beyond those of the role: `override`.
-        """
-        order = _order(
-            control.UserOrder,
-            name=name,
-            role=role,
-            endpoints=tuple(endpoints),
-            expires=_moment(expires),
-            may=tuple(may),
-        )
-        return self._transport.post(f"{self._project}/users", control.NewUser, order)
-
-    def change_role(
-        self, name: str, role: str, *, endpoints: Iterable[str] = ("*",), may: Iterable[str] = ()
-    ) -> control.Granted:
-        """Give a user another role, and no other rights beyond it than `may` names."""
-        order = _order(control.RoleOrder, role=role, endpoints=tuple(endpoints), may=tuple(may))
-        return self._transport.post(f"{self._user(name)}/role", control.Granted, order)
-
-    def remove_user(self, name: str) -> control.Revoked:
-        """Take a user's role and tokens away; the name stays on record."""
-        return self._transport.delete(self._user(name), control.Revoked)
-
-    def new_token(self, name: str, *, expires: datetime | str | None = None) -> control.NewUser:
-        """A further token for a user; shown this once."""
-        order = _order(control.TokenOrder, expires=_moment(expires))
-        return self._transport.post(f"{self._user(name)}/tokens", control.NewUser, order)
-
-    def revoke_token(self, token_or_user: str) -> control.Revoked:
-        """End a token by its id, or all tokens of a user by the name; in effect on every front within a second."""
-        return self._transport.post(f"{self._project}/tokens/{quote(token_or_user, safe='')}/revoke", control.Revoked)
 
     # Models and versions.
 
@@ -183,13 +138,34 @@ class Factory:
             f"{self._project}/versions", control.Version, ZipBody(file=file), wait_s=600.0, model=model
         )
 
-    def models(self) -> control.Models:
-        """The models of the project."""
-        return self._transport.get(f"{self._project}/models", control.Models)
+    def models(self, *, limit: int | None = None, after: str | None = None) -> control.Models:
+        """The models of the project, by name.
 
-    def model(self, name: str) -> control.Model:
-        """A model and its versions."""
-        return self._transport.get(f"{self._project}/models/{checked_name(name, of='model')}", control.Model)
+        Args:
+            limit: how many at most; None: all, fetched page by page.
+            after: the `next` of the page before.
+        """
+        path = f"{self._project}/models"
+        first = self._transport.get(path, control.Models, limit=limit or MOST, after=after)
+        if limit is not None:
+            return first
+        every = pages(self._transport, path, first)
+        return replace(first, models=tuple(one for page in every for one in page.models), next=None)
+
+    def model(self, name: str, *, limit: int | None = None, after: int | None = None) -> control.Model:
+        """A model and its versions, the newest first.
+
+        Args:
+            name: of the model.
+            limit: how many versions at most; None: all, fetched page by page.
+            after: the `next` of the page before.
+        """
+        path = f"{self._project}/models/{checked_name(name, of='model')}"
+        first = self._transport.get(path, control.Model, limit=limit or MOST, after=after)
+        if limit is not None:
+            return first
+        every = pages(self._transport, path, first)
+        return replace(first, versions=tuple(one for page in every for one in page.versions), next=None)
 
     def version(self, version: AnyVersion) -> control.Version:
         """A version: what it is and where it is in its life."""
@@ -269,9 +245,16 @@ class Factory:
             solo=session.solo,
         )
 
-    def accept(self, version: AnyVersion, reason: str) -> control.Version:
-        """Pass a certified version for production use; never one's own work."""
-        return self._reasoned(f"{self._path_of(version)}/accept", control.Version, reason)
+    def accept(self, version: AnyVersion, reason: str, *, for_person: str | None = None) -> control.Version:
+        """Say yes to a certified version; with the last approval that is needed it is accepted. Never one's own work.
+
+        Args:
+            version: which.
+            reason: why.
+            for_person: who is absent, and in whose place you vote; None: nobody.
+        """
+        order = _order(control.AcceptanceOrder, reason=reason, for_person=for_person)
+        return self._transport.post(f"{self._path_of(version)}/accept", control.Version, order)
 
     def retire(self, version: AnyVersion, reason: str) -> control.Version:
         """End a version's life: new releases refuse it."""
@@ -287,9 +270,19 @@ class Factory:
 
     # Endpoints and releases.
 
-    def endpoints(self) -> control.Endpoints:
-        """The endpoints of the project."""
-        return self._transport.get(f"{self._project}/endpoints", control.Endpoints)
+    def endpoints(self, *, limit: int | None = None, after: str | None = None) -> control.Endpoints:
+        """The endpoints of the project, by name.
+
+        Args:
+            limit: how many at most; None: all, fetched page by page.
+            after: the `next` of the page before.
+        """
+        path = f"{self._project}/endpoints"
+        first = self._transport.get(path, control.Endpoints, limit=limit or MOST, after=after)
+        if limit is not None:
+            return first
+        every = pages(self._transport, path, first)
+        return replace(first, endpoints=tuple(one for page in every for one in page.endpoints), next=None)
 
     def propose(
         self,
@@ -357,8 +350,10 @@ class Factory:
         wait: bool = True,
         progress: Callable[[control.Release], None] | None = None,
         patience_s: float = _LIVE_PATIENCE_S,
+        at: datetime | str | None = None,
+        for_person: str | None = None,
     ) -> control.Release:
-        """Let a release go live; never one's own work.
+        """Say yes to a release; with the last approval that is needed it goes live. Never one's own work.
 
         Args:
             endpoint: of the release.
@@ -367,12 +362,16 @@ class Factory:
             wait: until every connected front serves it, or one of them cannot (then its state is `failed`).
             progress: called with the release whenever it was looked at.
             patience_s: how long to wait; after it the release is returned as it is, `approved`.
+            at: not before this moment, and then it is not waited for; None: at once.
+            for_person: who is absent, and in whose place you vote; None: nobody.
         """
+        wait = wait and at is None
         path = self._release(endpoint, release)
         first_wait_s = min(_WAIT_S, patience_s) if wait and progress is None else 0.0
-        order = _order(control.ApprovalOrder, reason=reason, wait_s=first_wait_s)
+        order = _order(control.ApprovalOrder, reason=reason, wait_s=first_wait_s, at=_moment(at), for_person=for_person)
         deadline = time.monotonic() + patience_s
         found = self._transport.post(f"{path}/approve", control.Release, order, wait_s=first_wait_s)
+        wait = wait and found.live_from is None
         while wait and found.state is ReleaseState.APPROVED and (left_s := deadline - time.monotonic()) > 0:
             if progress is not None:
                 progress(found)
@@ -390,9 +389,20 @@ class Factory:
         """Take a release back that is not live yet."""
         return self._reasoned(f"{self._release(endpoint, release)}/withdraw", control.Release, reason)
 
-    def releases(self, endpoint: str) -> control.Releases:
-        """The releases of an endpoint, the newest first."""
-        return self._transport.get(f"{self._endpoint(endpoint)}/releases", control.Releases)
+    def releases(self, endpoint: str, *, limit: int | None = None, after: int | None = None) -> control.Releases:
+        """The releases of an endpoint, the newest first.
+
+        Args:
+            endpoint: whose.
+            limit: how many at most; None: all, fetched page by page.
+            after: the `next` of the page before.
+        """
+        path = f"{self._endpoint(endpoint)}/releases"
+        first = self._transport.get(path, control.Releases, limit=limit or MOST, after=after)
+        if limit is not None:
+            return first
+        every = pages(self._transport, path, first)
+        return replace(first, releases=tuple(one for page in every for one in page.releases), next=None)
 
     def release(self, endpoint: str, release: int) -> control.Release:
         """One release, with its serving plan."""
@@ -547,9 +557,6 @@ class Factory:
 
     # Within.
 
-    def _user(self, name: str) -> str:
-        return f"{self._project}/users/{checked_name(name, of='user')}"
-
     def _path_of(self, version: AnyVersion) -> str:
         name = _version_name(version)
         return f"{self._project}/models/{name.model}/versions/{name.number}"
@@ -602,30 +609,3 @@ def _patience_ms(patience: Duration | Mapping[str, Duration] | None) -> float | 
 def _names(versions: Iterable[AnyVersion]) -> tuple[str, ...]:
     given = [versions] if isinstance(versions, str) else versions  # one version where several may stand
     return tuple(str(_version_name(version)) for version in given)
-
-
-def _order(kind: type[Order], **fields: Any) -> Order:
-    """The order, if its fields are what the factory would take."""
-    for name, value in fields.items():
-        _check_finite(name, value)
-    try:
-        return msgspec.convert(fields, kind)
-    except msgspec.ValidationError as error:
-        raise OrderMalformed(str(error)) from error
-
-
-def _check_finite(name: str, value: Any) -> None:
-    """JSON has no word for NaN and infinity: they would arrive as null, which means the default."""
-    if isinstance(value, float) and not math.isfinite(value):
-        raise OrderMalformed(f"{name} is {value}, and no finite number", field=name)
-    inner = msgspec.structs.asdict(value) if isinstance(value, msgspec.Struct) else value
-    if isinstance(inner, dict):
-        for key, held in inner.items():
-            _check_finite(f"{name}.{key}", held)
-    elif isinstance(inner, list | tuple):
-        for held in inner:
-            _check_finite(name, held)
-
-
-def _moment(moment: datetime | str | None) -> str | None:
-    return rfc3339(moment) if isinstance(moment, datetime) else moment

@@ -77,7 +77,8 @@ def _start(step: Step, home: Path, until: ExitStack) -> tuple[RunningFactory, Pe
         holds={"supervisor", "control", "executor", "keeper", "front"} <= {entry.kind for entry in processes},
     )
     roles = {
-        who.whoami().name: next(iter(who.whoami().roles.values())) for who in (people.ana, people.ben, people.olga)
+        who.whoami().name: ", ".join(next(iter(who.whoami().roles.values())))
+        for who in (people.ana, people.ben, people.olga)
     }
     step.claim(
         "; ".join(f"{name} is {role}" for name, role in roles.items()),

@@ -2,11 +2,12 @@
 
 from alembic import context
 
-from muster.migrations.whole_schema import whole_schema
+from muster.migrations.whole_schema import is_declared, whole_schema
 
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=whole_schema(),
+    include_name=is_declared,
     # SQLite, too, takes a change of schema back when the transaction fails, once the driver does not commit behind our back.
     transactional_ddl=True,
 )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from muster.packaging.trees import read_listing
+from muster.packaging.uv import surroundings
 
 _DEADLINE_S = 900
 #: Below so many files, starting processes takes longer than compiling.
@@ -99,7 +100,7 @@ def _compile(tree: Path, sources: list[Path]) -> None:
     """Compile sources by the environment's own interpreter; what is no Python for it (templates, tests of errors) is passed over."""
     if not sources:
         return
-    environment = {name: value for name, value in os.environ.items() if name != "SOURCE_DATE_EPOCH"}
+    environment = {name: value for name, value in surroundings().items() if name != "SOURCE_DATE_EPOCH"}
     processes = "1" if len(sources) < _ALONE else "0"
     subprocess.run(
         [

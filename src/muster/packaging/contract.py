@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
+import msgspec
 import rfc8785
 
 from muster.packaging.columns import Buffer, Column, Table, values_of
@@ -165,7 +166,7 @@ class ContractChecker:
             if check.required:
                 index = next(index for index, row in enumerate(rows) if name not in row)
                 raise self._missing(name, index) from None
-            values = [row.get(name) for row in rows]
+            values = [row.get(name, check.default) for row in rows]
         return check.many(values)
 
     def _check_count(self, rows: int) -> None:
@@ -342,6 +343,10 @@ def contract_problems(contract: Contract) -> list[str]:
         problems.extend(f"{kind} {name!r} is there {count} times" for name, count in names.items() if count > 1)
         for field in fields:
             problems.extend(f"{kind} {field.name!r}: {problem}" for problem in _field_problems(field))
+            if kind == "output" and field.default is not None:
+                problems.append(
+                    f"output {field.name!r}: a default is for inputs; a release has a default answer of its own"
+                )
     return problems
 
 
@@ -351,13 +356,36 @@ def _field_problems(field: Field) -> list[str]:
         problems.append("a name has 1 to 256 printable characters")
     if any(size < 1 for size in field.shape):
         problems.append(f"shape {list(field.shape)} has a size below 1")
-    if not field.required and not field.nullable:
-        problems.append("a field that is not required must be nullable: absent means null")
+    if not field.required and not field.nullable and field.default is None:
+        problems.append("a field that is not required must be nullable, as absent means null, or have a default")
+    if field.default is not None:
+        problems.extend(_default_problems(field))
     if field.labels is not None and (not field.shape or field.shape[-1] != len(field.labels)):
         problems.append(f"{len(field.labels)} labels do not fit shape {list(field.shape)}")
     if field.declared is not None:
         problems.extend(_declared_problems(field))
     return problems
+
+
+def _default_problems(field: Field) -> list[str]:
+    if field.required:
+        return ["a default is for a field that may be left out: it needs required = false"]
+    try:
+        rfc8785.dumps(as_document(field.default))
+    except (rfc8785.CanonicalizationError, msgspec.ValidationError, TypeError) as error:
+        # NaN, or a whole number beyond ±2^53: requests give these as text as well.
+        return [f"the default cannot be written as JSON: {error}"]
+    try:
+        FieldCheck(field)
+    except FieldBroken as broken:
+        return [f"the default {_shown(broken.value)} does not fit it: expected {broken.expected}"]
+    except (
+        TypeError,
+        ValueError,
+        OverflowError,
+    ) as error:  # what is declared contradicts itself, and says so elsewhere
+        return [f"the default cannot be held against the field: {error}"]
+    return []
 
 
 def _declared_problems(field: Field) -> list[str]:

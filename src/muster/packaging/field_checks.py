@@ -22,6 +22,7 @@ from muster.packaging.columns import (
     nan_as_null,
     null_column,
     row_bytes,
+    values_of,
 )
 from muster.vocabulary.tensors import FLOATS, INTEGER_RANGES, NUMPY_NAMES, Datatype
 from muster.wire.contracts import Declared, Field
@@ -89,6 +90,9 @@ class FieldCheck:
 
     Args:
         field: the field of the contract.
+
+    Raises:
+        FieldBroken: its own default does not fit it.
     """
 
     def __init__(self, field: Field) -> None:
@@ -102,10 +106,15 @@ class FieldCheck:
         self._encode = _ENCODERS[_family(field.datatype)]
         self._within = None if field.declared is None else _declared_check(field)
         self.one: Callable[[Any], Column] = self._compile_one()
+        self._default = None if field.default is None else self.many((field.default,))
+        self.default: Any = None if self._default is None else values_of(self._default)[0]
+        """What fills the field in where it is absent, as its own type; None: null."""
 
     def absent(self, rows: int) -> Column:
-        """The column of a field that was left out, which stands for null in every row."""
-        return null_column(self.datatype, self.shape, rows)
+        """The column of a field that was left out, which stands for its default in every row, or for null where it has none."""
+        if self._default is None:
+            return null_column(self.datatype, self.shape, rows)
+        return Column(self.datatype, self.shape, bytes(self._default.data) * rows)
 
     def many(self, values: Sequence[Any]) -> Column:
         """The column of one JSON value per row.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from muster.packaging.documents import DATA_NAME, GOLDEN_NAME, WHEELS_NAME, Bundle
+from muster.packaging.documents import DATA_NAME, GOLDEN_NAME, NOTES_NAME, WHEELS_NAME, Bundle
 from muster.packaging.errors import BundleMalformed, GoldenUnusable
 from muster.packaging.golden import read_golden
 from muster.packaging.lock_file import LockedPackage, read_lock
@@ -240,7 +240,18 @@ def _words(folder: Path, bundle: Bundle) -> Iterator[Finding]:
     if not bundle.description.strip():
         remedy = 'Say in a sentence what the model answers: muster.save(…, description="…").'
         yield Finding("warning", "muster.toml", "the description is empty", remedy)
-    for name, what in (("README.md", "what the model is"), ("NOTES.md", "what changed in this version")):
+    if bundle.notebook and not (folder / bundle.notebook).is_file():
+        yield Finding(
+            "error", bundle.notebook, "muster.toml names it as the notebook, and it is missing", "Put it back."
+        )
+    if bundle.notes and not (folder / bundle.notes).is_file():
+        yield Finding(
+            "error", bundle.notes, "muster.toml names it as the release notes, and it is missing", "Put it back."
+        )
+    for name, what in (
+        ("README.md", "what the model is"),
+        (bundle.notes or NOTES_NAME, "what changed in this version"),
+    ):
         file = folder / name
         if not file.is_file() or not file.read_bytes().strip():
             yield Finding("warning", name, f"nothing says {what}", f"Write {name}.")

@@ -4,6 +4,9 @@ from muster.packaging.documents import Bundle
 from muster.packaging.runtimes import MlflowRuntime, OnnxRuntime, ProgramRuntime, PythonRuntime, RemoteRuntime
 from muster.wire.contracts import Declared, Field
 
+#: Stands where the author gave no notes.
+NO_NOTES = "(no notes)"
+
 
 def readme(bundle: Bundle) -> str:
     """What the model is, what goes in and out, how to try it."""
@@ -11,6 +14,7 @@ def readme(bundle: Bundle) -> str:
     lines += [f"Owner: {', '.join(bundle.owners)}", ""]
     if bundle.authors and bundle.authors != bundle.owners:
         lines += [f"Authors: {', '.join(bundle.authors)}", ""]
+    lines += _card(bundle)
     lines += ["## Inputs", "", *_table(bundle.contract.inputs), ""]
     lines += ["## Outputs", "", *_table(bundle.contract.outputs), ""]
     lines += ["## How it runs", "", *_runtime(bundle), ""]
@@ -20,7 +24,24 @@ def readme(bundle: Bundle) -> str:
 
 def notes(bundle: Bundle, text: str) -> str:
     """What changed in this version."""
-    return f"# What changed in this version of {bundle.name}\n\n{text.strip() or '(no notes)'}\n"
+    return f"# What changed in this version of {bundle.name}\n\n{text.strip() or NO_NOTES}\n"
+
+
+def _card(bundle: Bundle) -> list[str]:
+    card = bundle.card
+    facts = [
+        ("Intended use", card.intended_use),
+        ("Limitations", card.limitations),
+        ("Risk tier", card.risk_tier),
+        ("Business metric", card.business_metric),
+        ("Licences", ", ".join(card.licences)),
+        ("Deputy", card.deputy),
+    ]
+    lines = [f"- {name}: {' '.join(text.split())}" for name, text in facts if text.strip()]
+    for source in bundle.data:
+        span = f", {source.from_ or '…'} to {source.to or '…'}" if source.from_ or source.to else ""
+        lines.append(f"- Data: {' '.join(source.name.split())}, {source.uri}{span}")
+    return ["## Card", "", *lines, ""] if lines else []
 
 
 def _table(fields: tuple[Field, ...]) -> list[str]:

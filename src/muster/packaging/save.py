@@ -5,7 +5,6 @@ the object itself; what that process imported is what the lock holds. Nothing is
 """
 
 import ctypes
-import json
 import os
 import shutil
 import sys
@@ -20,14 +19,17 @@ import numpy as np
 
 from muster.packaging.calling import Call, answers_of, call_of, described, handed
 from muster.packaging.columns import Table, nulls_of
-from muster.packaging.data_sets import data_toml
+from muster.packaging.data_sets import data_sources, data_toml_of, described_data
 from muster.packaging.distributions import Installed
 from muster.packaging.documents import (
     BUNDLE_FORMAT,
     DATA_NAME,
     GOLDEN_NAME,
+    NOTEBOOK_NAME,
+    NOTES_NAME,
     WHEELS_NAME,
     Bundle,
+    Card,
     GoldenDescription,
     Made,
     Tolerance,
@@ -46,6 +48,7 @@ from muster.packaging.lock import lock_of
 from muster.packaging.lock_file import read_lock
 from muster.packaging.manifest import DESCRIPTION_NAME, ignored
 from muster.packaging.model_files import write_model
+from muster.packaging.notebooks import notebook_bytes
 from muster.packaging.readme import notes as notes_text
 from muster.packaging.readme import readme
 from muster.packaging.rehearsal import Rehearsal, rehearse
@@ -59,7 +62,6 @@ from muster.wire.contracts import Contract, Declared, Field
 #: Golden rows that are taken from the sample when the author gives none.
 _GOLDEN_ROWS = 50
 _CODE_FOLDER = "src"
-_NOTEBOOK_NAME = "notebook.ipynb"
 #: Of Linux, linux/fcntl.h and linux/fs.h.
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -81,8 +83,10 @@ def save(
     notebook: str | Path | None = None,
     personal: Collection[str] = (),
     data: Mapping[str, Any] | None = None,
+    card: Card | Mapping[str, Any] | None = None,
     authors: Sequence[str] = (),
     tags: Mapping[str, str] | None = None,
+    metrics: Mapping[str, float] | None = None,
     code: Sequence[str | Path] = (),
     tolerance: Mapping[str, Any] | None = None,
     declared: Mapping[str, Declared | Mapping[str, Any]] | None = None,
@@ -108,9 +112,13 @@ def save(
         notes: what changed in this version.
         notebook: how you got there, as .ipynb.
         personal: fields with personal data; nothing of their values gets into the contract.
-        data: data sets by name: `{"training": "churn.parquet"}`, a path or an address.
+        data: data sets by name: `{"training": "churn.parquet"}`, a path or an address; or with the time that it is of:
+            `{"training": {"uri": "s3://bucket/churn.parquet", "from": "2025-01-01", "to": "2026-01-01"}}`.
+        card: what people have to know who judge the model: `intended_use`, `limitations`, `risk_tier`, `business_metric`,
+            `licences`, `deputy`; which of it must be there says the project's standard.
         authors: who made it, where that is not the owner.
         tags: free words.
+        metrics: figures that you measured, by name: `{"auc": 0.84}`; the version is found by them.
         code: your own modules and packages, files or folders; they travel in the bundle and are imported there. Without
             it, functions and classes of your own files are pickled by value.
         tolerance: per output, how far an answer may lie from the golden one: `{"churn_probability": {"abs": 1e-6}}`.
@@ -131,6 +139,7 @@ def save(
     for person in (*owners, *authors):
         checked_name(person, of="user")
     _refuse_foreign(target)
+    told, sources = _card_of(card), described_data(data or {})
     call = call_of(model, read_sample(sample), method, input_kind)
     rows, inputs = _golden(sample, golden, call.sample)
     contract, runtime = _inputs(call, inputs, personal=personal, declared=declared or {}, nullable=nullable)
@@ -151,17 +160,22 @@ def save(
         owners=owners,
         authors=tuple(authors) or owners,
         tags=dict(tags or {}),
+        metrics={name: float(value) for name, value in (metrics or {}).items()},
         source=source_of(Path.cwd()),
         made=Made(by=f"muster {version('muster-ml')}", python=running_version(), platform=platform_tag()),
+        notes=NOTES_NAME if notes.strip() else "",
+        notebook="" if notebook is None else NOTEBOOK_NAME,
+        card=told,
+        data=data_sources(sources),
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".saving", dir=target.parent))
     try:
         scratch.chmod(0o755)
         if data is not None:
-            (scratch / DATA_NAME).write_bytes(data_toml(data))
+            (scratch / DATA_NAME).write_bytes(data_toml_of(sources))
         if notebook is not None:
-            _copy_notebook(Path(notebook), scratch / _NOTEBOOK_NAME)
+            (scratch / NOTEBOOK_NAME).write_bytes(notebook_bytes(Path(notebook)))
         installed = Installed()
         bundle = _with_model(model, scratch, bundle, installed, code)
         rehearsal = rehearse(scratch, bundle, inputs)
@@ -173,7 +187,7 @@ def save(
         bundle = _with_lock(scratch, bundle, lean, installed)
         (scratch / DESCRIPTION_NAME).write_bytes(toml_of(bundle))
         (scratch / "README.md").write_text(readme(bundle), encoding="utf-8")
-        (scratch / "NOTES.md").write_text(notes_text(bundle, notes), encoding="utf-8")
+        (scratch / NOTES_NAME).write_text(notes_text(bundle, notes), encoding="utf-8")
         _refuse_unsound(scratch)
         _put_in_place(scratch, target)
     finally:
@@ -181,6 +195,15 @@ def save(
     if isinstance(bundle.runtime, PythonRuntime) and bundle.runtime.serializer_reason:
         sys.stderr.write(f"muster.save: written with cloudpickle, because {bundle.runtime.serializer_reason}\n")
     return Path(path)
+
+
+def _card_of(given: Card | Mapping[str, Any] | None) -> Card:
+    if isinstance(given, Card):
+        return given
+    try:
+        return msgspec.convert(dict(given or {}), Card)
+    except msgspec.ValidationError as error:
+        raise SampleUnusable(f"card cannot be used: {error}") from error
 
 
 def _refuse_foreign(target: Path) -> None:
@@ -299,15 +322,6 @@ def _tolerances(given: Mapping[str, Any] | None, outputs: tuple[Field, ...]) -> 
         else:
             made[name] = msgspec.convert(dict(value), Tolerance)
     return made
-
-
-def _copy_notebook(source: Path, target: Path) -> None:
-    try:
-        content = source.read_bytes()
-        json.loads(content)
-    except (OSError, ValueError) as error:
-        raise SampleUnusable(f"the notebook {source} cannot be read as .ipynb: {error}") from error
-    target.write_bytes(content)
 
 
 def _with_model(model: Any, folder: Path, bundle: Bundle, installed: Installed, code: Sequence[str | Path]) -> Bundle:

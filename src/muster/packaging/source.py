@@ -1,6 +1,5 @@
 """Where the author's code was: git remote, commit, and whether files differed from it."""
 
-import os
 import re
 import subprocess
 from pathlib import Path
@@ -8,6 +7,7 @@ from urllib.parse import urlsplit
 
 from muster.packaging.documents import Source
 from muster.packaging.manifest import DESCRIPTION_NAME
+from muster.packaging.uv import surroundings
 
 _DEADLINE_S = 30
 
@@ -50,7 +50,7 @@ def _git(folder: Path, *arguments: str) -> str | None:
         answer = subprocess.run(
             ["git", *arguments],
             cwd=folder,
-            env={**os.environ, "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
+            env={**surroundings(), "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
             capture_output=True,
             text=True,
             errors="surrogateescape",

@@ -18,6 +18,14 @@ _DEADLINE_S = 1800
 _IGNORED = frozenset({"UV_SYSTEM_PYTHON", "UV_PROJECT_ENVIRONMENT", "UV_CONSTRAINT", "UV_OVERRIDE", "UV_PRERELEASE"})
 
 
+def surroundings() -> dict[str, str]:
+    """The variables of this process for a tool: without Muster's own, among which may be a token or a database's password.
+
+    What builds an environment runs code of packages.
+    """
+    return {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
+
+
 def run_uv(
     *arguments: str,
     cache: Path | None = None,
@@ -36,7 +44,9 @@ def run_uv(
         path: where it looks for interpreters; None: the caller's PATH.
         offline: its network is cut.
     """
-    environment = {name: value for name, value in os.environ.items() if name not in _IGNORED and name != "VIRTUAL_ENV"}
+    environment = {
+        name: value for name, value in surroundings().items() if name not in _IGNORED and name != "VIRTUAL_ENV"
+    }
     environment |= {"UV_NO_PROGRESS": "1", "NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never"}
     if cache is not None:
         environment["UV_CACHE_DIR"] = str(cache)

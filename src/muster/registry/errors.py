@@ -1,6 +1,6 @@
 """What can go wrong with models and versions."""
 
-from muster.vocabulary.errors import Conflict, Damaged, Invalid, NotFound, Refused
+from muster.vocabulary.errors import Conflict, Damaged, Invalid, NotAllowed, NotFound, Refused
 
 
 class ModelNotFound(NotFound):
@@ -64,3 +64,30 @@ class ReasonMissing(Invalid):
 
     code = "registry.reason-missing"
     advice = "Say why: `--reason TEXT`."
+
+
+class OwnerGone(Refused):
+    """The owner of a model has no role in the project any more: nobody answers for it, so it is not released."""
+
+    code = "registry.owner-gone"
+    advice = "Name another owner first: `muster model set MODEL --owner NAME --reason TEXT`."
+
+
+class OwnerUnfit(Conflict):
+    """Whoever is to own a model, or to stand in for its owner, has no role in the project, or is to be both."""
+
+    code = "registry.owner-unfit"
+    advice = "Name somebody of the project; `muster user list` shows who that is."
+
+
+class ModelFactsMalformed(Invalid):
+    """What is to be said of a model is too long, holds characters that cannot be kept, or says nothing at all."""
+
+    code = "registry.model-facts-malformed"
+
+
+class NotYourModel(NotAllowed):
+    """What a model carries is changed by its owner, or by who has the right manage-models."""
+
+    code = "registry.not-your-model"
+    advice = "Ask the owner, whom `muster model show MODEL` names, or an admin."

@@ -3,17 +3,20 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from muster.access.actor import Actor, Call
+from muster.access.projects import quotas_in
 from muster.access.roles import Right
 from muster.audit.entries import Deed, Entry
 from muster.audit.journal import Journal
 from muster.blobs.protocol import Blobs
+from muster.catalogue.records import Kind
+from muster.catalogue.service import Catalogue
 from muster.environments.languages.known import language_problems
 from muster.environments.trust import rules_of
 from muster.packaging.bundle import check_bundle, unpack
@@ -27,15 +30,19 @@ from muster.registry.errors import (
     FileNotFound,
     ModelNameOther,
     ModelNotFound,
+    NotYourModel,
+    OwnerGone,
+    OwnerUnfit,
     VersionAltered,
     VersionInUse,
     VersionNotFound,
     VersionStateUnfit,
 )
+from muster.registry.facts import Told, changed_facts, differing_facts, model_entry, told_in, version_entry
 from muster.registry.reasons import checked_reason
-from muster.registry.records import Model, ModelSummary, Version
+from muster.registry.records import Held, Model, ModelChanges, ModelFacts, ModelSummary, Version
 from muster.registry.rules import NOTHING_SAID, PackageRules
-from muster.registry.uses import VersionUses
+from muster.registry.uses import Members, VersionUses
 from muster.storage.transaction import Database, Transaction
 from muster.vocabulary.clock import Clock, rfc3339
 from muster.vocabulary.digests import Digest, digest_of
@@ -44,6 +51,8 @@ from muster.vocabulary.names import DEFAULT_PROJECT, VersionName, checked_name
 from muster.vocabulary.states import VERSION_MOVES, VersionState
 
 _STATES_LOCK = "muster.version-states"
+_REGISTERED = "version.registered"
+_MODEL_CHANGED = "model.changed"
 
 
 class Registry:
@@ -55,16 +64,26 @@ class Registry:
         blobs: where the files of bundles lie.
         clock: tells when.
         scratch: folder in which bundles are unpacked to be judged, on a disk with room for them; None: the system's own.
+        members: tells who is still there; None: everybody is taken to be.
     """
 
     def __init__(
-        self, *, database: Database, journal: Journal, blobs: Blobs, clock: Clock, scratch: Path | None = None
+        self,
+        *,
+        database: Database,
+        journal: Journal,
+        blobs: Blobs,
+        clock: Clock,
+        scratch: Path | None = None,
+        members: Members | None = None,
     ) -> None:
         self._database = database
         self._journal = journal
         self._blobs = blobs
         self._clock = clock
         self._scratch = scratch
+        self._members = members
+        self._catalogue = Catalogue(database)
         self._uses: list[VersionUses] = []
 
     def used_by(self, room: VersionUses) -> None:
@@ -87,6 +106,7 @@ class Registry:
             BundleRefused: it is incomplete; every finding is in the facts.
             ModelNameOther: it says that it is of another model.
             BlobsFull: the store has no room.
+            QuotaExceeded: the project would hold more versions or bytes than its quota allows.
         """
         call.require(Right.REGISTER)
         if model is not None:
@@ -99,27 +119,32 @@ class Registry:
                 )
             self._judge(folder, manifest)
             lock_digest = self._lock_digest(manifest, described)
+            told = told_in(folder, described)
+            proposed = Version(
+                name=VersionName(described.name, 1),
+                project=call.project,
+                digest=manifest.digest,
+                state=VersionState.REGISTERED,
+                registered_by=call.actor.name,
+                registered_at=self._clock.now(),
+                description=described.description,
+                owners=described.owners,
+                authors=described.authors,
+                tags=described.tags,
+                contract=described.contract,
+                contract_digest=contract_digest(described.contract),
+                lock_digest=lock_digest,
+                python=described.runtime.interpreter,
+                files=len(manifest.files),
+                size=manifest.total_bytes,
+            )
+            with self._database.read() as tx:
+                # Asked again when it gets its number: here, so that what is refused takes no room in the store.
+                if store.version_with_digest(tx, call.project, proposed.digest) is None:
+                    _require_room(tx, proposed)
             self._store(folder, manifest)
-        proposed = Version(
-            name=VersionName(described.name, 1),
-            project=call.project,
-            digest=manifest.digest,
-            state=VersionState.REGISTERED,
-            registered_by=call.actor.name,
-            registered_at=self._clock.now(),
-            description=described.description,
-            owners=described.owners,
-            authors=described.authors,
-            tags=described.tags,
-            contract=described.contract,
-            contract_digest=contract_digest(described.contract),
-            lock_digest=lock_digest,
-            python=described.runtime.interpreter,
-            files=len(manifest.files),
-            size=manifest.total_bytes,
-        )
         with self._database.write() as tx:
-            return self._add(tx, call, proposed)
+            return self._add(tx, call, proposed, told)
 
     def retire(self, call: Call, name: VersionName, reason: str) -> Version:
         """End a version's life: new releases refuse it; what was released with it can still be rolled back to.
@@ -198,6 +223,53 @@ class Registry:
             )
         return rules
 
+    def set_model(self, call: Call, name: str, changes: ModelChanges, reason: str) -> Model:
+        """Change what a model carries besides its versions: owner, deputy, description, business metric, tags.
+
+        Args:
+            call: who, and in which project.
+            name: of the model.
+            changes: what shall become other.
+            reason: why, for the audit journal.
+
+        Raises:
+            ModelNotFound: the project has none of this name.
+            NotYourModel: the caller neither owns it nor has the right manage-models.
+            OwnerUnfit: who is to own it, or to stand in, has no role in the project.
+            ModelFactsMalformed: what is to be said cannot be kept, or nothing is to be said.
+        """
+        call.require(Right.READ)
+        told = checked_reason(reason)
+        with self._database.write() as tx:
+            if self._earlier(tx, call) is not None:
+                return self._model_in(tx, call.project, name)
+            tx.lock("muster.registry", call.project)
+            held = self._model_in(tx, call.project, name, limit=0)
+            if held.facts.owner != call.actor.name and not call.may(Right.MANAGE_MODELS):
+                raise NotYourModel(
+                    f"{call.actor.name} does not own the model {name}, and may not {Right.MANAGE_MODELS}",
+                    model=name,
+                    owner=held.facts.owner,
+                )
+            facts = changed_facts(held.facts, changes)
+            self._check_people(tx, call.project, held.facts, facts)
+            store.set_facts(tx, call.project, name, facts)
+            self._enter_model(tx, call.project, name)
+            self._journal.append(
+                tx,
+                Deed(
+                    actor=call.actor.name,
+                    action=_MODEL_CHANGED,
+                    subject=f"model {name}",
+                    project=call.project,
+                    details=differing_facts(held.facts, facts),
+                    reason=told,
+                    idempotency_key=call.idempotency_key,
+                    request_digest=call.request_digest,
+                ),
+            )
+            return self._model_in(tx, call.project, name)
+
     # What there is.
 
     def package_rules(self, call: Call) -> PackageRules:
@@ -206,32 +278,31 @@ class Registry:
         with self._database.read() as tx:
             return self.package_rules_in(tx, call.project)
 
-    def models(self, call: Call) -> tuple[ModelSummary, ...]:
-        """The models of the project, by name."""
+    def models(self, call: Call, *, limit: int | None = None, after: str | None = None) -> tuple[ModelSummary, ...]:
+        """The models of the project, by name: so many behind a name, or all."""
         call.require(Right.READ)
         with self._database.read() as tx:
-            return store.models_of(tx, call.project)
+            return store.models_of(tx, call.project, limit=limit, after=after)
 
-    def model(self, call: Call, name: str) -> Model:
-        """A model and its versions, the newest first.
+    def model(self, call: Call, name: str, *, limit: int | None = None, after: int | None = None) -> Model:
+        """A model and its versions, the newest first: so many below a number, or all.
 
         Raises:
             ModelNotFound: the project has none of this name.
         """
         call.require(Right.READ)
         with self._database.read() as tx:
-            found = store.model(tx, call.project, name)
-        if found is None:
-            raise ModelNotFound(f"there is no model {name}", model=name)
-        return found
+            return self._model_in(tx, call.project, name, limit=limit, after=after)
 
-    def versions(self, call: Call, model: str) -> tuple[Version, ...]:
-        """The versions of a model, the newest first.
+    def versions(
+        self, call: Call, model: str, *, limit: int | None = None, after: int | None = None
+    ) -> tuple[Version, ...]:
+        """The versions of a model, the newest first: so many below a number, or all.
 
         Raises:
             ModelNotFound: the project has no such model.
         """
-        return self.model(call, model).versions
+        return self.model(call, model, limit=limit, after=after).versions
 
     def version(self, call: Call, name: VersionName) -> Version:
         """One version.
@@ -304,6 +375,10 @@ class Registry:
         """Which packages a project trusts, as this transaction sees it."""
         return store.package_rules_of(tx, project) or NOTHING_SAID
 
+    def held_by(self, tx: Transaction, project: str) -> Held:
+        """What a project has of what its quotas limit."""
+        return store.held_by(tx, project)
+
     def hold_states(self, tx: Transaction) -> None:
         """No version changes its state until this transaction ends, unless this transaction changes it.
 
@@ -331,18 +406,84 @@ class Registry:
         """Those of the named versions that are banned."""
         return store.names_in_state(tx, project, names, VersionState.BANNED)
 
+    def require_move(self, held: Version, to: VersionState) -> None:
+        """Nothing, if the version's state permits it to come into another.
+
+        Raises:
+            VersionStateUnfit: it does not.
+        """
+        if to not in VERSION_MOVES[held.state]:
+            raise VersionStateUnfit(
+                f"{held.name} is {held.state} and cannot become {to}", version=str(held.name), state=str(held.state)
+            )
+
     def move(self, tx: Transaction, held: Version, to: VersionState) -> Version:
         """Bring a version into a state; the caller holds the states, and puts it on record.
 
         Raises:
             VersionStateUnfit: its state does not permit it.
         """
-        if to not in VERSION_MOVES[held.state]:
-            raise VersionStateUnfit(
-                f"{held.name} is {held.state} and cannot become {to}", version=str(held.name), state=str(held.state)
-            )
+        self.require_move(held, to)
         store.set_state(tx, held, to)
+        self._catalogue.move(tx, held.project, Kind.VERSION, str(held.name), str(to))
         return replace(held, state=to)
+
+    def measured(self, tx: Transaction, held: Version, figures: Mapping[str, float]) -> None:
+        """Figures were measured of a version: from now on it is found by them."""
+        self._catalogue.measured(tx, held.project, Kind.VERSION, str(held.name), figures)
+
+    def with_past_stewards(self, tx: Transaction, version: Version) -> Version:
+        """The version with everybody who has owned its model, or stood in for the owner, at any time since it was registered.
+
+        For gates: a model that is handed on until a gate is passed stays one's own work.
+        """
+        past = set(version.stewards)
+        # By their order in the journal: clocks of several controls differ, and two events may share a moment.
+        registered = self._journal.about(tx, str(version.name), version.project, _REGISTERED)
+        since = min((entry.sequence for entry in registered), default=0)
+        for entry in self._journal.about(tx, f"model {version.model}", version.project, _MODEL_CHANGED):
+            if entry.sequence > since:
+                told = json.loads(entry.details)
+                past |= {name for key in ("owner", "deputy") for name in told.get(key, {}).values() if name}
+        return replace(version, stewards=tuple(sorted(past)))
+
+    def check_owners(self, tx: Transaction, project: str, models: Collection[str], *, hold: bool = True) -> None:
+        """Nothing, if the owner of each of the models has a role in the project.
+
+        Args:
+            tx: transaction.
+            project: of the models.
+            models: their names.
+            hold: nobody loses a role until the transaction ends; only in one that writes.
+
+        Raises:
+            OwnerGone: one has none any more.
+        """
+        if self._members is None:
+            return
+        if hold:
+            self._members.hold_roles(tx)
+        for model, owner in sorted(store.owners_of(tx, project, models).items()):
+            if not self._members.has_role(tx, owner, project):
+                raise OwnerGone(
+                    f"{owner}, who owns the model {model}, has no role in project {project} any more",
+                    model=model,
+                    owner=owner,
+                    project=project,
+                )
+
+    def newest_in(self, tx: Transaction, project: str, models: Collection[str]) -> dict[str, VersionName]:
+        """The newest version of each of the models, whatever its state; those without one are left out."""
+        return store.newest_of(tx, project, models)
+
+    def versions_in(
+        self, tx: Transaction, project: str, names: Collection[VersionName], digests: Collection[Digest] = ()
+    ) -> tuple[Version, ...]:
+        """Those of the versions, named or given by digest, that there are, for lists: not held against the audit chain."""
+        named = store.versions_named(tx, project, names)
+        known = {version.name for version in named}
+        by_digest = store.versions_with_digests(tx, project, digests)
+        return (*named, *(version for version in by_digest if version.name not in known))
 
     # Within.
 
@@ -395,7 +536,7 @@ class Registry:
             stream.seek(0)
             self._blobs.put(stream, digest_of(manifest.content))
 
-    def _add(self, tx: Transaction, call: Call, proposed: Version) -> Version:
+    def _add(self, tx: Transaction, call: Call, proposed: Version, told: Told) -> Version:
         if (entry := self._earlier(tx, call)) is not None:
             return self._present(tx, call, entry)
         # Two who register at once take turns here: the second finds the first's version, or takes the next number.
@@ -404,20 +545,45 @@ class Registry:
         if same is not None:
             return same
         at = rfc3339(proposed.registered_at)
+        _require_room(tx, proposed)
         if not store.has_model(tx, call.project, proposed.model):
             store.add_model(tx, call.project, proposed.model, call.actor.name, at)
+            self._enter_model(tx, call.project, proposed.model)
         number = store.next_number(tx, call.project, proposed.model)
         added = replace(proposed, name=VersionName(proposed.model, number))
         store.add_version(tx, added)
-        self._record(tx, call, "version.registered", added, "", {"digest": added.digest})
+        added = replace(added, stewards=self._model_in(tx, call.project, added.model, limit=0).facts.people)
+        self._catalogue.enter(tx, version_entry(added, told))
+        self._record(tx, call, _REGISTERED, added, "", {"digest": added.digest})
         return added
+
+    def _model_in(
+        self, tx: Transaction, project: str, name: str, *, limit: int | None = None, after: int | None = None
+    ) -> Model:
+        found = store.model(tx, project, name, limit=limit, after=after)
+        if found is None:
+            raise ModelNotFound(f"there is no model {name}", model=name)
+        return found
+
+    def _enter_model(self, tx: Transaction, project: str, name: str) -> None:
+        self._catalogue.enter(tx, model_entry(self._model_in(tx, project, name, limit=0)))
+
+    def _check_people(self, tx: Transaction, project: str, before: ModelFacts, facts: ModelFacts) -> None:
+        """Nothing, if whoever is newly named is there. Who was named before may be gone: that is what naming another mends."""
+        if facts.deputy == facts.owner:
+            raise OwnerUnfit(f"{facts.owner} cannot stand in for {facts.owner}", name=facts.owner)
+        if self._members is None:
+            return
+        self._members.hold_roles(tx)
+        for name, earlier in ((facts.owner, before.owner), (facts.deputy, before.deputy)):
+            if name is not None and name != earlier and not self._members.has_role(tx, name, project):
+                raise OwnerUnfit(f"{name} has no role in project {project}", name=name, project=project)
 
     def _registered_digests(self, tx: Transaction, project: str, name: VersionName) -> set[str]:
         """What the chain says was registered under a name: one digest, or none for a row that nobody registered."""
         return {
             str(json.loads(entry.details)["digest"])
-            for entry in self._journal.entries(tx, subject=str(name))
-            if entry.action == "version.registered" and entry.project == project
+            for entry in self._journal.about(tx, str(name), project, _REGISTERED)
         }
 
     def _earlier(self, tx: Transaction, call: Call) -> Entry | None:
@@ -448,3 +614,14 @@ class Registry:
                 request_digest=call.request_digest,
             ),
         )
+
+
+def _require_room(tx: Transaction, proposed: Version) -> None:
+    """Nothing, if the quotas of its project leave room for the version.
+
+    Raises:
+        QuotaExceeded: they do not.
+    """
+    quotas, held = quotas_in(tx, proposed.project), store.held_by(tx, proposed.project)
+    quotas.require(proposed.project, "versions", held.versions, 1)
+    quotas.require(proposed.project, "bytes", held.bytes, proposed.size)

@@ -11,6 +11,12 @@ models = sa.Table(
     name_column("name", primary_key=True),
     name_column("created_by"),
     time_column("created_at"),
+    # What may change of a model, and so is no part of any digest. Empty only in the migration that adds them.
+    sa.Column("owner", sa.String(64), nullable=False, server_default=""),
+    sa.Column("deputy", sa.String(64), nullable=True),
+    sa.Column("description", sa.Text, nullable=False, server_default=""),
+    sa.Column("business_metric", sa.Text, nullable=False, server_default=""),
+    sa.Column("tags", sa.Text, nullable=False, server_default="{}"),  # JSON object
 )
 
 versions = sa.Table(
@@ -35,6 +41,7 @@ versions = sa.Table(
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.UniqueConstraint("project", "digest"),  # the same bytes are the same version
     sa.ForeignKeyConstraint(["project", "model"], ["models.project", "models.name"]),
+    sa.Index(None, "project", "size"),  # what a project's quotas count, without a look at the rows
     sa.CheckConstraint("number >= 1", name="number_positive"),
 )
 

@@ -1,4 +1,4 @@
-"""What the registry asks of whoever uses versions: it lies below them and does not know who they are."""
+"""What the registry asks of others through protocols: of whoever uses versions, and of whoever knows who is still there."""
 
 from typing import Protocol
 
@@ -16,4 +16,16 @@ class VersionUses(Protocol):
 
     def banned(self, tx: Transaction, call: Call, version: Version) -> None:
         """The version was banned in this transaction: stop using it."""
+        ...
+
+
+class Members(Protocol):
+    """Tells who is still there."""
+
+    def hold_roles(self, tx: Transaction) -> None:
+        """Nobody gains or loses a role until this transaction ends."""
+        ...
+
+    def has_role(self, tx: Transaction, name: str, project: str) -> bool:
+        """Whether somebody has any role in a project, as this transaction sees it."""
         ...

@@ -159,3 +159,60 @@ class RollBackUnconfirmed(TimedOut):
     advice = (
         "The fronts named go on with the release before until they can switch; look at their logs with `muster logs`."
     )
+
+
+class BreaksUnacknowledged(Refused):
+    """The release takes from consumers what the current one gives them, and one of them has not agreed."""
+
+    code = "release.breaks-unacknowledged"
+    advice = (
+        "`muster release breaks ENDPOINT RELEASE` says what breaks and who is awaited; each agrees with `muster release acknowledge`, "
+        "with a token of their own. Or propose it at a new endpoint, to which consumers move when they can."
+    )
+
+
+class NothingToAcknowledge(Conflict):
+    """The release breaks nothing that consumers of the endpoint rely on now."""
+
+    code = "release.nothing-to-acknowledge"
+
+
+class NotYoursToAcknowledge(NotAllowed):
+    """What a release breaks is agreed to by the endpoint's consumers, or by an admin on behalf of one, with a reason."""
+
+    code = "release.not-yours-to-acknowledge"
+    advice = "`muster release breaks ENDPOINT RELEASE` shows who is asked."
+
+
+class TooManyReferences(Invalid):
+    """More references were to be resolved in one call than are answered."""
+
+    code = "release.too-many-references"
+    advice = "Ask in several calls, a hundred references each."
+
+
+class ProposalExpired(Refused):
+    """The release was proposed longer ago than the project's standard lets a proposal be."""
+
+    code = "release.proposal-expired"
+    advice = "Propose it anew: what was right then may not be now."
+
+
+class ScheduleMalformed(Invalid):
+    """A release is approved for a moment to come, within a year; and what breaks the glass goes live at once."""
+
+    code = "release.schedule-malformed"
+
+
+class GlassUnfit(Conflict):
+    """Glass is broken to mend what is served: nothing that the endpoint has served could be current again, so there is no way back."""
+
+    code = "release.glass-unfit"
+    advice = "Have it approved as the standard asks, like the first release of an endpoint."
+
+
+class GlassClosed(Conflict):
+    """There is no broken glass to confirm: none was broken for this release, it was confirmed already, or its time is over."""
+
+    code = "release.glass-closed"
+    advice = "`muster release show ENDPOINT RELEASE` tells what became of it."

@@ -5,8 +5,10 @@ current before, for an hour or until the next one, unless it can never be rolled
 that was left, whose hosts run already. Banned are the versions in any of these plans that are banned now.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from muster.catalogue.records import EndpointState, Entry, Kind
+from muster.catalogue.service import Catalogue
 from muster.publishing.board import Board, endpoint_subject
 from muster.registry.service import Registry
 from muster.release import store
@@ -18,6 +20,8 @@ from muster.vocabulary.states import ReleaseState
 from muster.wire.plans import EndpointPlans, ServingPlan
 
 WARM_FOR = timedelta(hours=1)
+#: Before the moment that a release was approved for, fronts begin to load it; so they can switch at the moment itself.
+LOADED_AHEAD = timedelta(minutes=2)
 
 
 class Publisher:
@@ -27,15 +31,43 @@ class Publisher:
         board: where the fronts read.
         registry: tells which versions are banned.
         clock: tells when the plan before is warm no longer.
+        catalogue: where endpoints are found by what answers there.
     """
 
-    def __init__(self, board: Board, registry: Registry, clock: Clock) -> None:
+    def __init__(self, board: Board, registry: Registry, clock: Clock, catalogue: Catalogue) -> None:
         self._board = board
         self._registry = registry
         self._clock = clock
+        self._catalogue = catalogue
+
+    def enter(self, tx: Transaction, endpoint: str) -> None:
+        """Tell the catalogue of the endpoint as it now stands."""
+        found = store.endpoint(tx, endpoint)
+        assert found is not None
+        current = None if found.current is None else store.release(tx, endpoint, found.current)
+        names = () if current is None else current.versions
+        self._catalogue.enter(
+            tx,
+            Entry(
+                project=found.project,
+                kind=Kind.ENDPOINT,
+                name=endpoint,
+                state=str(EndpointState.UNSERVED if current is None else EndpointState.SERVED),
+                owner=found.created_by,
+                at=found.created_at,
+                facts=(
+                    ("by", found.created_by),
+                    *(("champion", str(name)) for name in names[:1]),
+                    *(("version", str(name)) for name in names),
+                    *(("model", model) for model in dict.fromkeys(name.model for name in names)),
+                ),
+                text="" if current is None else current.reason,
+            ),
+        )
 
     def publish(self, tx: Transaction, endpoint: str) -> int:
         """Publish the endpoint as it now stands; gives the publication's number."""
+        self.enter(tx, endpoint)
         return self._board.publish(tx, endpoint_subject(endpoint), self.document(tx, endpoint))
 
     def publish_change(self, tx: Transaction, endpoint: str) -> None:
@@ -49,7 +81,8 @@ class Publisher:
         history = store.pointers_of(tx, endpoint)
         current = store.release(tx, endpoint, history[0].release) if history else None
         approved = store.releases_in(tx, ReleaseState.APPROVED, endpoint)
-        loading = next((release for release in approved if not release.current), None)
+        begun = [one for one in approved if not one.current and has_begun(one, self._clock.now())]
+        loading = min(begun, key=_turn, default=None)
         warm = None
         if history and self.is_warm(history[0]):
             before = next((pointer.release for pointer in history if pointer.release != history[0].release), None)
@@ -76,6 +109,16 @@ class Publisher:
             return set()
         named = {version for release in releases for version in release.versions}
         return self._registry.banned_among(tx, releases[0].project, named)
+
+
+def has_begun(release: Release, now: datetime) -> bool:
+    """Whether fronts may load an approved release: at once, or a little before the moment that it was approved for."""
+    return release.live_from is None or now >= release.live_from - LOADED_AHEAD
+
+
+def _turn(release: Release) -> tuple[bool, datetime, int]:
+    """Whose turn it is to be loaded, the lowest first: one that was to be so at once, else the one with the earliest moment."""
+    return release.live_from is not None, release.live_from or release.proposed_at, release.number
 
 
 def _plan(release: Release | None) -> ServingPlan | None:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
+from muster.packaging.evolution import Change
 from muster.vocabulary.digests import Digest
 from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import ReleaseState, Role
@@ -115,8 +116,18 @@ class Release:
     """Why it is `failed`."""
     step: int = 0
     """Where it stands on the ramp of its policy, if that is a split."""
+    breaks: tuple[Change, ...] = ()
+    """What it takes from consumers of the release that was current: when it was proposed, or now, while it is proposed."""
+    awaited: tuple[str, ...] = ()
+    """Consumers who have to agree to that and have not; told of proposed releases, one at a time."""
+    live_from: datetime | None = None
+    """It was approved for this moment; None: for at once."""
     warnings: tuple[str, ...] = ()
     """Why it cannot be approved as things are; told of proposed releases, one at a time."""
+    missing: tuple[str, ...] = ()
+    """What its gate still asks for, in words; told of proposed releases where somebody voted or the project has a standard."""
+    glass: "Glass | None" = None
+    """That it went live without its approvals; None: it did not."""
 
     @property
     def subject(self) -> str:
@@ -127,6 +138,65 @@ class Release:
     def versions(self) -> tuple[VersionName, ...]:
         """The versions in it, the champion first."""
         return tuple(VersionName.parse(variant.version) for variant in self.plan.variants)
+
+
+class GlassState(StrEnum):
+    """Where broken glass is."""
+
+    OPEN = "open"
+    """Nobody has confirmed it yet, and there is time."""
+    CONFIRMED = "confirmed"
+    ROLLED_BACK = "rolled-back"
+    """Its time was over, and what was current before is current again, or the release never came to be."""
+    OVERTAKEN = "overtaken"
+    """Its time was over when another release was current already."""
+    STUCK = "stuck"
+    """Its time was over, and nothing is left that could be rolled back to; it is tried again, and can be confirmed still."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glass:
+    """A release that somebody let go live without its approvals."""
+
+    endpoint: str
+    number: int
+    project: str
+    broken_by: str
+    at: datetime
+    confirm_by: datetime
+    reason: str
+    state: GlassState
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is to be confirmed still."""
+        return self.state in {GlassState.OPEN, GlassState.STUCK}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acknowledgement:
+    """That a consumer agreed to what a release breaks."""
+
+    consumer: str
+    before: str
+    """Digest of the contract that is broken."""
+    by: str
+    """Who said so: the consumer, or an admin on its behalf."""
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractReview:
+    """What a release changes of the contract that is current, and what its consumers say to it."""
+
+    endpoint: str
+    release: int
+    against: int | None
+    """The release that is current; None: there is none."""
+    changes: tuple[Change, ...]
+    acknowledged: tuple[Acknowledgement, ...]
+    awaited: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

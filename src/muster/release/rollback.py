@@ -10,21 +10,26 @@ from muster.access.roles import Right
 from muster.access.service import FACTORY
 from muster.audit.entries import Deed, Entry
 from muster.audit.journal import Journal
+from muster.gates.service import Gates
 from muster.registry.reasons import checked_reason
 from muster.registry.service import Registry
 from muster.release import store
 from muster.release.errors import NothingToRollBackTo, RollBackRefused, RollBackUnconfirmed
 from muster.release.followers import Followers
 from muster.release.held import deed_of, held_release, require_endpoint
+from muster.release.judging import Judging
 from muster.release.publisher import Publisher
-from muster.release.records import Cause, Pointer, Release, RolledBack
+from muster.release.records import Cause, GlassState, Pointer, Release, RolledBack
 from muster.release.switch import Switch
+from muster.release.thaw import require_thawed
 from muster.storage.transaction import Database, Transaction
 from muster.vocabulary.clock import Clock
 from muster.vocabulary.states import ReleaseState
 
 CONFIRMED_WITHIN_S = 30.0
 _LOOK_AGAIN_S = 0.5  # a front that falls silent tells nobody
+#: Broken glass of a release that may be current.
+_WENT_WELL = frozenset({GlassState.OPEN, GlassState.CONFIRMED})
 _ORDERED = "release.rolled-back"
 _CONFIRMED = "release.roll-back-confirmed"
 
@@ -64,6 +69,8 @@ class RollBacks:
         database: where releases are kept.
         journal: where it is put on record.
         registry: tells which versions are banned.
+        judging: what is asked of a release that was rolled back from, before it comes back.
+        gates: holds still what it is judged by.
         publisher: publishes the plans.
         followers: the fronts' reports.
         switch: tells which fronts are connected.
@@ -77,6 +84,8 @@ class RollBacks:
         database: Database,
         journal: Journal,
         registry: Registry,
+        judging: Judging,
+        gates: Gates,
         publisher: Publisher,
         followers: Followers,
         switch: Switch,
@@ -86,6 +95,8 @@ class RollBacks:
         self._database = database
         self._journal = journal
         self._registry = registry
+        self._judging = judging
+        self._gates = gates
         self._publisher = publisher
         self._followers = followers
         self._switch = switch
@@ -97,10 +108,12 @@ class RollBacks:
         received = self._monotonic()
         call.require(Right.ROLL_BACK)
         told = checked_reason(reason)
+        if to is not None:
+            self._prepare_forwards(call, endpoint, to)
         with self._database.write() as tx:
             earlier = self._journal.earlier(tx, call.actor.name, call.idempotency_key, call.request_digest)
             if earlier is None:
-                order = self._order(tx, call, endpoint, to, told)
+                order = self._order(tx, call, endpoint, to, told, is_asked=True)
             else:
                 order = _Order.of(earlier)
                 if (confirmed := self._confirmed(tx, order)) is not None:
@@ -110,13 +123,57 @@ class RollBacks:
         self._confirm(order, done)
         return done
 
-    def _order(self, tx: Transaction, call: Call, endpoint: str, to: int | None, reason: str) -> _Order:
+    def order_of_itself(self, tx: Transaction, call: Call, endpoint: str, reason: str) -> None:
+        """Roll back without anybody's asking, to the latest earlier release that can be current; nobody waits for the fronts.
+
+        Raises:
+            NothingToRollBackTo, RollBackRefused: there is none.
+        """
+        history = store.pointers_of(tx, endpoint)
+        came = list(dict.fromkeys(pointer.release for pointer in history[1:]))
+        refused: RollBackRefused | None = None
+        for number in came:
+            try:
+                self._order(tx, call, endpoint, number, reason)
+            except RollBackRefused as error:
+                refused = error
+            else:
+                return
+        raise refused or NothingToRollBackTo(f"nothing was served at {endpoint} before", endpoint=endpoint)
+
+    def _prepare_forwards(self, call: Call, endpoint: str, to: int) -> None:
+        """Have at hand what bundles say, if the way leads forwards; backwards it must do without the store."""
+        with self._database.read() as tx:
+            require_endpoint(tx, call, endpoint)
+            found = store.release(tx, endpoint, to)
+            if found is None or to in _before(store.pointers_of(tx, endpoint)):
+                return
+            versions = [self._registry.version_in(tx, call.project, name) for name in found.versions]
+        self._judging.prepare(versions)
+
+    def _check_forwards(self, tx: Transaction, target: Release) -> None:
+        """Nothing, if no freeze holds and nothing is missing by the standard: whoever goes forwards mends nothing.
+
+        Raises:
+            Frozen, StandardNotMet: one of the two.
+        """
+        self._gates.hold(tx)
+        versions = [self._registry.version_in(tx, target.project, name) for name in target.versions]
+        judged = self._judging.release(tx, target, versions)
+        require_thawed(judged, self._clock.now())
+        judged.require_complete()
+
+    def _order(
+        self, tx: Transaction, call: Call, endpoint: str, to: int | None, reason: str, *, is_asked: bool = False
+    ) -> _Order:
         self._registry.hold_states(tx)
         require_endpoint(tx, call, endpoint)
         history = store.pointers_of(tx, endpoint)
         if not history:
             raise NothingToRollBackTo(f"nothing has been served at endpoint {endpoint}", endpoint=endpoint)
         target = self._target(tx, call, endpoint, history, to)
+        if is_asked and target.number not in _before(history):
+            self._check_forwards(tx, target)
         why = f"{call.actor.name} rolled back to release {target.number} before every front served it"
         overtaken = store.releases_in(tx, ReleaseState.APPROVED, endpoint)
         for release in overtaken:
@@ -140,9 +197,38 @@ class RollBacks:
         target = self._before(tx, call, endpoint, history) if to is None else held_release(tx, call, endpoint, to)
         if target.number == current:
             raise RollBackRefused(f"{target.subject} is current already", endpoint=endpoint, release=target.number)
+        self._check(tx, call, endpoint, target)
+        return target
+
+    def can_go_back(self, tx: Transaction, call: Call, endpoint: str, *, besides: int) -> bool:
+        """Whether a release that was current at an endpoint, besides the named one, could be current again now."""
+        came = dict.fromkeys(pointer.release for pointer in store.pointers_of(tx, endpoint))
+        for number in came:
+            if number == besides:
+                continue
+            try:
+                self._check(tx, call, endpoint, held_release(tx, call, endpoint, number))
+            except RollBackRefused:
+                continue
+            return True
+        return False
+
+    def _check(self, tx: Transaction, call: Call, endpoint: str, target: Release) -> None:
+        """Nothing, if a release could be current again.
+
+        Raises:
+            RollBackRefused: it was never live, went live without approvals that never came, or holds a banned version.
+        """
         if target.live_at is None:
             raise RollBackRefused(
                 f"{target.subject} was never live, it is {target.state}", endpoint=endpoint, release=target.number
+            )
+        glass = next(iter(store.glass_of(tx, endpoint, target.number)), None)
+        if glass is not None and glass.state not in _WENT_WELL:
+            raise RollBackRefused(
+                f"{target.subject} went live without its approvals, and nobody confirmed it in time",
+                endpoint=endpoint,
+                release=target.number,
             )
         banned = sorted(self._registry.banned_among(tx, call.project, set(target.versions)))
         if banned:
@@ -152,7 +238,6 @@ class RollBacks:
                 release=target.number,
                 banned=[str(version) for version in banned],
             )
-        return target
 
     def _before(self, tx: Transaction, call: Call, endpoint: str, history: tuple[Pointer, ...]) -> Release:
         """What was current last of what came before the current release; one that never came to be live does not count.
@@ -161,12 +246,12 @@ class RollBacks:
         """
         newest_first = [pointer.release for pointer in history]
         current = newest_first[0]
-        came = list(dict.fromkeys(reversed(newest_first)))
-        before = set(came[: came.index(current)])
+        before = _before(history)
         later = []
+        unconfirmed = {glass.number for glass in store.glass_of(tx, endpoint) if glass.state not in _WENT_WELL}
         for number in dict.fromkeys(newest_first):
             release = held_release(tx, call, endpoint, number)
-            if release.live_at is None or number == current:
+            if release.live_at is None or number == current or number in unconfirmed:
                 continue
             if number in before:
                 return release
@@ -214,6 +299,12 @@ class RollBacks:
             if entry.action == _CONFIRMED and said["rollback"] == order.sequence:
                 return _done(order, said["effective_ms"], said["fronts"])
         return None
+
+
+def _before(history: tuple[Pointer, ...]) -> set[int]:
+    """Numbers of the releases that were current first before what is current now was; others may have been rolled back from."""
+    came = list(dict.fromkeys(pointer.release for pointer in reversed(history)))
+    return set(came[: came.index(history[0].release)]) if history else set()
 
 
 def _done(order: _Order, effective_ms: float, fronts: int) -> RolledBack:

@@ -1,21 +1,34 @@
 """Releases: propose, approve, reject, withdraw, roll back; and what is current at each endpoint."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
 
 from muster.access.actor import Call
 from muster.access.roles import Right
 from muster.audit.entries import Entry
 from muster.audit.journal import Journal
+from muster.catalogue.service import Catalogue
 from muster.certification.service import Certification
+from muster.gates.records import Verdict
+from muster.gates.service import Gates, approvals_told
 from muster.publishing.board import Board
 from muster.registry.reasons import checked_reason
 from muster.registry.records import Version
 from muster.registry.service import Registry
 from muster.release import store
-from muster.release.errors import EndpointTaken, NotYoursToWithdraw, SwitchUnderWay, TwinMissing
+from muster.release.errors import (
+    EndpointTaken,
+    NotYoursToWithdraw,
+    OwnWork,
+    ScheduleMalformed,
+)
+from muster.release.evolution import Consumers, Evolution, Uses
 from muster.release.followers import Followers
+from muster.release.glass import BrokenGlass
 from muster.release.held import (
     check_move,
     deed_of,
@@ -26,22 +39,28 @@ from muster.release.held import (
     require_endpoint,
     unfit,
 )
+from muster.release.judging import Judging
 from muster.release.last_resort import LastResorts
-from muster.release.own_work import waived_for_release
-from muster.release.planner import check_proposal, check_releasable, compile_plan
+from muster.release.passing import Passing, require_fresh
+from muster.release.planner import check_proposal, compile_plan
+from muster.release.prospects import Prospects
 from muster.release.publisher import Publisher
 from muster.release.ramp import Ramps
 from muster.release.records import Endpoint, Front, Pointer, Proposal, Release, RolledBack
 from muster.release.rollback import RollBacks
 from muster.release.switch import Switch
+from muster.release.thaw import require_thawed
 from muster.serving.plan import plan_digest
 from muster.storage.transaction import Database, Transaction
 from muster.vocabulary.clock import Clock, rfc3339
-from muster.vocabulary.digests import Digest
+from muster.vocabulary.errors import MusterError
 from muster.vocabulary.names import VersionName, checked_name
 from muster.vocabulary.states import ReleaseState
 from muster.wire.plans import FrontReport
 
+#: For a moment beyond it nothing can be approved: nobody knows then what the world is like.
+FARTHEST = timedelta(days=366)
+log = structlog.get_logger()
 _LOOK_AGAIN_S = 0.5  # as another process may have changed it
 
 
@@ -54,9 +73,13 @@ class Releases:
         board: where plans are published.
         registry: the versions; it is told to ask here what uses them.
         certification: the evidence of how fast a version answers.
+        judging: what the gate of releases asks for.
+        gates: counts who agrees.
         clock: tells when.
         solo: the factory is one person's; its plans say so.
         monotonic: tells how long fronts have been silent, seconds.
+        consumers: tells whom a change of contract concerns; None: nobody.
+        uses: tells who has used an endpoint; None: nobody counts.
     """
 
     def __init__(
@@ -67,18 +90,53 @@ class Releases:
         board: Board,
         registry: Registry,
         certification: Certification,
+        judging: Judging,
+        gates: Gates,
         clock: Clock,
         solo: bool = False,
         monotonic: Callable[[], float] = time.monotonic,
+        consumers: Consumers | None = None,
+        uses: Uses | None = None,
     ) -> None:
+        self._judging = judging
+        self._gates = gates
         self._database = database
         self._journal = journal
         self._registry = registry
         self._clock = clock
         self._solo = solo
-        self._certification = certification
-        self._last_resorts = LastResorts(certification)
-        self._publisher = Publisher(board, registry, clock)
+        self.evolution = Evolution(
+            database=database,
+            journal=journal,
+            clock=clock,
+            registry=registry,
+            judging=judging,
+            consumers=consumers,
+            uses=uses,
+        )
+        """What a release changes of the contract, and what its consumers say to it."""
+        last_resorts = LastResorts(certification)
+        self._passing = Passing(
+            database=database,
+            registry=registry,
+            certification=certification,
+            judging=judging,
+            gates=gates,
+            evolution=self.evolution,
+            last_resorts=last_resorts,
+            clock=clock,
+            solo=solo,
+        )
+        self._prospects = Prospects(
+            database=database,
+            registry=registry,
+            judging=judging,
+            gates=gates,
+            evolution=self.evolution,
+            last_resorts=last_resorts,
+            solo=solo,
+        )
+        self._publisher = Publisher(board, registry, clock, Catalogue(database))
         self._followers = Followers(monotonic)
         self._switch = Switch(
             database=database,
@@ -88,21 +146,38 @@ class Releases:
             publisher=self._publisher,
             followers=self._followers,
             clock=clock,
+            unfit=self._passing.unfit,
         )
         self._roll_backs = RollBacks(
             database=database,
             journal=journal,
             registry=registry,
+            judging=judging,
+            gates=gates,
             publisher=self._publisher,
             followers=self._followers,
             switch=self._switch,
             clock=clock,
             monotonic=monotonic,
         )
+        self._glass = BrokenGlass(
+            database=database,
+            journal=journal,
+            registry=registry,
+            judging=judging,
+            gates=gates,
+            roll_backs=self._roll_backs,
+            publisher=self._publisher,
+            followers=self._followers,
+            switch=self._switch,
+            clock=clock,
+        )
         self._ramps = Ramps(
             database=database,
             journal=journal,
             registry=registry,
+            judging=judging,
+            clock=clock,
             publisher=self._publisher,
             followers=self._followers,
         )
@@ -110,11 +185,11 @@ class Releases:
 
     # What there is.
 
-    def endpoints(self, call: Call) -> tuple[Endpoint, ...]:
-        """The endpoints of the project, by name."""
+    def endpoints(self, call: Call, *, limit: int | None = None, after: str | None = None) -> tuple[Endpoint, ...]:
+        """The endpoints of the project, by name: so many behind a name, or all."""
         call.require(Right.READ)
         with self._database.read() as tx:
-            return store.endpoints_of(tx, call.project)
+            return store.endpoints_of(tx, call.project, limit=limit, after=after)
 
     def endpoint(self, call: Call, name: str) -> Endpoint:
         """One endpoint.
@@ -122,13 +197,22 @@ class Releases:
         Raises:
             EndpointNotFound: the project has none of this name.
         """
-        found = next((endpoint for endpoint in self.endpoints(call) if endpoint.name == name), None)
-        if found is None:
+        call.require(Right.READ)
+        with self._database.read() as tx:
+            found = store.endpoint(tx, name)
+        if found is None or found.project != call.project:
             raise no_endpoint(name)
         return found
 
-    def releases(self, call: Call, endpoint: str) -> tuple[Release, ...]:
-        """The releases of an endpoint, the newest first.
+    def foreign_endpoints(self, call: Call) -> frozenset[str]:
+        """The endpoints of other projects than that of the call; for rooms below, which keep them to themselves."""
+        with self._database.read() as tx:
+            return store.endpoints_besides(tx, call.project)
+
+    def releases(
+        self, call: Call, endpoint: str, *, limit: int | None = None, after: int | None = None
+    ) -> tuple[Release, ...]:
+        """The releases of an endpoint, the newest first: so many below a number, or all.
 
         Raises:
             EndpointNotFound: the project has no such endpoint.
@@ -136,7 +220,18 @@ class Releases:
         call.require(Right.READ)
         with self._database.read() as tx:
             require_endpoint(tx, call, endpoint)
-            return store.releases_of(tx, endpoint)
+            return store.releases_of(tx, endpoint, limit=limit, after=after)
+
+    def current(self, call: Call, endpoint: str) -> int | None:
+        """The number of the release that is current at an endpoint; None: none yet.
+
+        Raises:
+            EndpointNotFound: the project has no such endpoint.
+        """
+        call.require(Right.READ)
+        with self._database.read() as tx:
+            require_endpoint(tx, call, endpoint)
+            return store.current_number(tx, endpoint)
 
     def release(self, call: Call, endpoint: str, number: int) -> Release:
         """One release; if it is proposed, with what would keep it from being approved now.
@@ -147,10 +242,12 @@ class Releases:
         call.require(Right.READ)
         with self._database.read() as tx:
             found = held_release(tx, call, endpoint, number)
-        return self._with_warnings(found)
+        return self._prospects.with_warnings(found)
 
-    def history(self, call: Call, endpoint: str) -> tuple[Pointer, ...]:
-        """What was current when, the newest first.
+    def history(
+        self, call: Call, endpoint: str, *, limit: int | None = None, after: int | None = None
+    ) -> tuple[Pointer, ...]:
+        """What was current when, the newest first: so many below a sequence number, or all.
 
         Raises:
             EndpointNotFound: the project has no such endpoint.
@@ -158,7 +255,7 @@ class Releases:
         call.require(Right.READ)
         with self._database.read() as tx:
             require_endpoint(tx, call, endpoint)
-            return store.pointers_of(tx, endpoint)
+            return store.pointers_of(tx, endpoint, limit=limit, after=after)
 
     def releases_with(self, call: Call, version: VersionName) -> tuple[Release, ...]:
         """The releases of the project that a version is in, by endpoint, the newest first."""
@@ -176,7 +273,7 @@ class Releases:
                 found = held_release(tx, call, endpoint, number)
             left = deadline - time.monotonic()
             if found.state is not ReleaseState.APPROVED or left <= 0:
-                return self._with_warnings(found)
+                return self._prospects.with_warnings(found)
             self._followers.wait(turn, min(left, _LOOK_AGAIN_S))
 
     # Deeds.
@@ -198,7 +295,7 @@ class Releases:
         check_proposal(proposal)
         with self._database.write() as tx:
             if (entry := self._earlier(tx, call)) is not None:
-                return self._with_warnings(present(tx, call, entry))
+                return self._prospects.with_warnings(present(tx, call, entry))
             self._registry.hold_states(tx)
             versions = {name: self._registry.version_in(tx, call.project, name) for name, _ in proposal.variants}
             project = store.project_of_endpoint(tx, endpoint)
@@ -212,11 +309,12 @@ class Releases:
                 release=number,
                 proposal=proposal,
                 versions=versions,
-                twins=self._twins(tx, call.project, proposal.twins),
+                twins=self._passing.twins(tx, call.project, proposal.twins),
                 solo=self._solo,
             )
             if project is None:
                 store.add_endpoint(tx, endpoint, call.project, call.actor.name, now)
+                self._publisher.enter(tx, endpoint)
             proposed = Release(
                 endpoint=endpoint,
                 number=number,
@@ -234,39 +332,34 @@ class Releases:
                 live_at=None,
                 failure=None,
             )
+            proposed = replace(proposed, breaks=self.evolution.compared(tx, proposed).breaks)
             store.add_release(tx, proposed)
             details = {
                 "plan": proposed.plan_digest,
                 "variants": {variant.version: str(variant.role) for variant in plan.variants},
                 **({"twins": [str(name) for name in proposal.twins]} if proposal.twins else {}),
+                **(
+                    {"breaks": [f"{one.side} {one.field}: {one.what}" for one in proposed.breaks]}
+                    if proposed.breaks
+                    else {}
+                ),
             }
             self._record(tx, call, "release.proposed", proposed, told, details)
         self._followers.tell()
-        return self._with_warnings(proposed)
+        return self._prospects.with_warnings(proposed)
 
-    def _twins(self, tx: Transaction, project: str, names: Iterable[VersionName]) -> dict[VersionName, Digest]:
-        """Manifests of the twins that are to be served; only the newest certificate of a version vouches for one."""
-        found = {}
-        for name in names:
-            certificate = self._certification.certificate_in(tx, project, name)
-            if certificate is None or certificate.twin is None:
-                raise TwinMissing(f"the certificate of {name} names no compiled twin", version=str(name))
-            found[name] = certificate.twin
-        return found
-
-    def _check_twins(self, tx: Transaction, held: Release, versions: Iterable[Version]) -> None:
-        """Nothing, if the twins in a release are those that the newest certificates name."""
-        for version, variant in zip(versions, held.plan.variants, strict=True):
-            if variant.manifest == version.digest:
-                continue
-            if self._twins(tx, held.project, [version.name])[version.name] != variant.manifest:
-                raise TwinMissing(
-                    f"the certificate of {version.name} names another compiled twin since the release was proposed",
-                    version=str(version.name),
-                )
-
-    def approve(self, call: Call, endpoint: str, number: int, reason: str, *, wait_s: float = 0.0) -> Release:
-        """Pass a release at the go-live gate: fronts load it, and when all have, they serve it.
+    def approve(
+        self,
+        call: Call,
+        endpoint: str,
+        number: int,
+        reason: str,
+        *,
+        wait_s: float = 0.0,
+        at: datetime | None = None,
+        for_person: str | None = None,
+    ) -> Release:
+        """Say yes to a release; with the last approval that is needed it passes its gate: fronts load it, then serve it.
 
         Args:
             call: who, and in which project.
@@ -274,6 +367,41 @@ class Releases:
             number: of the release.
             reason: why.
             wait_s: how long to wait for it to be live or failed; blocks its thread.
+            at: not before this moment; None: at once. Of several approvals the latest moment counts.
+            for_person: who is absent, and in whose place the caller votes; None: nobody.
+
+        Raises:
+            EndpointNotFound, ReleaseNotFound: there is none.
+            ReleaseStateUnfit: it is not `proposed`.
+            SwitchUnderWay: another release of the endpoint is being made live, or approved for a moment as well.
+            OwnWork: the caller proposed it, or has part in a version of it.
+            VersionNotReleasable: a version of it is no longer accepted.
+            LastResortTooSlow, LastResortUnmeasured: what would answer last is not known to do so within a quarter of the
+                deadline.
+            StandardNotMet: something is missing by the project's standard.
+            ProposalExpired: it was proposed too long ago.
+            Frozen: nothing may go live then.
+            ScheduleMalformed: the moment is past, or too far.
+            PartInIt, PassedBefore, VoiceLost, NotDelegated: the caller, or who is absent, has no voice here.
+        """
+        call.require(Right.APPROVE)
+        told = checked_reason(reason)
+        self._passing.prepare(call, endpoint, number)
+        with self._database.write() as tx:
+            if (entry := self._earlier(tx, call)) is not None:
+                approved = self._prospects.told(tx, present(tx, call, entry))
+            else:
+                approved = self._approve(tx, call, endpoint, number, told, at=at, for_person=for_person)
+        self._advance_now()
+        if wait_s > 0 and approved.live_from is None:
+            return self.awaited(call, approved.endpoint, approved.number, wait_s)
+        return approved
+
+    def break_glass(self, call: Call, endpoint: str, number: int, reason: str) -> Release:
+        """Let a release go live at once, without the approvals and whatever the standard says; never one's own work.
+
+        It must be confirmed within the time that the standard says, by those whom its gate would have asked; otherwise it is
+        rolled back by itself.
 
         Raises:
             EndpointNotFound, ReleaseNotFound: there is none.
@@ -282,21 +410,27 @@ class Releases:
             OwnWork: the caller proposed it, or has part in a version of it.
             VersionNotReleasable: a version of it is no longer accepted.
             TwinMissing: a twin in it is not the one that the newest certificate names.
+            QuotaExceeded: the project would run more variants than its quota allows.
+            BreaksUnacknowledged: it breaks the current contract, and a consumer has not agreed.
+            OwnerGone: who owns a model of it has no role in the project any more.
             LastResortTooSlow, LastResortUnmeasured: what would answer last is not known to do so within a quarter of the
                 deadline.
+            GlassUnfit: the endpoint has served nothing yet.
         """
-        call.require(Right.APPROVE)
+        call.require(Right.BREAK_GLASS)
         told = checked_reason(reason)
-        self._prepare(call, endpoint, number)
+        self._passing.prepare(call, endpoint, number)
         with self._database.write() as tx:
             if (entry := self._earlier(tx, call)) is not None:
-                approved = present(tx, call, entry)
+                approved = self._prospects.told(tx, present(tx, call, entry))
             else:
-                approved = self._approve(tx, call, endpoint, number, told)
-        self.advance()
-        if wait_s > 0:
-            return self.awaited(call, approved.endpoint, approved.number, wait_s)
+                approved = self._break_glass(tx, call, endpoint, number, told)
+        self._advance_now()
         return approved
+
+    def confirm(self, call: Call, endpoint: str, number: int, reason: str, *, for_person: str | None = None) -> Release:
+        """Agree afterwards with a release for which the glass was broken; see `BrokenGlass.confirm`."""
+        return self._glass.confirm(call, endpoint, number, reason, for_person=for_person)
 
     def reject(self, call: Call, endpoint: str, number: int, reason: str) -> Release:
         """Turn a proposed release down.
@@ -307,11 +441,17 @@ class Releases:
         """
         call.require(Right.APPROVE)
         told = checked_reason(reason)
+        self._passing.prepare_facts(call, endpoint, number)
         with self._database.write() as tx:
             if (entry := self._earlier(tx, call)) is not None:
                 return present(tx, call, entry)
             self._registry.hold_states(tx)
             held = held_release(tx, call, endpoint, number)
+            check_move(held, ReleaseState.REJECTED)
+            versions = [self._registry.version_in(tx, call.project, name) for name in held.versions]
+            matter = self._judging.release(tx, held, versions, solo=call.actor.solo).matter
+            if call.actor.name.casefold() not in matter.excluded:  # one's own proposal is turned down without a voice
+                self._gates.cast(tx, call, matter, Verdict.REJECT, told)
             rejected = self._decide(tx, call, held, ReleaseState.REJECTED, told)
             self._record(tx, call, "release.rejected", held, told, {})
         self._followers.tell()
@@ -363,6 +503,8 @@ class Releases:
             EndpointNotFound, ReleaseNotFound: there is none.
             NothingToRollBackTo: no number is given, and no earlier release was live.
             RollBackRefused: the release is current, was never live, or holds a banned version.
+            Frozen, StandardNotMet: the number leads forwards, to a release that was rolled back from, or was current first after
+                the one that is current now; this asks for what the gate asks for, besides the approvals.
             RollBackUnconfirmed: it is ordered, but a front has not confirmed it within 30 seconds.
         """
         return self._roll_backs.roll_back(call, endpoint, reason, to=to)
@@ -380,6 +522,7 @@ class Releases:
         Raises:
             EndpointNotFound, ReleaseNotFound: there is none.
             StepUnfit: it is not current, its policy is no split, or there is no such step.
+            Frozen: a freeze holds, and the step is a further one.
         """
         return self._ramps.step(call, endpoint, number, step, reason)
 
@@ -418,11 +561,22 @@ class Releases:
             raise no_release(report.endpoint, report.release)
         self._switch.saw(report.front, report.publication)
         self._followers.heard(report)
-        self.advance()
+        self._advance_now()
 
     def advance(self) -> None:
-        """Take every switch as far as the fronts' reports allow; called after each report and every half second."""
+        """Take every switch as far as the fronts' reports allow, and undo what nobody confirmed in time.
+
+        Called after each report and every half second.
+        """
+        self._glass.expire()
         self._switch.advance()
+
+    def _advance_now(self) -> None:
+        """Advance without waiting for the clockwork. What the caller asked for is done: what keeps the rest is not theirs to know."""
+        try:
+            self.advance()
+        except MusterError as error:
+            log.warning("release.advance_held_up", code=error.code, message=error.message)
 
     # What certification asks.
 
@@ -452,49 +606,100 @@ class Releases:
 
     # Within.
 
-    def _approve(self, tx: Transaction, call: Call, endpoint: str, number: int, reason: str) -> Release:
-        self._registry.hold_states(tx)
-        held = held_release(tx, call, endpoint, number)
-        versions = [self._registry.version_in(tx, call.project, name) for name in held.versions]
-        waived = waived_for_release(call, held, versions)
-        check_move(held, ReleaseState.APPROVED)
-        for other in store.releases_in(tx, ReleaseState.APPROVED, endpoint):
-            if other.current:
-                continue  # its fronts do not get on with it: a better one must be able to overtake it
-            raise SwitchUnderWay(
-                f"{other.subject} is being made live", endpoint=endpoint, release=number, under_way=other.number
+    def _approve(
+        self,
+        tx: Transaction,
+        call: Call,
+        endpoint: str,
+        number: int,
+        reason: str,
+        *,
+        at: datetime | None,
+        for_person: str | None,
+    ) -> Release:
+        held, versions, passable = self._passing.passable(tx, call, endpoint, number)
+        self._gates.hold(tx)
+        now = self._clock.now()
+        if at is not None and not now < at <= now + FARTHEST:
+            raise ScheduleMalformed(
+                f"{rfc3339(at)} is not a moment to come within {FARTHEST.days} days", at=rfc3339(at)
             )
-        check_releasable(versions)
-        self._check_twins(tx, held, versions)
-        last_resort = self._last_resorts.of(tx, held.plan)
-        if (problem := last_resort.problem) is not None:
-            raise problem
-        approved = self._decide(tx, call, held, ReleaseState.APPROVED, reason)
-        self._publisher.publish(tx, endpoint)
-        details: dict[str, object] = {"plan": held.plan_digest, "last_resort": last_resort.details()}
-        details |= {"solo": True} if waived else {}
+        judged = self._judging.release(tx, held, versions, solo=call.actor.solo, at=at)
+        judged.require_complete()
+        require_fresh(held, judged, now)
+        decision = self._gates.cast(
+            tx, call, judged.matter, Verdict.APPROVE, reason, for_person=for_person, not_before=at
+        )
+        details: dict[str, object] = {"plan": held.plan_digest}
+        details |= {"solo": True} if passable.waived else {}
+        details |= {"for": for_person} if for_person is not None else {}
+        if not decision.met:
+            said = details | {"verdict": "approve", "missing": list(decision.told)}
+            said |= {"not_before": rfc3339(at)} if at is not None else {}
+            self._gates.record(tx, call, "release.voted", judged.matter, reason, said)
+            return replace(held, missing=decision.told)
+        moments = [
+            vote.not_before for vote in decision.counted if vote.not_before is not None and vote.not_before > now
+        ]
+        live_from = max(moments, default=None)
+        self._passing.require_free(tx, held, live_from)
+        require_thawed(judged, live_from or now)
+        approved = self._decide(tx, call, held, ReleaseState.APPROVED, reason, live_from=live_from)
+        if live_from is None:
+            self._publisher.publish(tx, endpoint)
+        store.set_breaks(tx, held, self.evolution.compared(tx, held).breaks)
+        details |= {"last_resort": passable.last_resort.details(), **passable.broken}
+        if live_from is not None:
+            details["live_from"] = rfc3339(live_from)
+        if judged.in_force.is_own:
+            details |= {"standard": judged.in_force.number, "approvals": approvals_told(decision)}
         self._record(tx, call, "release.approved", held, reason, details)
         return approved
 
-    def _prepare(self, call: Call, endpoint: str, number: int) -> None:
-        """Have a default answer measured that is about to be asked for: it takes too long for within the transaction."""
-        with self._database.read() as tx:
-            found = store.release(tx, endpoint, number)
-        if found is not None and found.project == call.project and found.state is ReleaseState.PROPOSED:
-            self._last_resorts.prepare(found.plan, again=True)
+    def _break_glass(self, tx: Transaction, call: Call, endpoint: str, number: int, reason: str) -> Release:
+        held, versions, passable = self._passing.passable(tx, call, endpoint, number)
+        self._gates.hold(tx)
+        self._gates.require_right(tx, call, Right.BREAK_GLASS)
+        judged = self._judging.release(tx, held, versions, solo=call.actor.solo)
+        if (name := call.actor.name).casefold() in judged.matter.excluded:  # since it was looked at before the lock
+            raise OwnWork(
+                f"{name} has part in {held.subject}, and may not pass it", actor=name, endpoint=endpoint, release=number
+            )
+        within = min(demands.confirm_within for demands in judged.demands)
+        glass = self._glass.broken(tx, call, held, reason, within)
+        approved = self._decide(tx, call, held, ReleaseState.APPROVED, reason)
+        self._publisher.publish(tx, endpoint)
+        frozen = judged.frozen(glass.at)
+        details: dict[str, object] = {
+            "plan": held.plan_digest,
+            "last_resort": passable.last_resort.details(),
+            **passable.broken,
+            "confirm_by": rfc3339(glass.confirm_by),
+            "standard": judged.in_force.number,
+            "missing": list(self._gates.decision(tx, judged.matter).told),
+            "lacks": [f"{version.name}: {lack}" for version, lack in judged.lacks],
+            **({"freeze": str(frozen)} if frozen is not None else {}),
+            **({"solo": True} if passable.waived else {}),
+        }
+        store.set_breaks(tx, held, self.evolution.compared(tx, held).breaks)
+        self._record(tx, call, "release.glass-broken", held, reason, details)
+        return replace(approved, glass=glass)
 
-    def _with_warnings(self, found: Release) -> Release:
-        if found.state is not ReleaseState.PROPOSED:
-            return found
-        self._last_resorts.prepare(found.plan)
-        with self._database.read() as tx:
-            problem = self._last_resorts.of(tx, found.plan).problem
-        return found if problem is None else replace(found, warnings=(f"{problem.message}. {problem.advice}",))
-
-    def _decide(self, tx: Transaction, call: Call, held: Release, to: ReleaseState, reason: str) -> Release:
+    def _decide(
+        self,
+        tx: Transaction,
+        call: Call,
+        held: Release,
+        to: ReleaseState,
+        reason: str,
+        *,
+        live_from: datetime | None = None,
+    ) -> Release:
         check_move(held, to)
-        at = rfc3339(self._clock.now())
-        store.move(tx, held, to, decided_by=call.actor.name, decided_at=at, decision_reason=reason)
+        values = {"decided_by": call.actor.name, "decided_at": rfc3339(self._clock.now()), "decision_reason": reason}
+        if live_from is not None:
+            values["live_from"] = rfc3339(live_from)
+        store.move(tx, held, to, **values)
         found = store.release(tx, held.endpoint, held.number)
         assert found is not None
         return found

@@ -5,7 +5,7 @@ current is being switched to. So control may be killed at any line, and goes on 
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -17,10 +17,11 @@ from muster.publishing.board import Board, endpoint_subject
 from muster.registry.service import Registry
 from muster.release import store
 from muster.release.followers import Followers
-from muster.release.publisher import Publisher
+from muster.release.publisher import Publisher, has_begun
 from muster.release.records import Cause, Release
 from muster.storage.transaction import Database, Transaction
 from muster.vocabulary.clock import Clock, rfc3339
+from muster.vocabulary.errors import MusterError
 from muster.vocabulary.states import ReleaseState
 from muster.wire.plans import EndpointPlans, Publication
 
@@ -39,6 +40,7 @@ class Switch:
         publisher: publishes the plans.
         followers: the fronts.
         clock: tells when.
+        unfit: of an approved release: gives what tells, in a transaction, why it cannot go live after all.
     """
 
     def __init__(
@@ -51,7 +53,9 @@ class Switch:
         publisher: Publisher,
         followers: Followers,
         clock: Clock,
+        unfit: Callable[[Release], Callable[[Transaction], str | None]],
     ) -> None:
+        self._unfit = unfit
         self._database = database
         self._journal = journal
         self._board = board
@@ -63,6 +67,8 @@ class Switch:
         self._cooled_at: datetime | None = None
         self._noted: frozenset[str] | None = None
         """Fronts that the database knows; None: it was not asked yet."""
+        self._held_up: dict[tuple[str, int], str] = {}
+        """Releases that something holds up, by endpoint and number, with the code of what it was last."""
 
     def saw(self, front: str, number: int) -> None:
         """A front polled or reported; it has this publication."""
@@ -84,7 +90,8 @@ class Switch:
             with self._database.read() as tx:
                 approved = store.releases_in(tx, ReleaseState.APPROVED)
             for release in approved:
-                self._step(release)
+                self._go_on(release, approved)
+            self._held_up = {key: code for key, code in self._held_up.items() if key in set(map(_key, approved))}
             for endpoint in self._cooled():
                 with self._database.write() as tx:
                     self._registry.hold_states(tx)
@@ -94,6 +101,25 @@ class Switch:
         """Put on record that a release failed."""
         self._record(tx, "release.failed", release, {"failure": why})
 
+    def _go_on(self, release: Release, approved: Sequence[Release]) -> None:
+        """Take one release as far as it comes; what holds it up holds up no other, and is told once."""
+        try:
+            if release.live_from is not None and not release.current:
+                self._begin(release, approved)
+            self._step(release)
+        except MusterError as error:
+            if self._held_up.get(_key(release)) != error.code:
+                self._held_up[_key(release)] = error.code
+                log.warning(
+                    "release.held-up",
+                    endpoint=release.endpoint,
+                    release=release.number,
+                    code=error.code,
+                    message=error.message,
+                )
+        else:
+            self._held_up.pop(_key(release), None)
+
     def _step(self, release: Release) -> None:
         told = self._board.newest(endpoint_subject(release.endpoint))
         connected = self._followers.connected()
@@ -102,11 +128,51 @@ class Switch:
         if release.current:
             self._finish(release, told, connected)
             return
+        if release.live_from is not None and not self._is_told(release, told):
+            return  # its time has not come, or another release is being loaded
         failure = self._followers.failure(release.endpoint, release.number, told.number)
         if failure is not None:
             self._fail(release, f"{failure.front}: {failure.message or failure.state}")
         elif self._all(release, "loaded", told, connected):
             self._serve(release)
+
+    def _begin(self, release: Release, approved: Sequence[Release]) -> None:
+        """Have a release loaded whose moment is near, if it still may go live, and once no other is being loaded."""
+        now = self._clock.now()
+        told = self._board.newest(endpoint_subject(release.endpoint))
+        if not has_begun(release, now) or self._is_told(release, told):
+            return
+        others = (one for one in approved if one.endpoint == release.endpoint and one.number != release.number)
+        if any(not other.current and has_begun(other, now) for other in others):
+            return
+        unfit = self._unfit(release)
+        with self._database.write() as tx:
+            self._registry.hold_states(tx)
+            if not self._stands(tx, release):
+                return
+            why = unfit(tx)
+            if why is not None:
+                self._cancel(tx, release, why)
+            else:
+                self._publisher.publish(tx, release.endpoint)
+        self._followers.tell()
+
+    def _is_told(self, release: Release, told: Publication | None) -> bool:
+        """Whether the fronts were told to load it."""
+        if told is None or not isinstance(told.document, EndpointPlans):
+            return False
+        return told.document.loading is not None and told.document.loading.release == release.number
+
+    def _cancel(self, tx: Transaction, release: Release, why: str) -> None:
+        told = (
+            "its approval holds no longer"
+            if release.live_from is None
+            else "cancelled at the moment it was approved for"
+        )
+        failure = f"{told}: {why}"
+        store.move(tx, release, ReleaseState.FAILED, failure=failure)
+        self.record_failure(tx, release, failure)
+        log.warning("release.cancelled", endpoint=release.endpoint, release=release.number, why=why)
 
     def _all(self, release: Release, state: str, told: Publication, connected: frozenset[str]) -> bool:
         confirmed = self._followers.confirmed(release.endpoint, release.number, state, told.number)
@@ -124,14 +190,28 @@ class Switch:
         self._followers.tell()
 
     def _serve(self, release: Release) -> None:
-        """Every connected front has loaded it: let them switch."""
+        """Every connected front has loaded it: let them switch, if its moment has come."""
+        if release.live_from is not None and self._clock.now() < release.live_from:
+            return
+        unfit = self._unfit(release)
         with self._database.write() as tx:
             self._registry.hold_states(tx)
             if not self._stands(tx, release):
                 return
+            # Days may have gone by since its approval, if no front was there: what holds now holds for it, too.
+            if (problem := unfit(tx)) is not None:
+                self._cancel(tx, release, problem)
+                self._publisher.publish(tx, release.endpoint)
+                tx.after_commit(self._followers.tell)
+                return
             why = f"release {release.number} was approved and loaded before every front served it"
             approved = store.releases_in(tx, ReleaseState.APPROVED, release.endpoint)
-            overtaken = [other for other in approved if other.number != release.number]
+            # One that waits for its moment, or for this one to be done, is not overtaken.
+            overtaken = [
+                other
+                for other in approved
+                if other.number != release.number and (other.live_from is None or other.current)
+            ]
             for other in overtaken:
                 store.move(tx, other, ReleaseState.FAILED, failure=why)
             by = release.decided_by or FACTORY
@@ -207,3 +287,7 @@ class Switch:
                 details=dict(details),
             ),
         )
+
+
+def _key(release: Release) -> tuple[str, int]:
+    return release.endpoint, release.number

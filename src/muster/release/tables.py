@@ -11,6 +11,7 @@ endpoints = sa.Table(
     name_column("project"),
     name_column("created_by"),
     time_column("created_at"),
+    sa.Index(None, "project", "name"),
 )
 
 releases = sa.Table(
@@ -30,7 +31,11 @@ releases = sa.Table(
     sa.Column("decision_reason", sa.Text, nullable=True),
     time_column("live_at", nullable=True),
     sa.Column("failure", sa.Text, nullable=True),
+    sa.Column(
+        "breaks", sa.Text, nullable=True
+    ),  # JSON list of what it broke of the current contract when it was proposed
     sa.Column("step", sa.Integer, nullable=False, server_default="0"),  # of its ramp; kept when another is current
+    time_column("live_from", nullable=True),  # approved for this moment; null: for at once
 )
 
 #: Which versions are in which release, to be asked from the version's side.
@@ -44,6 +49,21 @@ release_versions = sa.Table(
     sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
     sa.ForeignKeyConstraint(["endpoint", "number"], ["releases.endpoint", "releases.number"]),
     sa.Index(None, "project", "model", "version"),
+)
+
+#: Which consumers agreed to what a release breaks; rows are only ever added.
+acknowledgements = sa.Table(
+    "release_acknowledgements",
+    METADATA,
+    name_column("endpoint", primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    name_column("consumer", primary_key=True),
+    sa.Column("before", sa.String(71), primary_key=True),  # digest of the contract that is broken
+    name_column("project"),
+    name_column("acknowledged_by"),
+    time_column("at"),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.ForeignKeyConstraint(["endpoint", "number"], ["releases.endpoint", "releases.number"]),
 )
 
 #: What became current when; rows are only ever added, the last one counts.
@@ -65,4 +85,19 @@ followers = sa.Table(
     METADATA,
     name_column("front", primary_key=True),
     time_column("since"),
+)
+
+#: Releases that went live without their approvals; each is confirmed in time, or rolled back.
+broken_glass = sa.Table(
+    "broken_glass",
+    METADATA,
+    name_column("endpoint", primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    name_column("project"),
+    name_column("broken_by"),
+    time_column("at"),
+    time_column("confirm_by"),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False, index=True),
+    sa.ForeignKeyConstraint(["endpoint", "number"], ["releases.endpoint", "releases.number"]),
 )

@@ -18,12 +18,12 @@ from muster.serving.counts import EndpointCounts, FrontCounts, LaneNow
 from muster.serving.decisions import COMBINED, DEFAULT, Decision, Outcome
 from muster.serving.errors import (
     EndpointNotReady,
-    EndpointUnknown,
     FrontOverloaded,
     NoAnswerInTime,
     RecordNotWritten,
     ServedTooLongOffline,
     VersionUnreachable,
+    unknown_endpoint,
 )
 from muster.serving.fanout import fan_out, pass_over
 from muster.serving.plan import Plan
@@ -238,16 +238,16 @@ class Endpoints:
         """
         served = self._served.get(endpoint)
         if served is None or served.serving is None:
-            raise EndpointUnknown(f"no endpoint {endpoint[:100]!r} is served", endpoint=endpoint[:100])
+            raise unknown_endpoint(endpoint)
         return served.serving
 
     def served(self) -> list[Plan]:
         """Every plan that is served, by endpoint."""
         return [served.serving for _, served in sorted(self._served.items()) if served.serving is not None]
 
-    def with_version(self, model: str, number: str) -> Plan | None:
-        """The first plan that has `model:number` among its variants."""
-        return next((plan for plan in self.served() if plan.variant_of(f"{model}:{number}") is not None), None)
+    def with_version(self, model: str, number: str) -> list[Plan]:
+        """The plans that have `model:number` among their variants, by endpoint."""
+        return [plan for plan in self.served() if plan.variant_of(f"{model}:{number}") is not None]
 
     def is_staffed(self, plan: Plan) -> bool:
         """Whether a host of the champion or of a fallback of the plan is up."""

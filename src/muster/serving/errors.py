@@ -183,3 +183,8 @@ class GoldenMismatch(Refused):
 
     code = "serving.golden-mismatch"
     advice = "The machine differs from the one the version was certified on, or the version is not what it was; it gets no traffic."
+
+
+def unknown_endpoint(endpoint: str) -> EndpointUnknown:
+    """That an endpoint is not served: the same words, whether there is none or it is not the caller's to know of."""
+    return EndpointUnknown(f"no endpoint {endpoint[:100]!r} is served", endpoint=endpoint[:100])

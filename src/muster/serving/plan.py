@@ -65,6 +65,7 @@ class Plan:
     def __init__(self, document: ServingPlan) -> None:
         self.document = document
         self.digest = plan_digest(document)
+        self.project = document.project
         self.endpoint = document.endpoint
         self.release = document.release
         self.contract = document.contract

@@ -7,9 +7,10 @@ followers, writing the audit head) is handed to `after_commit`.
 """
 
 import hashlib
+import socket
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +23,11 @@ from muster.vocabulary.errors import MusterError
 
 _SQLITE_BUSY_MS = 15_000
 _SWITCHED_AFTER_S = 0.01
+#: SQLSTATE of what a PostgreSQL server says last: it was told to close the connection, it crashed, it is being stopped or started.
+_CLOSED = frozenset({"57P01", "57P02", "57P03"})
+#: PostgreSQL reads one state in one go only where it is asked to.
+_BEGINS_READING = {"sqlite": "BEGIN", "postgresql": "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"}
+_BEGINS_WRITING = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "BEGIN ISOLATION LEVEL READ COMMITTED"}
 _LOG = structlog.get_logger(__name__)
 
 
@@ -91,11 +97,7 @@ class Database:
         Raises:
             DatabaseUnavailable: the database is gone.
         """
-        with _named_errors(), self._engine.connect() as connection:
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN")
-            else:
-                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        with _named_errors(), self._begun(_BEGINS_READING) as connection:
             try:
                 yield Transaction(connection)
             finally:
@@ -109,9 +111,7 @@ class Database:
             WriteConflict: a change that came first does not go with this one.
             DatabaseUnavailable: the database is gone, locked for too long, or its disk is full.
         """
-        with _named_errors(), self._engine.connect() as connection:
-            if connection.dialect.name == "sqlite":
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
+        with _named_errors(), self._begun(_BEGINS_WRITING) as connection:
             transaction = Transaction(connection)
             try:
                 yield transaction
@@ -124,6 +124,28 @@ class Database:
     def close(self) -> None:
         """Give all connections back."""
         self._engine.dispose()
+
+    @contextmanager
+    def _begun(self, beginning: Mapping[str, str]) -> Iterator[sa.Connection]:
+        """A connection with a transaction that was begun by a statement of ours.
+
+        That statement also shows whether the connection still lives, so that nothing else need ask: as nothing was done yet, another
+        one takes its place.
+        """
+        connection = self._engine.connect()
+        try:
+            try:
+                connection.exec_driver_sql(beginning[connection.dialect.name])
+            except exc.DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+                # With it all others of its age are given up, so that this one is new.
+                connection.close()
+                connection = self._engine.connect()
+                connection.exec_driver_sql(beginning[connection.dialect.name])
+            yield connection
+        finally:
+            connection.close()
 
 
 @contextmanager
@@ -197,9 +219,7 @@ def _named_postgresql(state: str, message: str) -> MusterError | None:
 def _engine(url: str) -> sa.Engine:
     parsed = sa.make_url(url)
     if parsed.get_backend_name() == "postgresql":
-        return sa.create_engine(
-            parsed.set(drivername="postgresql+pg8000"), pool_size=8, max_overflow=8, pool_pre_ping=True
-        )
+        return _postgresql_engine(parsed.set(drivername="postgresql+pg8000"))
     engine = sa.create_engine(
         parsed, poolclass=pool.QueuePool, connect_args={"check_same_thread": False, "timeout": _SQLITE_BUSY_MS / 1000}
     )
@@ -211,6 +231,27 @@ def _engine(url: str) -> sa.Engine:
         _switch_to_wal(connection)
         for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+def _postgresql_engine(url: sa.URL) -> sa.Engine:
+    # "AUTOCOMMIT" is what SQLAlchemy calls it when transactions begin where we say, not where the driver guesses.
+    engine = sa.create_engine(url, pool_size=8, max_overflow=8, isolation_level="AUTOCOMMIT")
+
+    @sa.event.listens_for(engine, "connect")
+    def _send_at_once(connection: Any, _record: Any) -> None:
+        """The driver writes a long statement in pieces, and the second would wait for the server to own up to the first: 40 ms."""
+        wire = connection._usock  # noqa: SLF001 - the driver has no option for it
+        if wire.family != socket.AF_UNIX:
+            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    @sa.event.listens_for(engine, "handle_error")
+    def _notice_the_end(context: sa.ExceptionContext) -> None:
+        """The server says goodbye to a connection that it closes; the driver takes that for an error of the statement."""
+        told = context.original_exception.args[0] if context.original_exception.args else None
+        if isinstance(told, dict) and told.get("C") in _CLOSED:
+            context.is_disconnect = True
 
     return engine
 

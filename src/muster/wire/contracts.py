@@ -33,12 +33,14 @@ class Field(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     shape: tuple[int, ...] = ()
     nullable: bool = False
     required: bool = True
-    """False: the field may be absent, which means null for all rows; then `nullable` is true as well."""
+    """False: the field may be absent, which means its default, or null for all rows where it has none; then it is nullable."""
     unit: str | None = None
     description: str | None = None
     personal: bool = False
     declared: Declared | None = None
     observed: Observed | None = None
+    default: float | int | str | bool | tuple[Any, ...] | None = None
+    """Of an input that is not required: what fills it in where it is absent, as JSON gives it; None: null."""
     labels: tuple[str | int | bool, ...] | None = None
     """For an output `[rows, classes]`: the class each position stands for."""
 

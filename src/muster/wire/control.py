@@ -22,8 +22,10 @@ ReasonText = Annotated[
 VersionText = Annotated[str, msgspec.Meta(max_length=80, pattern=r"^[a-z][a-z0-9-]{0,62}:[1-9][0-9]{0,8}$")]
 #: A name of a project, model, endpoint or user.
 NameText = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
-#: A role that a user may have.
-RoleText = Literal["viewer", "scientist", "approver", "operator", "admin", "consumer", "front"]
+#: A role that a user may have: viewer, scientist, approver, operator, admin, consumer, front, or one of the project's own.
+RoleText = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+#: What a user is.
+UserKindText = Literal["person", "service"]
 #: An endpoint, or `*` for all of them.
 EndpointPattern = Annotated[str, msgspec.Meta(pattern=r"^(\*|[a-z][a-z0-9-]{0,62})$")]
 #: A moment, RFC 3339 with its offset: `2027-01-01T00:00:00Z`.
@@ -95,6 +97,13 @@ class UserOrder(Order, frozen=True, kw_only=True):
     """When the token ends; null: never."""
     may: Annotated[tuple[GrantableRight, ...], msgspec.Meta(max_length=8)] = ()
     """Rights beyond those of the role; the role must score."""
+    kind: UserKindText | None = None
+    """Null: `service` for a consumer or a front, `person` otherwise."""
+    title: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    contact: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    """How to reach who answers for it."""
+    channel: Annotated[str, msgspec.Meta(max_length=200)] | None = None
+    """Where its people are told of changes."""
 
 
 class RoleOrder(Order, frozen=True, kw_only=True):
@@ -112,6 +121,16 @@ class TokenOrder(Order, frozen=True, kw_only=True):
 
     expires: MomentText | None = None
     """When it ends; null: never."""
+    label: Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")] = ""
+    """What it is for."""
+    rights: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=64)], ...], msgspec.Meta(max_length=64)] | None = (
+        None
+    )
+    """What it is limited to, by the names of docs/reference/roles.md; null: all that its holder may do."""
+    endpoints: Annotated[tuple[NameText, ...], msgspec.Meta(max_length=1000)] | None = None
+    """Where it is good; null: wherever its holder may score."""
+    this_project: bool = False
+    """Whether it is good in this project alone; the only kind that a user of several projects can be given."""
 
 
 class FirstOrder(Order, frozen=True, kw_only=True, tag_field="name", tag="first"):
@@ -183,12 +202,26 @@ class ProposalOrder(Order, frozen=True, kw_only=True):
     reason: ReasonText
 
 
+class AcceptanceOrder(Order, frozen=True, kw_only=True):
+    """Say yes to a version at its gate."""
+
+    reason: ReasonText
+    for_person: NameText | None = None
+    """Who is absent, and in whose place the caller votes; null: nobody."""
+
+
 class ApprovalOrder(Order, frozen=True, kw_only=True):
-    """Pass a release at its gate."""
+    """Say yes to a release at its gate."""
 
     reason: ReasonText
     wait_s: Annotated[float, msgspec.Meta(ge=0, le=120)] = 0
     """How long the answer may wait for the release to be live; 0: answer at once."""
+    at: MomentText | None = None
+    """Not before this moment; null: at once."""
+    for_person: NameText | None = None
+    """Who is absent, and in whose place the caller votes; null: nobody."""
+    break_glass: bool = False
+    """At once, without the approvals; it must be confirmed in time, or is rolled back by itself."""
 
 
 class StepOrder(Order, frozen=True, kw_only=True):
@@ -239,24 +272,40 @@ class Identity(Answer, frozen=True, kw_only=True):
     """Who the token says the caller is."""
 
     name: str
-    roles: dict[str, str]
-    """Role per project; `*` stands for all projects."""
+    roles: dict[str, tuple[str, ...]]
+    """Roles by project: the user's own and those of groups."""
     token_id: str
+    rights: dict[str, tuple[str, ...]] = {}
+    """What this token may do, by project."""
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
     """A token, without its text: that is shown once and never stored."""
 
     token_id: str
+    user: str
     created_at: str
     expires_at: str | None
+    label: str
+    """What it is for."""
+    rights: tuple[str, ...] | None
+    """What it is limited to; null: all that its holder may do."""
+    endpoints: tuple[str, ...] | None
+    """Where it is good; null: wherever its holder may score."""
+    project: str | None
+    """In which project it is good; null: in all of its holder's."""
+    last_used_at: str | None
+    """At the control plane, to the minute."""
+    replaces: str | None
+    """The token in whose place it was given."""
 
 
 class User(Answer, frozen=True, kw_only=True):
     """Somebody who may do something in a project."""
 
     name: str
-    role: str
+    role: str | None
+    """Null: the user is here through groups alone."""
     endpoints: tuple[str, ...]
     """Where the user may score, if the role may; `*` means everywhere."""
     created_at: str
@@ -264,12 +313,20 @@ class User(Answer, frozen=True, kw_only=True):
     """Those that are good now."""
     may: tuple[str, ...] = ()
     """Rights beyond those of the role; left out where there are none."""
+    groups: dict[str, str] = {}
+    """Roles that groups give, by group; left out where there are none."""
+    kind: UserKindText
+    title: str | None
+    contact: str | None
+    channel: str | None
 
 
 class Users(Answer, frozen=True, kw_only=True):
     """Everybody in a project, by name."""
 
     users: tuple[User, ...]
+    next: str | None = None
+    """What to name as `after` for more; left out where there are no more."""
 
 
 class NewUser(Answer, frozen=True, kw_only=True):
@@ -350,28 +407,45 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     project: str
     versions: int
     latest: VersionSummary | None
+    owner: str = ""
+    deputy: str | None = None
+    description: str = ""
+    business_metric: str = ""
+    tags: dict[str, str] = {}
 
 
 class Models(Answer, frozen=True, kw_only=True):
     """The models of a project, by name."""
 
     models: tuple[ModelSummary, ...]
+    next: str | None = None
+    """What to name as `after` for more; left out where there are no more."""
 
 
 class Model(Answer, frozen=True, kw_only=True):
-    """A model and its versions, the newest first."""
+    """A model, what it carries, and its versions, the newest first."""
 
     name: str
     project: str
     created_by: str
     created_at: str
+    owner: str = ""
+    """Who answers for it; with the owner gone, it cannot be released."""
+    deputy: str | None = None
+    description: str = ""
+    business_metric: str = ""
+    tags: dict[str, str] = {}
     versions: tuple[VersionSummary, ...]
+    next: int | None = None
+    """What to name as `after` for earlier versions; left out where there are none."""
 
 
 class Versions(Answer, frozen=True, kw_only=True):
     """The versions of a model, the newest first."""
 
     versions: tuple[VersionSummary, ...]
+    next: int | None = None
+    """What to name as `after` for more; left out where there are no more."""
 
 
 class BundleFile(msgspec.Struct, frozen=True, kw_only=True):
@@ -404,6 +478,10 @@ class Version(Answer, frozen=True, kw_only=True):
     certificate: Certificate | None
     releases: tuple[str, ...]
     """Releases that name it, like `churn 2`."""
+    missing: tuple[str, ...] = ()
+    """What its acceptance still asks for, in words; left out where there is nothing to say."""
+    lacks: tuple[str, ...] = ()
+    """What its bundle lacks by the project's standard, told when it is registered; left out where there is nothing to say."""
 
 
 class Manifest(Answer, frozen=True, kw_only=True):
@@ -509,6 +587,27 @@ class Variant(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the bundle that runs: the version's own, or that of its compiled twin."""
 
 
+class ContractChange(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that is not as it was, in one field of a contract."""
+
+    field: str
+    side: Literal["input", "output"]
+    what: str
+    compatible: bool
+    """Consumers need not notice it."""
+
+
+class BrokenGlass(msgspec.Struct, frozen=True, kw_only=True):
+    """A release went live without its approvals."""
+
+    broken_by: str
+    at: str
+    confirm_by: str
+    """If nobody has confirmed it by then, it is rolled back by itself."""
+    reason: str
+    state: Literal["open", "confirmed", "rolled-back", "overtaken", "stuck"]
+
+
 class Release(Answer, frozen=True, kw_only=True):
     """A release: who is in it, where it is in its life, and why."""
 
@@ -543,6 +642,16 @@ class Release(Answer, frozen=True, kw_only=True):
     """Left out of lists."""
     warnings: tuple[str, ...] = ()
     """Why it cannot be approved as things are; left out where there is nothing to say."""
+    breaks: tuple[ContractChange, ...] = ()
+    """What it takes from consumers of the current release; left out where it takes nothing."""
+    awaited: tuple[str, ...] = ()
+    """Consumers who have to agree to that and have not; left out where nobody is awaited, and in lists."""
+    missing: tuple[str, ...] = ()
+    """What its gate still asks for, in words; left out where there is nothing to say."""
+    live_from: str | None = None
+    """It was approved for this moment; left out where it was for at once."""
+    glass: BrokenGlass | None = None
+    """That it went live without its approvals; left out where it did not."""
 
 
 class Releases(Answer, frozen=True, kw_only=True):
@@ -551,6 +660,8 @@ class Releases(Answer, frozen=True, kw_only=True):
     endpoint: str
     current: int | None
     releases: tuple[Release, ...]
+    next: int | None = None
+    """What to name as `after` for more; left out where there are no more."""
 
 
 class Simulation(Answer, frozen=True, kw_only=True):
@@ -631,12 +742,16 @@ class Endpoint(Answer, frozen=True, kw_only=True):
     champion: str | None
     releases: int
     history: tuple[WasCurrent, ...]
+    next: int | None = None
+    """What to name as `after` for what was current earlier; left out where there is no more."""
 
 
 class Endpoints(Answer, frozen=True, kw_only=True):
     """The endpoints of a project, by name."""
 
     endpoints: tuple[EndpointSummary, ...]
+    next: str | None = None
+    """What to name as `after` for more; left out where there are no more."""
 
 
 class Front(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,6 +14,8 @@ from muster.wire.contracts import Contract
 
 PLAN_FORMAT = 1
 ACCESS_FORMAT = 1
+#: Of an answer to a front that follows: which process of control gave it.
+PROCESS_HEADER = "muster-control"
 
 
 class PlannedVariant(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -161,11 +163,13 @@ class AccessEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str
     """Whose token: user or application; the record's `consumer`."""
     endpoints: tuple[str, ...]
-    """Endpoints it may call; `*` means all."""
+    """Endpoints it may call: `project/endpoint`, or `project/*` for all of a project. Lists of Muster 0.1 name no project."""
     rights: tuple[str, ...] = ()
-    """Further rights: `override` names the variant that shall answer, or a deadline beyond the release's."""
+    """Further rights, `project/right`: `override` names the variant that shall answer, or a deadline beyond the release's."""
     expires_ns: int = 0
     """Nanoseconds since 1970; 0: never."""
+    requests_per_s: dict[str, int] = {}
+    """How often it may ask all endpoints of a project together, per front; projects that are absent have no such limit."""
 
 
 class AccessList(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="access"):

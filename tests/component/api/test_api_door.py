@@ -51,14 +51,14 @@ def test_whoami_names_the_caller_and_the_roles(control: Control) -> None:
     """The token's owner is told name and roles, and the token's id instead of its text."""
     with control.http("olga") as http:
         found = http.get("/api/v1/whoami").json()
-    assert (found["name"], found["roles"]) == ("olga", {"default": "operator"})
+    assert (found["name"], found["roles"]) == ("olga", {"default": ["operator"]})
     assert found["token_id"].startswith("tok_")
 
 
 def test_an_unknown_address_is_a_problem(control: Control) -> None:
     """There is a problem document for addresses that do not exist, too."""
     with control.http("ana") as http:
-        for path in ("/", "/api", "/api/v1/nothing", f"{MODELS}/adds/nothing", "/api/v1/projects"):
+        for path in ("/", "/api", "/api/v1/nothing", f"{MODELS}/adds/nothing", "/api/v1/projects/default/nothing"):
             assert problem(http.get(path), 404)["code"] == "api.route-unknown"
 
 
@@ -120,10 +120,11 @@ def test_orders_have_a_limit(control: Control) -> None:
 
 
 def test_a_project_of_which_one_is_no_member_is_closed(control: Control) -> None:
-    """A role in one project is none in another."""
+    """A role in one project is none in another, and nobody is told whether there is one."""
     with control.http("admin") as http:
-        document = problem(http.get("/api/v1/projects/elsewhere/models"), 403)
-    assert document["facts"]["project"] == "elsewhere"
+        document = problem(http.get("/api/v1/projects/elsewhere/models"), 404)
+    assert document["code"] == "access.project-not-found"
+    assert document["facts"] == {"project": "elsewhere"}
 
 
 @pytest.mark.parametrize("key", ["x" * 201, "with space", "üml"])

@@ -92,3 +92,24 @@ def test_two_equal_orders_at_once_are_one(control: Control) -> None:
     with control.http("admin") as http:
         events = http.get("/api/v1/audit", params={"subject": "user twin"}).json()["events"]
     assert [event["action"] for event in events].count("user.added") == 1
+
+
+def test_users_and_tokens_are_listed_page_by_page(control: Control) -> None:
+    """A page has the `next` with which the list goes on; the client gives all, unless it is told how many."""
+    with control.as_("admin") as factory, control.http("admin") as http:
+        every, tokens = factory.users(), factory.tokens()
+        assert every.next is None
+        assert tokens.next is None
+        first = factory.users(limit=2)
+        assert (len(first.users), first.next) == (2, first.users[1].name)
+        assert factory.users(limit=1000, after=first.next).users == every.users[2:]
+        some = factory.tokens(limit=3)
+        assert (len(some.tokens), some.next) == (3, some.tokens[2].token_id)
+        assert factory.tokens(limit=1000, after=some.next).tokens == tokens.tokens[3:]
+        assert (
+            http.get("/api/v1/projects/default/tokens", params={"after": "tok_nothing"}).json()["code"]
+            == "access.token-not-found"
+        )
+        for bad in ({"limit": 0}, {"after": "No Name"}):
+            assert http.get(USERS, params=bad).status_code == 400
+            assert http.get("/api/v1/projects/default/tokens", params=bad).status_code == 400

@@ -11,6 +11,7 @@ import pytest
 
 from muster.assembling.assemble import assemble
 from muster.assembling.errors import AnswersUnexpected, AnswersVary, ModelErred, SourceUnusable, TargetTaken
+from muster.assembling.told import Told
 from muster.environments.shelf import Shelf
 from muster.packaging.bundle import check_bundle, pack, read_bundle
 from muster.packaging.columns import values_of
@@ -59,7 +60,7 @@ def nothing_left(folder: Path) -> bool:
 def test_sources_and_rows_become_a_sound_bundle(tmp_path: Path, source: Path, shelf: Shelf) -> None:
     """The bundle has contract, golden answers, lock, toolchain and words; it can be packed, and the source is as it was."""
     before = sorted(path.name for path in source.iterdir())
-    made = assemble(source, tmp_path / "bundle", rows=tmp_path / "rows.csv", notes="first", shelf=shelf)
+    made = assemble(source, tmp_path / "bundle", rows=tmp_path / "rows.csv", told=Told(notes="first"), shelf=shelf)
     bundle = read_bundle(tmp_path / "bundle")
     assert made.bundle == bundle
     assert isinstance(bundle.runtime, CommandRuntime)

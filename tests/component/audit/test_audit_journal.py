@@ -8,8 +8,10 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from muster.audit.entries import Deed, Entry
 from muster.audit.errors import AuditFileMissing, DeedMalformed, IdempotencyKeyReused
@@ -67,6 +69,64 @@ def test_events_are_read_in_pages_and_by_subject(database: Database, journal: Jo
         assert [entry.sequence for entry in journal.entries(tx, subject="churn:1")] == [2, 7]
         assert [entry.sequence for entry in journal.newest(tx, limit=2)] == [6, 7]
         assert [entry.sequence for entry in journal.newest(tx, limit=1, subject="churn:0")] == [6]
+
+
+def test_every_event_about_a_subject_is_found_in_its_project(database: Database, journal: Journal) -> None:
+    """Of the actions asked for and no others, beyond a page of a thousand, and in order."""
+    remark = replace(DEED, action="version.commented")
+    _append(
+        database, journal, DEED, *[remark] * 1001, replace(DEED, project="risk"), DEED, replace(DEED, subject="churn:2")
+    )
+    with database.read() as tx:
+        found = [entry.sequence for entry in journal.about(tx, "churn:1", "default", DEED.action)]
+        assert found == [1, 1004]
+        assert len([*journal.about(tx, "churn:1", "default", DEED.action, remark.action)]) == 1003
+        assert [entry.sequence for entry in journal.about(tx, "churn:1", "risk", DEED.action)] == [1003]
+        assert [*journal.about(tx, "churn:1", "fraud", DEED.action)] == []
+
+
+@pytest.mark.parametrize("others", [0, 1, 3, 60])
+def test_events_of_some_projects_are_read_as_if_there_were_no_others(
+    database: Database, journal: Journal, others: int
+) -> None:
+    """However many projects are named, the pages hold their events, each once and in order."""
+    projects = ["default", "risk", "sales", "default", "default", "risk", "fraud", "default"]
+    _append(
+        database, journal, *(replace(DEED, project=name, subject=f"churn:{at % 2}") for at, name in enumerate(projects))
+    )
+    named = ["default", "risk", *(f"none-{number}" for number in range(others))][: others + 1 if others < 2 else None]
+    wanted = [at for at, name in enumerate(projects, 1) if name in named]
+    with database.read() as tx:
+        assert [entry.sequence for entry in journal.entries(tx, projects=named)] == wanted
+        assert [entry.sequence for entry in journal.entries(tx, after=1, limit=2, projects=named)] == wanted[1:3]
+        assert [entry.sequence for entry in journal.newest(tx, limit=3, projects=named)] == wanted[-3:]
+        even = [at for at in wanted if at % 2 == 1]
+        assert [entry.sequence for entry in journal.entries(tx, subject="churn:0", projects=named)] == even
+        assert [entry.sequence for entry in journal.newest(tx, limit=1, subject="churn:0", projects=named)] == even[-1:]
+        assert journal.entries(tx, projects=[]) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "index"),
+    [
+        ({"subject": "churn:1", "projects": ["default"]}, "ix_audit_events_subject_sequence"),
+        ({"projects": ["default"]}, "ix_audit_events_project_sequence"),
+        ({"projects": ["default", "risk"]}, "ix_audit_events_project_sequence"),
+    ],
+)
+def test_no_page_reads_all_events(
+    sqlite_database: Database, journal: Journal, wanted: dict[str, Any], index: str
+) -> None:
+    """SQLite has no statistics: of two indexes that fit it may take the one that leads through a million events."""
+    asked: list[tuple[str, Any]] = []
+    engine = sqlite_database.engine
+    sa.event.listen(engine, "before_cursor_execute", lambda *given: asked.append((given[2], given[3])))
+    with sqlite_database.read() as tx:
+        journal.newest(tx, limit=10, **wanted)
+        statement, values = asked[-1]
+        plan = [row[3] for row in tx.connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)]
+    assert any(index in step for step in plan), plan
+    assert not [step for step in plan if step.startswith("SCAN audit_events")], plan
 
 
 def test_the_chain_of_many_events_is_proved(database: Database, journal: Journal, head: Path) -> None:
@@ -250,6 +310,7 @@ def test_tampering_with_the_head_file_is_found(
 _KILLED = """
 import os, sys
 from pathlib import Path
+from typing import Any
 from muster.audit.entries import Deed
 from muster.audit.journal import Journal
 from muster.storage.transaction import Database

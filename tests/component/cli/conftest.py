@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from running_cli import Shell
 
+from rights_matrix import world
 from running_control import Control, bundles, control
 
-__all__ = ["bundles", "control"]
+__all__ = ["bundles", "control", "world"]
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def test_every_family_of_errors_has_an_exit_code_of_its_own() -> None:
     [["nothing"], ["show"], ["models", "--nothing"], ["accept", "churn:1"], ["release", "approve", "churn", "one", "--reason", "x"],
      ["release", "propose", "churn", "--champion", "churn:1", "--deadline", "soon", "--reason", "x"],
      ["release", "propose", "churn", "--champion", "churn:1", "--default", "[1]", "--reason", "x"],
-     ["user", "add", "ana", "--role", "king"], ["requests", "churn", "--last", "0"], ["user"]],
+     ["user", "add", "ana", "--role", "viewer", "--kind", "king"], ["requests", "churn", "--last", "0"], ["user"]],
     ids=" ".join,
 )  # fmt: skip
 def test_wrong_usage_is_told_without_a_factory(shell: Shell, arguments: list[str]) -> None:

@@ -146,7 +146,7 @@ def test_people_and_tokens(control: Control, as_: As, shell: Shell) -> None:
 
     login = shell.json("login", control.url, "--token", added["token"])
     assert login["name"] == "mia"
-    assert shell.json("whoami")["roles"] == {"default": "scientist"}
+    assert shell.json("whoami")["roles"] == {"default": ["scientist"]}
     assert "mia" in shell.type("whoami").stdout
     saved = shell.folder / "config" / "muster" / "login.json"
     assert saved.stat().st_mode & 0o777 == 0o600

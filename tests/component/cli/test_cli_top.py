@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from rich.console import Console
@@ -129,12 +130,13 @@ def test_a_front_that_waits_for_news_is_not_called_offline() -> None:
 @contextmanager
 def running_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
     """A home whose fronts and keeper show their metrics; nothing else of it runs."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    home = open_home(create_home(tmp_path / "home", solo=False).home)
-    make_socket_folder(home)
-    assert state.lock(home.state) is not None
-    front, keeper = busy_counts(), keeper_counts()
     with ExitStack() as shown:
+        # The paths of sockets have to be short.
+        monkeypatch.setenv("XDG_RUNTIME_DIR", shown.enter_context(TemporaryDirectory()))
+        home = open_home(create_home(tmp_path / "home", solo=False).home)
+        make_socket_folder(home)
+        assert state.lock(home.state) is not None
+        front, keeper = busy_counts(), keeper_counts()
         shown.enter_context(shown_in_thread(metrics_address(home, "front-0"), lambda: render(front, "front-0")))
         shown.enter_context(shown_in_thread(metrics_address(home, "keeper"), lambda: keeper.render([], 1)))
         yield home

@@ -1,5 +1,6 @@
 """A control plane to talk to, and bundles to talk about."""
 
+from rights_matrix import world
 from running_control import bundles, control
 
-__all__ = ["bundles", "control"]
+__all__ = ["bundles", "control", "world"]

@@ -10,11 +10,14 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from muster.access.store import grants_of
+from muster.access.roles import Right
+from muster.access.store import every_project, grants_of, profiles, token_with_id
+from muster.access.tokens import WHOLE
 from muster.migrations.runner import _config, check, migrate
-from muster.migrations.whole_schema import whole_schema
+from muster.migrations.whole_schema import is_declared, whole_schema
 from muster.storage.errors import DatabaseDamaged, SchemaMismatch
 from muster.storage.transaction import Database
+from muster.vocabulary.clock import rfc3339
 
 
 def _closing(request: pytest.FixtureRequest, url: str) -> Database:
@@ -32,7 +35,8 @@ def test_the_migrations_make_exactly_the_tables_that_the_rooms_declare(empty: Da
     """After all migrations there is no difference to what the rooms' `tables.py` declare."""
     migrate(empty)
     with empty.read() as tx:
-        differences = compare_metadata(MigrationContext.configure(tx.connection), whole_schema())
+        context = MigrationContext.configure(tx.connection, opts={"include_name": is_declared})
+        differences = compare_metadata(context, whole_schema())
     assert differences == [], (
         "a table changed: run tools/new_migration.py (with --first, until the first release of Muster)"
     )
@@ -165,3 +169,41 @@ def test_what_was_there_before_ramps_stands_at_their_beginning(empty: Database) 
         assert tx.connection.exec_driver_sql("SELECT step FROM releases").scalars().all() == [0]
         (grant,) = grants_of(tx, "app")
     assert (grant.may, grant.endpoints) == ((), ("churn",))
+
+
+def test_what_was_there_before_projects_belongs_to_them(empty: Database) -> None:
+    """Every project that something belongs to becomes a row, programs become services, tokens stay good for all."""
+    moment = "2026-01-01T00:00:00.000000Z"
+    with empty.write() as tx:
+        command.upgrade(_config(tx.connection), "0004")
+        for name, project, role in (
+            ("app", "risk", "consumer"),
+            ("ana", "default", "admin"),
+            ("olga", "risk", "operator"),
+        ):
+            tx.connection.exec_driver_sql(f"INSERT INTO users (name, created_at) VALUES ('{name}', '{moment}')")
+            tx.connection.exec_driver_sql(
+                "INSERT INTO grants (user_name, project, role, endpoints, granted_at, may) "
+                f"VALUES ('{name}', '{project}', '{role}', '[\"*\"]', '{moment}', '[\"override\"]')"
+            )
+            tx.connection.exec_driver_sql(
+                "INSERT INTO tokens (token_id, user_name, sha256, created_at) "
+                f"VALUES ('tok_{name}', '{name}', '{name:0>64}', '{moment}')"
+            )
+        tx.connection.exec_driver_sql(
+            f"INSERT INTO models (project, name, created_by, created_at) VALUES ('wine', 'red', 'ana', '{moment}')"
+        )
+    migrate(empty)
+    check(empty)
+    with empty.read() as tx:
+        projects = {project.name: project for project in every_project(tx)}
+        kinds = {name: str(profile.kind) for name, profile in profiles(tx).items()}
+        (grant,) = grants_of(tx, "olga")
+        token = token_with_id(tx, "tok_olga")
+    assert set(projects) == {"default", "risk", "wine"}
+    assert {(rfc3339(project.created_at), project.created_by) for project in projects.values()} == {(moment, "muster")}
+    assert projects["risk"].quotas.as_document() == {}
+    assert kinds == {"app": "service", "ana": "person", "olga": "person"}
+    assert (grant.role, grant.endpoints, grant.may) == ("operator", ("*",), (Right.OVERRIDE,))
+    assert token is not None
+    assert (token.scope, token.label, token.last_used_at, token.replaces) == (WHOLE, "", None, None)

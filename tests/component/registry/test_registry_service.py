@@ -9,6 +9,7 @@ import pytest
 from governed_factory import GovernedFactory
 from made_bundles import CONTRACT, LOCK, made_bundle
 from muster.access.errors import RightMissing
+from muster.audit.entries import Deed
 from muster.audit.errors import IdempotencyKeyReused
 from muster.blobs.errors import BlobDamaged, BlobsUnavailable
 from muster.packaging.bundle import pack
@@ -278,3 +279,14 @@ def test_a_version_is_there_only_with_all_its_bytes(factory: GovernedFactory, tm
     manifest = factory.registry.manifest(factory.call("vic"), version.name)
     digests = [version.digest, *(Digest(entry.digest) for entry in manifest.files)]
     assert all(factory.blobs.has(digest) for digest in digests)
+
+
+def test_no_number_of_events_hides_what_was_registered(factory: GovernedFactory) -> None:
+    """Those about the version of the same name in another project come before this one was there."""
+    factory.register()
+    remark = Deed(actor="vic", action="version.commented", subject="churn:1", project="default", details={})
+    with factory.database.write() as tx:
+        for _ in range(101):
+            factory.journal.append(tx, remark)
+    registered = factory.registry.register(factory.call("sam", "other"), factory.zip())
+    assert factory.registry.version(factory.call("sam", "other"), registered.name) == registered

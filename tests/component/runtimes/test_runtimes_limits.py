@@ -163,7 +163,7 @@ def test_what_a_model_prints_is_bounded_on_the_disk(make_bundle: BundleMaker, ho
     for _ in range(4):
         channel.predict([1], [fp64(1000)])  # 100 MB
     until(lambda: b"were cut here" in hosts.log.read_bytes()[:200], "the log is cut")
-    assert hosts.log.stat().st_size < 20 * MB
+    until(lambda: hosts.log.stat().st_size < 20 * MB, "it is cut once more where the model was quicker than its guard")
     assert beside.stat().st_size <= KEPT_BYTES
     assert b"." * 1000 in beside.read_bytes()
     assert channel.predict([1], [fp64(0)]).errors == {}

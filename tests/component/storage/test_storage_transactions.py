@@ -1,6 +1,7 @@
 """Transactions on both databases."""
 
 import gc
+import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -276,3 +277,30 @@ def test_committed_changes_survive_a_kill(tmp_path: Path) -> None:
         }
     database.close()
     assert settings == {"synchronous": 2, "journal_mode": "wal", "foreign_keys": 1}
+
+
+@pytest.mark.parametrize("deed", ["read", "write"])
+def test_connections_that_the_server_ended_are_replaced(postgresql_url: str, deed: str) -> None:
+    """After a restart of PostgreSQL the first transaction is like any other: it gets a new connection, and nothing is done twice."""
+    cut, other = Database(postgresql_url), Database(postgresql_url)
+    asked = sa.text("SELECT pg_backend_pid()")
+    with cut.read() as one, cut.read() as two:
+        before = [tx.execute(asked).scalar_one() for tx in (one, two)]
+    with other.read() as tx:
+        ended = sa.text("SELECT pg_terminate_backend(CAST(:pid AS INTEGER), 10000)")
+        assert all(tx.execute(ended, {"pid": pid}).scalar_one() for pid in before)
+    with (cut.read if deed == "read" else cut.write)() as one, cut.read() as two:
+        assert not set(before) & {tx.execute(asked).scalar_one() for tx in (one, two)}
+        is_read_only = one.execute(sa.text("SHOW transaction_read_only")).scalar_one()
+    assert is_read_only == ("on" if deed == "read" else "off")
+    cut.close()
+    other.close()
+
+
+def test_long_statements_are_sent_at_once(postgresql_url: str) -> None:
+    """No piece of one waits for the server to own up to the piece before (Nagle's algorithm)."""
+    database = Database(postgresql_url)
+    with database.engine.connect() as connection:
+        wire = connection.connection.driver_connection._usock  # type: ignore[union-attr]
+        assert wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    database.close()

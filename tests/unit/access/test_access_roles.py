@@ -20,12 +20,43 @@ _WATCH = {Right.READ, Right.READ_REQUESTS, Right.READ_OWN_REQUESTS, Right.REPLAY
         ("viewer", {Right.READ}),
         (
             "scientist",
-            {Right.READ, Right.REGISTER, Right.CERTIFY, Right.PROPOSE, Right.READ_OWN_REQUESTS, Right.REPLAY_OWN},
+            {
+                Right.READ,
+                Right.REGISTER,
+                Right.CERTIFY,
+                Right.PROPOSE,
+                Right.READ_OWN_REQUESTS,
+                Right.REPLAY_OWN,
+                Right.PROPOSE_STANDARD,
+            },
         ),
-        ("approver", _WATCH | {Right.ACCEPT, Right.APPROVE, Right.RETIRE, Right.BAN}),
+        (
+            "approver",
+            _WATCH
+            | {
+                Right.ACCEPT,
+                Right.APPROVE,
+                Right.RETIRE,
+                Right.BAN,
+                Right.ADOPT_STANDARD,
+                Right.WAIVE,
+                Right.DELEGATE,
+                Right.CONFIRM_BREAK_GLASS,
+            },
+        ),
         (
             "operator",
-            _WATCH | {Right.ROLL_BACK, Right.RAMP, Right.RESTART, Right.SCORE, Right.LIVE_TEST, Right.OVERRIDE},
+            _WATCH
+            | {
+                Right.ROLL_BACK,
+                Right.RAMP,
+                Right.RESTART,
+                Right.SCORE,
+                Right.LIVE_TEST,
+                Right.OVERRIDE,
+                Right.BREAK_GLASS,
+                Right.DELEGATE,
+            },
         ),
         ("admin", _ALL - {Right.FOLLOW}),
         ("consumer", {Right.SCORE}),
@@ -34,7 +65,7 @@ _WATCH = {Right.READ, Right.READ_REQUESTS, Right.READ_OWN_REQUESTS, Right.REPLAY
 )
 def test_each_role_has_the_documented_rights(role: str, rights: set[Right]) -> None:
     """The table of docs/reference/roles.md, exactly."""
-    assert RIGHTS[checked_role(role)] == rights
+    assert RIGHTS[AccessRole(checked_role(role))] == rights
 
 
 def test_every_right_belongs_to_some_role() -> None:

@@ -8,7 +8,11 @@ import pytest
 
 from muster.client.control import Factory, connect
 from muster.client.errors import DurationMalformed, OrderMalformed
-from muster.wire.control import VoteOrder
+from muster.client.orders import order_of
+from muster.wire.control import Order, UserOrder, VoteOrder
+from muster.wire.governance import WaiverOrder
+from muster.wire.people import ProjectTextsOrder, QuotasOrder
+from muster.wire.sign_in import OidcFinishOrder
 
 NAN, INFINITY = float("nan"), float("inf")
 
@@ -37,3 +41,23 @@ def test_numbers_that_are_not_finite_are_refused(said: dict[str, Any]) -> None:
     propose: Callable[..., Any] = factory.propose
     with pytest.raises((OrderMalformed, DurationMalformed), match=r"no finite number|not a duration"):
         propose("churn", champion="churn:1", reason="better", **said)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "told"),
+    [
+        (WaiverOrder, {"check": "x", "reason": "r", "ends": "yesterday"}, "ends: 'yesterday' is not a moment with its offset"),
+        (WaiverOrder, {"check": "x", "reason": "", "ends": "2027-01-31T18:00:00Z"}, "reason: it must not be empty"),
+        (ProjectTextsOrder, {"title": "x" * 300}, "title: its length has to be <= 200"),
+        (ProjectTextsOrder, {"title": "a\nb"}, r"title: 'a\nb' is not one line"),
+        (QuotasOrder, {"bytes": -5}, "bytes: Expected `int` >= 0, got -5"),
+        (UserOrder, {"name": "Zed", "role": "viewer"}, "name: 'Zed' is not a name: 1 to 63"),
+        (OidcFinishOrder, {"handle": "secret"}, "handle: it does not match"),
+    ],
+)  # fmt: skip
+def test_what_an_order_does_not_take_is_said_in_words(kind: type[Order], fields: dict[str, Any], told: str) -> None:
+    """Which argument, what was given and what is asked for; a text that may be a secret is not repeated."""
+    with pytest.raises(OrderMalformed) as refused:
+        order_of(kind, **fields)
+    assert refused.value.message.startswith(told)
+    assert "secret" not in refused.value.message

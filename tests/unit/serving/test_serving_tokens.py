@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from muster.serving.errors import EndpointNotAllowed, RateExceeded, TokenUnknown
+from muster.serving.endpoint import Endpoints
+from muster.serving.errors import EndpointNotAllowed, EndpointUnknown, RateExceeded, TokenUnknown
 from muster.serving.front.tokens import Tokens
 from muster.wire.plans import AccessEntry, AccessList
 
@@ -48,11 +49,66 @@ def test_an_expired_token_is_refused() -> None:
 
 def test_a_token_is_good_for_its_endpoints_only() -> None:
     """`*` means all."""
-    few = entry("few", endpoints=("churn",))
+    few = entry("few", endpoints=("risk/churn", "wine/*"))
     listed = tokens(few)
-    listed.admit(few, "churn", 0)
+    listed.admit(few, "risk", "churn", 0)
+    listed.admit(few, "wine", "anything", 0)
     with pytest.raises(EndpointNotAllowed):
-        listed.admit(few, "other", 0)
+        listed.admit(few, "risk", "other", 0)
+
+
+def test_endpoints_of_other_projects_are_as_if_they_were_not_there() -> None:
+    """The same error, word for word, as for an endpoint that nobody serves."""
+    few = entry("few", endpoints=("risk/*",))
+    with pytest.raises(EndpointUnknown) as hidden:
+        tokens(few).admit(few, "wine", "churn", 0)
+    served: Endpoints = Endpoints.__new__(Endpoints)
+    served._served = {}
+    with pytest.raises(EndpointUnknown) as missing:
+        served.find("churn")
+    assert (str(hidden.value), hidden.value.facts) == (str(missing.value), missing.value.facts)
+
+
+def test_a_further_right_counts_in_its_project() -> None:
+    """An operator of one project is a mere consumer in another."""
+    one = entry("one", endpoints=("risk/*", "wine/*"), rights=("risk/override",))
+    assert Tokens.has_right(one, "override", "risk")
+    assert not Tokens.has_right(one, "override", "wine")
+    assert not Tokens.has_right(one, "live-test", "risk")
+
+
+def test_a_list_that_names_no_projects_holds_for_all() -> None:
+    """A front starts from the cache that Muster 0.1 wrote, until control tells it more."""
+    old = entry("old", endpoints=("churn",), rights=("override",))
+    listed = tokens(old)
+    listed.admit(old, "risk", "churn", 0)
+    assert Tokens.has_right(old, "override", "risk")
+    with pytest.raises(EndpointNotAllowed):
+        listed.admit(old, "risk", "wine", 0)
+
+
+def test_a_projects_rate_is_kept_over_its_endpoints() -> None:
+    """The quota counts all endpoints of the project together; the smaller limit decides, and a refusal uses nothing up."""
+    one = entry("one", endpoints=("risk/*", "wine/*"), requests_per_s={"risk": 3})
+    listed = tokens(one)
+    listed.admit(one, "risk", "churn", 100)
+    listed.admit(one, "risk", "fraud", 0)
+    with pytest.raises(EndpointNotAllowed):
+        listed.admit(entry("few", endpoints=("risk/a",)), "risk", "b", 0)
+    listed.admit(one, "risk", "churn", 100)
+    with pytest.raises(RateExceeded, match="project 'risk' more than 3 times") as refused:
+        listed.admit(one, "risk", "fraud", 100)
+    assert refused.value.facts["retry_after_s"] >= 1
+    for _ in range(10):
+        listed.admit(one, "wine", "red", 0)
+    tight = entry("tight", endpoints=("risk/*",), requests_per_s={"risk": 50})
+    listed = tokens(tight)
+    listed.admit(tight, "risk", "churn", 1)
+    for _ in range(10):
+        with pytest.raises(RateExceeded, match="endpoint 'churn' more than 1 times"):
+            listed.admit(tight, "risk", "churn", 1)
+    for _ in range(49):  # what the endpoint refused was not drawn from the project's
+        listed.admit(tight, "risk", "fraud", 0)
 
 
 def test_a_rate_is_kept_per_token_and_endpoint() -> None:
@@ -60,9 +116,9 @@ def test_a_rate_is_kept_per_token_and_endpoint() -> None:
     one, two = entry("one"), entry("two")
     listed = tokens(one, two)
     for _ in range(5):
-        listed.admit(one, "churn", 5)
+        listed.admit(one, "risk", "churn", 5)
     with pytest.raises(RateExceeded) as refused:
-        listed.admit(one, "churn", 5)
+        listed.admit(one, "risk", "churn", 5)
     assert refused.value.facts["retry_after_s"] >= 1
-    listed.admit(two, "churn", 5)
-    listed.admit(one, "other", 5)
+    listed.admit(two, "risk", "churn", 5)
+    listed.admit(one, "risk", "other", 5)

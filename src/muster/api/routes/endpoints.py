@@ -9,11 +9,13 @@ from litestar import get, post
 from litestar.params import JSONBody, QueryParameter
 
 from muster.api import convert
+from muster.api.errors import RequestMalformed
 from muster.api.following import Following
-from muster.api.parameters import EndpointName, ReleaseNumber
+from muster.api.parameters import AfterName, AfterNumber, EndpointName, Limit, ReleaseNumber
 from muster.api.services import Caller, Given, Threads, Waiting
 from muster.api.threads import in_thread
 from muster.release.records import Release
+from muster.vocabulary.pages import USUAL, paged
 from muster.vocabulary.states import ReleaseState
 from muster.wire import control
 
@@ -23,26 +25,35 @@ _ONE_LOOK_S = 1.0
 
 
 @get("/endpoints", sync_to_thread=True, operation_id="listEndpoints", tags=[TAG])
-def list_endpoints(services: Given, call: Caller) -> control.Endpoints:
-    """The endpoints of the project, by name."""
-    return control.Endpoints(endpoints=tuple(convert.endpoint(found) for found in services.releases.endpoints(call)))
+def list_endpoints(services: Given, call: Caller, limit: Limit = USUAL, after: AfterName = None) -> control.Endpoints:
+    """The endpoints of the project, by name, page by page."""
+    page = paged(services.releases.endpoints(call, limit=limit + 1, after=after), limit, lambda found: found.name)
+    return control.Endpoints(endpoints=tuple(convert.endpoint(found) for found in page.items), next=page.next)
 
 
 @get("/endpoints/{endpoint:str}", sync_to_thread=True, operation_id="getEndpoint", tags=[TAG])
-def get_endpoint(services: Given, call: Caller, endpoint: EndpointName) -> control.Endpoint:
-    """One endpoint, and what was current when."""
+def get_endpoint(
+    services: Given, call: Caller, endpoint: EndpointName, limit: Limit = USUAL, after: AfterNumber = None
+) -> control.Endpoint:
+    """One endpoint, and what was current when, page by page."""
     found = services.releases.endpoint(call, endpoint)
-    return convert.endpoint_with_history(found, services.releases.history(call, endpoint))
+    history = services.releases.history(call, endpoint, limit=limit + 1, after=after)
+    page = paged(history, limit, lambda pointer: pointer.sequence)
+    return convert.endpoint_with_history(found, page.items, page.next)
 
 
 @get("/endpoints/{endpoint:str}/releases", sync_to_thread=True, operation_id="listReleases", tags=[TAG])
-def list_releases(services: Given, call: Caller, endpoint: EndpointName) -> control.Releases:
-    """The releases of an endpoint, the newest first."""
-    found = services.releases.releases(call, endpoint)
+def list_releases(
+    services: Given, call: Caller, endpoint: EndpointName, limit: Limit = USUAL, after: AfterNumber = None
+) -> control.Releases:
+    """The releases of an endpoint, the newest first, page by page."""
+    found = services.releases.releases(call, endpoint, limit=limit + 1, after=after)
+    page = paged(found, limit, lambda release: release.number)
     return control.Releases(
         endpoint=endpoint,
-        current=next((release.number for release in found if release.current), None),
-        releases=tuple(convert.release(release, with_plan=False) for release in found),
+        current=services.releases.current(call, endpoint),
+        releases=tuple(convert.release(release, with_plan=False) for release in page.items),
+        next=page.next,
     )
 
 
@@ -86,14 +97,23 @@ async def approve(
     number: ReleaseNumber,
     data: JSONBody[control.ApprovalOrder],
 ) -> control.Release:
-    """Pass a release at the go-live gate; never one's own work.
+    """Say yes to a release at the go-live gate; with the last approval that is needed it passes. Never one's own work.
 
     With `wait_s` the answer comes when every connected front serves it, when one of them cannot (then it is `failed`), or
     after so long.
     """
-    await in_thread(services.releases.approve, call, endpoint, number, data.reason)
+    if data.break_glass:
+        if data.at is not None or data.for_person is not None:
+            raise RequestMalformed("what breaks the glass goes live at once, and in nobody's place")
+        found = await in_thread(services.releases.break_glass, call, endpoint, number, data.reason)
+    else:
+        at = convert.moment_of(data.at)
+        found = await in_thread(
+            partial(services.releases.approve, at=at, for_person=data.for_person), call, endpoint, number, data.reason
+        )
     look = partial(threads.run, services.releases.awaited, call, endpoint, number)
-    return convert.release(await _settled(look, following, min(data.wait_s, _LONGEST_WAIT_S)))
+    wait_s = 0.0 if found.live_from is not None else min(data.wait_s, _LONGEST_WAIT_S)
+    return convert.release(await _settled(look, following, wait_s))
 
 
 @post(

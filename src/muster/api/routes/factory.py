@@ -23,7 +23,10 @@ def whoami(call: Caller) -> control.Identity:
     """Who the token says the caller is."""
     actor = call.actor
     return control.Identity(
-        name=actor.name, roles={project: str(role) for project, role in actor.roles.items()}, token_id=actor.token_id
+        name=actor.name,
+        roles={project: tuple(sorted(roles)) for project, roles in sorted(actor.roles.items())},
+        token_id=actor.token_id,
+        rights={project: tuple(sorted(map(str, rights))) for project, rights in sorted(actor.granted.items())},
     )
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from litestar import get, post
+from litestar import Response, get, post
 from litestar.params import JSONBody, QueryParameter
 
 from muster.access.roles import Right
@@ -11,7 +11,7 @@ from muster.api.following import MAX_WAIT_S
 from muster.api.services import Caller, Given, Waiting
 from muster.api.threads import in_thread
 from muster.wire import control
-from muster.wire.plans import FrontReport, Publications
+from muster.wire.plans import PROCESS_HEADER, FrontReport, Publications
 
 TAG = "fronts"
 
@@ -27,13 +27,13 @@ async def follow(
         float,
         QueryParameter(ge=0, le=60, description=f"Seconds to wait for news; no more than {MAX_WAIT_S:g} are granted."),
     ] = 0.0,
-) -> Publications:
+) -> Response[Publications]:
     """What was published above a number, of each subject the newest; waits until there is something."""
     services.access.require(call, Right.FOLLOW)
     await in_thread(services.releases.front_seen, call, front, after)
     news = await following.after(after, wait)
     await in_thread(services.releases.front_seen, call, front, after)
-    return news
+    return Response(news, headers={PROCESS_HEADER: following.process})
 
 
 @get("/fronts", sync_to_thread=True, operation_id="listFronts", tags=[TAG])

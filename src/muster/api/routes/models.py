@@ -15,7 +15,8 @@ from muster.access.actor import Actor, Call
 from muster.access.roles import Right
 from muster.api import convert
 from muster.api.identity import request_digest
-from muster.api.parameters import ModelName, VersionNumber
+from muster.api.origins import TAKES_FILE
+from muster.api.parameters import AfterName, AfterNumber, Limit, ModelName, VersionNumber
 from muster.api.services import Caller, Given, Services
 from muster.api.threads import in_thread
 from muster.api.uploads import uploaded
@@ -24,6 +25,7 @@ from muster.packaging.documents import Tolerance
 from muster.registry.errors import FileNotFound
 from muster.registry.records import Version
 from muster.vocabulary.names import VersionName
+from muster.vocabulary.pages import USUAL, paged
 from muster.wire import control
 
 TAG = "versions"
@@ -31,7 +33,7 @@ _VERSION = "/models/{model:str}/versions/{number:int}"
 _PIECE_BYTES = 1 << 18
 
 
-@post("/versions", request_max_body_size=None, operation_id="register", tags=[TAG])
+@post("/versions", request_max_body_size=None, opt={TAKES_FILE: True}, operation_id="register", tags=[TAG])
 async def register(
     services: Given,
     call: Caller,
@@ -54,22 +56,30 @@ async def register(
 
 
 @get("/models", sync_to_thread=True, operation_id="listModels", tags=[TAG])
-def list_models(services: Given, call: Caller) -> control.Models:
-    """The models of the project, by name."""
-    return control.Models(models=tuple(convert.model_summary(model) for model in services.registry.models(call)))
+def list_models(services: Given, call: Caller, limit: Limit = USUAL, after: AfterName = None) -> control.Models:
+    """The models of the project, by name, page by page."""
+    page = paged(services.registry.models(call, limit=limit + 1, after=after), limit, lambda model: model.name)
+    return control.Models(models=tuple(convert.model_summary(model) for model in page.items), next=page.next)
 
 
 @get("/models/{model:str}", sync_to_thread=True, operation_id="getModel", tags=[TAG])
-def get_model(services: Given, call: Caller, model: ModelName) -> control.Model:
-    """A model and its versions, the newest first."""
-    return convert.model(services.registry.model(call, model))
+def get_model(
+    services: Given, call: Caller, model: ModelName, limit: Limit = USUAL, after: AfterNumber = None
+) -> control.Model:
+    """A model, what it carries, and its versions, the newest first, page by page."""
+    found = services.registry.model(call, model, limit=limit + 1, after=after)
+    page = paged(found.versions, limit, lambda version: version.number)
+    return convert.model(replace(found, versions=page.items), page.next)
 
 
 @get("/models/{model:str}/versions", sync_to_thread=True, operation_id="listVersions", tags=[TAG])
-def list_versions(services: Given, call: Caller, model: ModelName) -> control.Versions:
-    """The versions of a model, the newest first."""
-    found = services.registry.versions(call, model)
-    return control.Versions(versions=tuple(convert.version_summary(version) for version in found))
+def list_versions(
+    services: Given, call: Caller, model: ModelName, limit: Limit = USUAL, after: AfterNumber = None
+) -> control.Versions:
+    """The versions of a model, the newest first, page by page."""
+    found = services.registry.versions(call, model, limit=limit + 1, after=after)
+    page = paged(found, limit, lambda version: version.number)
+    return control.Versions(versions=tuple(convert.version_summary(version) for version in page.items), next=page.next)
 
 
 @get(_VERSION, sync_to_thread=True, operation_id="getVersion", tags=[TAG])
@@ -171,10 +181,12 @@ def set_package_rules(services: Given, call: Caller, data: JSONBody[control.Pack
 
 @post(f"{_VERSION}/accept", status_code=200, sync_to_thread=True, operation_id="accept", tags=[TAG])
 def accept(
-    services: Given, call: Caller, model: ModelName, number: VersionNumber, data: JSONBody[control.ReasonOrder]
+    services: Given, call: Caller, model: ModelName, number: VersionNumber, data: JSONBody[control.AcceptanceOrder]
 ) -> control.Version:
-    """Pass a certified version for production use; never one's own work."""
-    return _whole(services, call, services.approvals.accept(call, _named(model, number), data.reason))
+    """Say yes to a certified version; with the last approval that is needed it is accepted. Never one's own work."""
+    name = _named(model, number)
+    found = services.approvals.accept(call, name, data.reason, for_person=data.for_person)
+    return _whole(services, call, found)
 
 
 @post(f"{_VERSION}/retire", status_code=200, sync_to_thread=True, operation_id="retire", tags=[TAG])
@@ -206,10 +218,11 @@ def _named(model: str, number: int) -> VersionName:
 def _whole(services: Services, call: Call, found: Version) -> control.Version:
     """A version with all that other rooms know of it."""
     return convert.version(
-        found,
+        services.approvals.told(call, found),
         services.registry.manifest_of(found.digest),
-        services.certification.certificate(call, found.name),
+        services.certification.newest_certificate(call, found),
         services.releases.releases_with(call, found.name),
+        services.standards.lacks(call, found),
     )
 
 

@@ -18,6 +18,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--expected", metavar="FILE", type=_PATH, help="The training program's own answers to those rows.")
 @click.option("-o", "--output", "target", metavar="BUNDLE", type=_PATH, help="The folder to write.")
 @click.option("--notes", default="", metavar="TEXT", help="What changed in this version.")
+@click.option("--notes-file", metavar="FILE", type=_PATH, help="The same from a file, which becomes NOTES.md.")
+@click.option("--card", metavar="FILE", type=_PATH, help="TOML with [card] and [[data]]: what a standard asks for.")
+@click.option("--notebook", metavar="FILE", type=_PATH, help="How you got there, as .ipynb.")
 @click.option("--data", multiple=True, metavar="NAME=PATH", help="A data set: training=churn.csv, or an address.")
 @click.option("--helper", is_flag=True, help="Only put the language's helper into DIR, for compiler and editor.")
 @answering
@@ -29,6 +32,9 @@ def assemble(
     expected: Path | None,
     target: Path | None,
     notes: str,
+    notes_file: Path | None,
+    card: Path | None,
+    notebook: Path | None,
     data: tuple[str, ...],
     helper: bool,
 ) -> None:
@@ -36,10 +42,12 @@ def assemble(
 
     DIR holds a muster.toml of a few lines (name, owners, [runtime] kind and entry, [[contract.outputs]]), the model and its code. The
     contract of the inputs is inferred from the rows; helper and lock are added; the environment is built, and the golden answers are
-    computed by the real host, twice. Environments are kept under ~/.cache/muster.
+    computed by the real host, twice. What people are told about the model (card, data, notes, notebook) stands in muster.toml as well,
+    or comes with the options. Environments are kept under ~/.cache/muster.
     """
     # Loaded now, for the help needs none of it.
     from muster.assembling import assemble as assembling  # noqa: PLC0415
+    from muster.assembling.told import Told, read_notes  # noqa: PLC0415
     from muster.environments.languages.known import LANGUAGES  # noqa: PLC0415
 
     if not source.is_dir():
@@ -52,9 +60,16 @@ def assemble(
         return
     if rows is None or target is None:
         raise click.UsageError("--rows and --output are needed, unless --helper is given")
-    sets = dict(_named(text) for text in data)
+    if notes and notes_file is not None:
+        raise click.UsageError("--notes and --notes-file exclude each other")
+    told = Told(
+        notes=notes if notes_file is None else read_notes(notes_file),
+        card=card,
+        notebook=notebook,
+        data=dict(_named(text) for text in data),
+    )
     with out.progress(f"Assembling {source}") as news:
-        made = assembling.assemble(source, target, rows=rows, expected=expected, notes=notes, data=sets, say=news)
+        made = assembling.assemble(source, target, rows=rows, expected=expected, told=told, say=news)
     document = {
         "path": str(target),
         "model": made.bundle.name,
@@ -66,12 +81,12 @@ def assemble(
         "compute_ms": made.compute_ms,
         "largest_deviation": made.largest_deviation,
     }
-    told = "" if made.largest_deviation is None else f", {made.largest_deviation:.1e} at most from the expected answers"
+    held = "" if made.largest_deviation is None else f", {made.largest_deviation:.1e} at most from the expected answers"
     out.document(
         document,
         lambda console: console.print(
             f"{target}: {made.bundle.name}, {made.bundle.runtime.kind} ({made.toolchain}), {made.packages} packages, "
-            f"{made.golden_rows} golden rows{told}",
+            f"{made.golden_rows} golden rows{held}",
             highlight=False,
         ),
     )

@@ -85,4 +85,4 @@ def _asked_for() -> str:
 
 
 def _roles(identity: control.Identity) -> str:
-    return ", ".join(f"{role} in {project}" for project, role in identity.roles.items()) or "no role"
+    return ", ".join(f"{' and '.join(roles)} in {project}" for project, roles in identity.roles.items()) or "no role"

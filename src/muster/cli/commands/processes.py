@@ -17,6 +17,7 @@ from muster.bootstrap.errors import HomeMissing
 from muster.bootstrap.home import Home, open_home
 from muster.bootstrap.metrics import metrics_address
 from muster.bootstrap.up import Addresses, bring_up
+from muster.cli import harmless
 from muster.cli.output import Output, answering, show_table
 from muster.supervision import state
 from muster.supervision.errors import NotUp, StillRunning
@@ -25,6 +26,8 @@ DEFAULT_HOME = Path(".muster")
 _END_WITHIN_S = 60.0
 _LAST_PORT = 65535
 _FOLLOW_EVERY_S = 0.2
+#: The field of a log line that holds several lines.
+_TRACE = "exception"
 
 home_option = click.option(
     "--home",
@@ -195,11 +198,14 @@ def _parsed(line: bytes, file: Path) -> dict[str, Any]:
         facts = None
     if not isinstance(facts, dict):
         return {"process": file.stem, "text": line.decode("utf-8", "replace").rstrip("\n")}
-    return {"process": file.stem} | facts
+    return facts | {"process": file.stem}  # the file tells who wrote: a model prints what it likes into its own
 
 
 def _shown(line: dict[str, Any]) -> str:
-    rest = {key: value for key, value in line.items() if key not in {"at", "level", "event", "process", "text"}}
+    rest = {key: value for key, value in line.items() if key not in {"at", "level", "event", "process", "text", _TRACE}}
     facts = " ".join(f"{key}={value}" for key, value in rest.items())
     said = line.get("event", line.get("text", ""))
-    return f"{line.get('at', ''):<27} {line['process']:<10} {line.get('level', ''):<8} {said} {facts}".rstrip()
+    shown = f"{line.get('at', ''):<27} {line['process']:<10} {line.get('level', ''):<8} {said} {facts}".rstrip()
+    # One line, whatever a model printed; only where a fault was in the code is shown beneath, and indented.
+    trace = harmless.lines(str(line.get(_TRACE, "")))
+    return harmless.cell(shown) + "".join(f"\n    {part}" for part in trace.splitlines())

@@ -1,12 +1,15 @@
 """Who answers at an endpoint: release propose, approve, reject, withdraw, step, simulate; releases, endpoints, rollback."""
 
-from datetime import UTC, datetime, time
+import time
+from datetime import UTC, datetime
+from datetime import time as clock_time
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from muster.cli import exits
+from muster.cli.commands.evolution import acknowledge, breaks
 from muster.cli.errors import NotLiveYet
 from muster.cli.options import duration, factory, reason_option
 from muster.cli.output import Output, answering, percent, show_facts, show_table
@@ -17,6 +20,8 @@ from muster.wire.control import MOST_RECORDS
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+_LOOK_AGAIN_S = 0.3
 
 
 def json_object(text: Any) -> dict[str, Any]:
@@ -30,7 +35,7 @@ def json_object(text: Any) -> dict[str, Any]:
 def past(text: Any) -> dict[str, Any]:
     """Which past requests; used as the `type` of an option."""
     if text == "today":
-        return {"from_": datetime.combine(datetime.now(UTC).date(), time(), UTC), "last": MOST_RECORDS}
+        return {"from_": datetime.combine(datetime.now(UTC).date(), clock_time(), UTC), "last": MOST_RECORDS}
     kind, _, count = str(text).partition(":")
     if kind != "last" or not count.isascii() or not count.isdecimal():
         raise click.BadParameter(f"{text!r} is neither last:N, like last:10000, nor today")
@@ -141,18 +146,40 @@ def simulate(out: Output, endpoint: str, release: int, on: "dict[str, Any] | Non
 @click.argument("release", metavar="RELEASE", type=click.IntRange(min=1))
 @click.option("--wait/--no-wait", default=True, help="Wait until every front serves it (the default), or not.")
 @click.option("--within", type=duration, metavar="DURATION", default="2m", show_default=True, help="How long to wait.")
+@click.option("--at", metavar="MOMENT", help="Not before this moment, like 2026-12-01T06:00:00Z; it is not waited for.")
+@click.option(
+    "--for", "for_person", metavar="NAME", help="Vote in the place of somebody who is absent and has named you."
+)
+@click.option(
+    "--break-glass",
+    is_flag=True,
+    help="At once, without the approvals: for operators in need. Confirmed in time by others, or rolled back by itself.",
+)
 @reason_option
 @answering
-def approve(out: Output, endpoint: str, release: int, *, wait: bool, within: float, reason: str) -> int:
-    """Approve a release; it is live once every connected front has loaded, checked and switched to it.
+def approve(out: Output, endpoint: str, release: int, **options: Any) -> int:
+    """Say yes to a release; with the last approval that is needed it goes live, once every connected front serves it.
 
     Exit code 1 says that a front could not: the release is failed, and what was served before goes on.
     """
+    wait, within, reason = options["wait"], options["within"], options["reason"]
+    at, for_person = options["at"], options["for_person"]
+    if options["break_glass"] and (at is not None or for_person is not None):
+        raise click.UsageError("--break-glass is at once and in nobody's place: leave --at and --for out")
     with out.progress(f"Release {release} of {endpoint}") as news, factory() as muster:
-        found = muster.approve(
-            endpoint, release, reason, wait=wait, progress=lambda seen: news(str(seen.state)), patience_s=within / 1000
-        )
-    if wait and found.state is ReleaseState.APPROVED:
+        if options["break_glass"]:
+            found = muster.break_glass(endpoint, release, reason)
+            deadline = time.monotonic() + within / 1000
+            while wait and found.state is ReleaseState.APPROVED and time.monotonic() < deadline:
+                news(str(found.state))
+                time.sleep(_LOOK_AGAIN_S)
+                found = muster.release(endpoint, release)
+        else:
+            found = muster.approve(
+                endpoint, release, reason, wait=wait, progress=lambda seen: news(str(seen.state)),
+                patience_s=within / 1000, at=at, for_person=for_person,
+            )  # fmt: skip
+    if wait and found.state is ReleaseState.APPROVED and found.live_from is None:
         raise NotLiveYet(
             f"release {release} of {endpoint} is approved, but not live after {within / 1000:g} s",
             endpoint=endpoint,
@@ -161,6 +188,21 @@ def approve(out: Output, endpoint: str, release: int, *, wait: bool, within: flo
         )
     out.document(found, lambda console: _show_release(console, found))
     return exits.VERDICT_NO if found.state is ReleaseState.FAILED else exits.DONE
+
+
+@release.command()
+@click.argument("endpoint")
+@click.argument("release", metavar="RELEASE", type=click.IntRange(min=1))
+@click.option(
+    "--for", "for_person", metavar="NAME", help="Vote in the place of somebody who is absent and has named you."
+)
+@reason_option
+@answering
+def confirm(out: Output, endpoint: str, release: int, for_person: str | None, reason: str) -> None:
+    """Agree afterwards with a release for which the glass was broken; never by who broke it."""
+    with factory() as muster:
+        found = muster.confirm(endpoint, release, reason, for_person=for_person)
+    out.document(found, lambda console: _show_release(console, found))
 
 
 @release.command()
@@ -188,6 +230,8 @@ def withdraw(out: Output, endpoint: str, release: int, reason: str) -> None:
 
 
 release.add_command(withdraw)
+release.add_command(breaks)
+release.add_command(acknowledge)
 
 
 @release.command("show")
@@ -263,12 +307,22 @@ def _show_release(console: "Console", found: control.Release) -> None:
             ("default", found.default),
             ("proposed", f"{found.proposed_at} by {found.proposed_by}: {found.reason}"),
             ("decided", found.decided_by and f"{found.decided_at} by {found.decided_by}: {found.decision_reason}"),
+            ("live from", found.live_from),
             ("live", found.live_at),
+            ("broken glass", found.glass and _glass_in_words(found.glass)),
             ("failure", found.failure),
             ("archive full", "the record is dropped and counted" if found.archive_full == "drop" else None),
+            *(("breaks", f"{one.side} {one.field}: {one.what}") for one in found.breaks),
+            ("awaited", found.awaited),
             *(("warning", warning) for warning in found.warnings),
+            *(("missing", one) for one in found.missing),
         ),
     )
+
+
+def _glass_in_words(glass: control.BrokenGlass) -> str:
+    by = f", to be confirmed by {glass.confirm_by}" if glass.state == "open" else ""
+    return f"{glass.state}{by}; broken at {glass.at} by {glass.broken_by}: {glass.reason}"
 
 
 def _show_simulation(console: "Console", found: control.Simulation) -> None:

@@ -68,10 +68,11 @@ def _looked(home: Home) -> Looks:
 
 
 def _show_live(look: Callable[[], Looks], before: Looks, before_at: float, interval: float) -> None:
-    from rich.console import Console  # noqa: PLC0415 - rich is slow to load, and most commands do without
-    from rich.live import Live  # noqa: PLC0415
+    from rich.live import Live  # noqa: PLC0415 - rich is slow to load, and most commands do without
 
-    console = Console(highlight=False)
+    from muster.cli.consoles import of_results  # noqa: PLC0415 - as above
+
+    console = of_results()
     try:
         with Live(table_of(figures({}, before, 1.0)), console=console, screen=True, auto_refresh=False) as live:
             while True:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from muster.cli import exits
+from muster.cli.commands.catalogue import show_carried
 from muster.cli.errors import FileMissing
 from muster.cli.options import factory, reason_option
 from muster.cli.output import Output, answering, show_facts, show_table
+from muster.vocabulary.errors import Conflict, Invalid, NotAllowed, NotFound, Refused
 from muster.wire import control
 from muster.wire.contracts import Field
 
@@ -32,6 +34,8 @@ def register(out: Output, bundle: Path, model: str | None) -> None:
     with out.progress(f"Registering {bundle}"), factory() as muster:
         version = muster.register(bundle, model=model)
     out.document(version, lambda console: console.print(f"{version.version} is {version.state} ({version.digest})"))
+    for lack in version.lacks:
+        out.note(f"The project's standard asks for more: {lack}")
 
 
 @click.command()
@@ -63,7 +67,7 @@ def show(out: Output, name: str) -> None:
     with factory() as muster:
         if ":" not in name:
             model = muster.model(name)
-            out.document(model, lambda console: _show_model(console, model))
+            out.document(model, lambda console: show_carried(console, model))
             return
         version = muster.version(name)
     out.document(version, lambda console: _show_version(console, version))
@@ -111,13 +115,35 @@ def certify(out: Output, version: str, *, wait: bool, twin: bool, twin_tolerance
 
 
 @click.command()
-@click.argument("version", metavar="VERSION")
+@click.argument("versions", metavar="VERSION…", nargs=-1, required=True)
+@click.option(
+    "--for", "for_person", metavar="NAME", help="Vote in the place of somebody who is absent and has named you."
+)
 @reason_option
 @answering
-def accept(out: Output, version: str, reason: str) -> None:
-    """Pass a certified version for production use; never one's own work."""
+def accept(out: Output, versions: tuple[str, ...], for_person: str | None, reason: str) -> int:
+    """Say yes to certified versions; with the last approval that is needed a version is accepted. Never one's own work.
+
+    Several are judged one by one, each on record by itself. Exit code 1 says that some were refused, and which is told.
+    """
     with factory() as muster:
-        _moved(out, muster.accept(version, reason))
+        if len(versions) == 1:
+            _moved(out, muster.accept(versions[0], reason, for_person=for_person))
+            return exits.DONE
+        done, refused = [], []
+        for version in versions:
+            try:
+                done.append(muster.accept(version, reason, for_person=for_person))
+            except (Invalid, NotAllowed, NotFound, Conflict, Refused) as error:
+                refused.append({"version": version, "code": error.code, "message": error.message})
+    document = {
+        "versions": [{"version": one.version, "state": str(one.state), "missing": list(one.missing)} for one in done],
+        "refused": refused,
+    }
+    rows = [(one.version, str(one.state), "; ".join(one.missing)) for one in done]
+    rows.extend((one["version"], "refused", one["message"]) for one in refused)
+    out.document(document, lambda console: show_table(console, ("version", "", ""), rows))
+    return exits.VERDICT_NO if refused else exits.DONE
 
 
 @click.command()
@@ -154,17 +180,15 @@ def _tolerance(text: str | None) -> dict[str, float] | None:
 
 
 def _moved(out: Output, version: control.Version) -> None:
-    out.document(version, lambda console: console.print(f"{version.version} is {version.state}"))
+    def show(console: "Console") -> None:
+        console.print(f"{version.version} is {version.state}")
+        show_facts(console, [("missing", one) for one in version.missing])
+
+    out.document(version, show)
 
 
 def _latest(session: control.Session) -> str:
     return session.progress[-1] if session.progress else str(session.state)
-
-
-def _show_model(console: "Console", model: control.Model) -> None:
-    console.print(f"model {model.name}", style="bold")
-    rows = [(v.version, v.state, v.registered_by, v.registered_at, v.digest) for v in model.versions]
-    show_table(console, ("version", "state", "registered by", "at", "digest"), rows)
 
 
 def _show_version(console: "Console", version: control.Version) -> None:
@@ -183,6 +207,8 @@ def _show_version(console: "Console", version: control.Version) -> None:
             ("seal", version.certificate and version.certificate.seal),
             ("twin", version.certificate and version.certificate.twin),
             ("releases", version.releases),
+            *(("lacks", one) for one in version.lacks),
+            *(("missing", one) for one in version.missing),
         ),
     )
     console.print("\ninputs", style="bold")

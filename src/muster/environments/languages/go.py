@@ -4,7 +4,6 @@ import base64
 import functools
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -22,7 +21,7 @@ from muster.packaging.documents import Bundle
 from muster.packaging.errors import BundleMalformed
 from muster.packaging.findings import Finding
 from muster.packaging.runtimes import GoRuntime
-from muster.packaging.uv import last_lines
+from muster.packaging.uv import last_lines, surroundings
 
 #: Marker of a module of which only go.mod is read: nothing of it is compiled.
 GRAPH_ONLY = "go.mod"
@@ -230,7 +229,7 @@ def _runtime(bundle: Bundle) -> GoRuntime:
 
 @functools.lru_cache(maxsize=8)
 def _version_of(go: str, _changed_ns: int) -> str:
-    own = {**os.environ, "GOTOOLCHAIN": "local", "GO111MODULE": "off"}
+    own = {**surroundings(), "GOTOOLCHAIN": "local", "GO111MODULE": "off"}
     try:
         command = [go, "env", "GOVERSION"]
         said = subprocess.run(command, capture_output=True, text=True, timeout=30, check=True, env=own).stdout

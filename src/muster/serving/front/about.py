@@ -132,13 +132,12 @@ class About:
 
     def _allowed(self, request: Request) -> list[Plan]:
         entry = self._identified(request)
-        return [plan for plan in self._endpoints.served() if self._tokens.may_call(entry, plan.endpoint)]
+        return [plan for plan in self._endpoints.served() if self._tokens.may_call(entry, plan.project, plan.endpoint)]
 
     def _asked_about(self, request: Request, model: str, number: str | None) -> tuple[Plan, int | None]:
         entry = self._identified(request)
         plan, version = named(self._endpoints, self._tokens, entry, model, number, None)
-        if not self._tokens.may_call(entry, plan.endpoint):
-            self._tokens.admit(entry, plan.endpoint, 0)
+        self._tokens.require(entry, plan.project, plan.endpoint)
         return plan, version
 
     def _identified(self, request: Request) -> AccessEntry:

@@ -26,11 +26,13 @@ def named(
         variant: the version as people write it, `churn:3`; None: none is named.
 
     Raises:
-        EndpointUnknown: no such endpoint is served.
+        EndpointUnknown: no such endpoint is served, or it is of a project that the token has no part in.
+        EndpointNotAllowed: the token is good for other endpoints of its project.
         VersionUnreachable: no current release of it holds the version.
     """
     if number is None:
         plan = endpoints.find(model)
+        tokens.require(entry, plan.project, plan.endpoint)
         if variant is None:
             return plan, None
         version = plan.variant_of(variant)
@@ -42,10 +44,16 @@ def named(
         return plan, version
     try:
         plan = endpoints.find(model)
+        tokens.require(entry, plan.project, plan.endpoint)
         version = plan.variant_numbered(number)
     except errors.NotFound:
-        found = endpoints.with_version(model, number)
-        if found is None or not tokens.may_call(entry, found.endpoint):
+        holding = (
+            plan
+            for plan in endpoints.with_version(model, number)
+            if tokens.may_call(entry, plan.project, plan.endpoint)
+        )
+        found = next(holding, None)
+        if found is None:
             asked = f"{model}:{number}"[:_SHOWN]
             raise VersionUnreachable(f"no current release holds {asked}", version=asked) from None
         plan, version = found, found.variant_of(f"{model}:{number}")

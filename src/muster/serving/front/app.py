@@ -164,6 +164,7 @@ class FrontApp:
             len(request.target) + len(request.headers[b"authorization"]) <= _LONGEST_KNOWN
             and known.version is None
             and not known.plan.document.limits.requests_per_s
+            and not known.entry.requests_per_s.get(known.plan.project)
             and not known.entry.expires_ns
         )
         if is_the_same_again:
@@ -192,8 +193,8 @@ class FrontApp:
             route.number,
             None if variant is None else variant.decode("latin-1"),
         )
-        self._tokens.admit(entry, plan.endpoint, plan.document.limits.requests_per_s)
-        if version is not None and OVERRIDE not in entry.rights:
+        self._tokens.admit(entry, plan.project, plan.endpoint, plan.document.limits.requests_per_s)
+        if version is not None and not self._tokens.has_right(entry, OVERRIDE, plan.project):
             raise OverrideNotAllowed(
                 f"the token of {entry.name!r} may not choose the variant of endpoint {plan.endpoint!r}",
                 endpoint=plan.endpoint,
@@ -214,7 +215,11 @@ class FrontApp:
         if b"muster-deadline-ms" in headers:
             deadline_s = _earliest(deadline_s, _deadline_of(headers[b"muster-deadline-ms"]))
         overrides = known.overrides
-        if deadline_s is not None and deadline_s > plan.deadline_s and OVERRIDE in known.entry.rights:
+        if (
+            deadline_s is not None
+            and deadline_s > plan.deadline_s
+            and self._tokens.has_right(known.entry, OVERRIDE, plan.project)
+        ):
             overrides = (*overrides, "deadline")
         if b"idempotency-key" in headers:
             self._idempotency.submit(

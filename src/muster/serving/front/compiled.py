@@ -197,7 +197,11 @@ class CompiledForms:
     def _compile_records(self) -> None:
         fields: list[tuple[str, Any, Any]] = []
         for place, (check, typed) in enumerate(zip(self._checks, self._typed, strict=True)):
-            named = msgspec.field(name=check.name) if check.required else msgspec.field(name=check.name, default=None)
+            named = (
+                msgspec.field(name=check.name)
+                if check.required
+                else msgspec.field(name=check.name, default=_unchanging(check.default))
+            )
             fields.append((f"f{place}", typed.value, named))
         try:
             row = msgspec.defstruct("Row", fields, kw_only=True, forbid_unknown_fields=True, gc=False)
@@ -211,6 +215,11 @@ class CompiledForms:
         )
         self._records = msgspec.json.Decoder(request)
         self._lines = msgspec.json.Decoder(row)
+
+
+def _unchanging(value: Any) -> Any:
+    """A default that no row can change for the others: a tensor's lists as tuples."""
+    return tuple(_unchanging(inner) for inner in value) if isinstance(value, list) else value
 
 
 _compiled: dict[str, CompiledForms] = {}

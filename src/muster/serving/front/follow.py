@@ -20,7 +20,7 @@ import structlog
 from muster.serving.endpoint import Endpoints
 from muster.serving.front.tokens import Tokens
 from muster.vocabulary.clock import SystemClock, rfc3339
-from muster.wire.plans import AccessList, FrontReport, Publication, Publications
+from muster.wire.plans import PROCESS_HEADER, AccessList, FrontReport, Publication, Publications
 
 _WAIT_S = 4.0
 _AGAIN_AFTER_S = 0.2
@@ -49,6 +49,7 @@ class Follower:
         self._client = httpx.AsyncClient(
             base_url=url, headers={"authorization": f"Bearer {token}"}, timeout=httpx.Timeout(_WAIT_S + 10, connect=5)
         )
+        self._process = ""
         self._has_cache = False
         self._tasks: list[asyncio.Task[None]] = []
         self._endpoints: Endpoints | None = None
@@ -90,7 +91,7 @@ class Follower:
 
     async def _follow_for_ever(self) -> None:
         pause_s = _AGAIN_AFTER_S
-        reached = False
+        reached, reported_to = False, ""
         while True:
             try:
                 news = await self._poll(0 if not reached else _WAIT_S)
@@ -108,15 +109,17 @@ class Follower:
             if not reached:
                 log.info("control.reached", number=news.number)
                 pause_s = _AGAIN_AFTER_S
-                if self._endpoints is not None:
-                    self._endpoints.report_again()
-            reached = True
+            # Another process has never heard our reports. One that was killed between two polls breaks neither of them.
+            if self._endpoints is not None and (not reached or self._process != reported_to):
+                self._endpoints.report_again()
+            reached, reported_to = True, self._process
 
     async def _poll(self, wait_s: float) -> Publications:
         response = await self._client.get(
             "/api/v1/follow", params={"front": self._front, "after": self._number, "wait": wait_s}
         )
         response.raise_for_status()
+        self._process = response.headers.get(PROCESS_HEADER, "")
         return msgspec.json.decode(response.content, type=Publications)
 
     def _take(self, news: Publications) -> None:

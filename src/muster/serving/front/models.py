@@ -47,6 +47,10 @@ def _tensor(field: Field) -> TensorMetadata:
     said: dict[str, Any] = {}
     if field.nullable:
         said["nullable"] = True
+    if field.default is not None:
+        said["default"] = (
+            field.default if isinstance(field.default, str) else msgspec.json.encode(field.default).decode()
+        )
     if field.unit is not None:
         said["unit"] = field.unit
     if field.labels is not None:

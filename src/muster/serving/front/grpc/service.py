@@ -160,10 +160,10 @@ class InferenceService:
         plan, version = named(
             self._endpoints, self._tokens, entry, request.model_name, request.model_version or None, variant
         )
-        self._tokens.admit(entry, plan.endpoint, plan.document.limits.requests_per_s)
+        self._tokens.admit(entry, plan.project, plan.endpoint, plan.document.limits.requests_per_s)
         overrides: tuple[str, ...] = ()
         if version is not None:
-            if OVERRIDE not in entry.rights:
+            if not self._tokens.has_right(entry, OVERRIDE, plan.project):
                 raise OverrideNotAllowed(
                     f"the token of {entry.name!r} may not choose the variant of endpoint {plan.endpoint!r}",
                     endpoint=plan.endpoint,
@@ -173,7 +173,11 @@ class InferenceService:
         if len(message) > limit:
             raise BodyTooLarge(f"the message has {len(message)} bytes; the limit is {limit}", limit=limit)
         asked = reading.asked_of(plan, request)
-        if asked.deadline_s is not None and asked.deadline_s > plan.deadline_s and OVERRIDE in entry.rights:
+        if (
+            asked.deadline_s is not None
+            and asked.deadline_s > plan.deadline_s
+            and self._tokens.has_right(entry, OVERRIDE, plan.project)
+        ):
             overrides = (*overrides, "deadline")
         facts: dict[str, Any] = {
             "consumer": entry.name,
@@ -284,20 +288,18 @@ class InferenceService:
     def _asked_about(self, request: Any, entry: AccessEntry | None) -> tuple[Plan, int | None]:
         assert entry is not None
         plan, version = named(self._endpoints, self._tokens, entry, request.name, request.version or None, None)
-        if not self._tokens.may_call(entry, plan.endpoint):
-            self._tokens.admit(entry, plan.endpoint, 0)
+        self._tokens.require(entry, plan.project, plan.endpoint)
         return plan, version
 
     def _named_in_order(self, model: str, entry: AccessEntry | None) -> Plan:
         assert entry is not None
         plan = self._endpoints.find(model)
-        if not self._tokens.may_call(entry, plan.endpoint):
-            self._tokens.admit(entry, plan.endpoint, 0)
+        self._tokens.require(entry, plan.project, plan.endpoint)
         return plan
 
     def _allowed(self, entry: AccessEntry | None) -> list[Plan]:
         assert entry is not None
-        return [plan for plan in self._endpoints.served() if self._tokens.may_call(entry, plan.endpoint)]
+        return [plan for plan in self._endpoints.served() if self._tokens.may_call(entry, plan.project, plan.endpoint)]
 
 
 async def _only_message(messages: _Messages) -> bytes:

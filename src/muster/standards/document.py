@@ -1,0 +1,319 @@
+"""A standard as a document: TOML, format 1, described key by key in docs/reference/standards.md.
+
+Unknown keys are refused: a rule that is misspelt must not be silently without effect.
+"""
+
+import tomllib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import Any, Literal, get_args
+
+import msgspec
+
+from muster.gates.records import Gate, Need, Rule
+from muster.standards.durations import span_of
+from muster.standards.errors import StandardMalformed, StandardNotFound
+from muster.standards.freezes import Freeze, freeze_of
+from muster.vocabulary.digests import Digest, digest_of
+from muster.vocabulary.errors import Invalid
+from muster.vocabulary.names import checked_name
+
+STANDARD_FORMAT: Literal[1] = 1
+READY = ("exploration", "internal", "regulated")
+#: In force where a project has adopted none.
+NOTHING_ADOPTED = "exploration"
+#: A standard is written by people; more than this is something else that went astray.
+MOST_BYTES = 100_000
+_MOST_APPROVALS = 20
+
+Requirement = Literal[
+    "release-notes",
+    "notebook",
+    "intended-use",
+    "limitations",
+    "risk-tier",
+    "data-sources",
+    "data-spans",
+    "licences",
+    "owner",
+    "deputy",
+    "business-metric",
+]
+#: What a standard can ask of a bundle.
+REQUIREMENTS: tuple[str, ...] = get_args(Requirement)
+#: What is asked of the certificate as a whole; the name by which it is waived.
+CERTIFICATE = "certificate"
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Refuses what it does not know."""
+
+
+class _Bundle(_Strict, frozen=True):
+    require: tuple[Requirement, ...] = ()
+
+
+class _Check(_Strict, frozen=True):
+    gate: Literal["acceptance", "go-live"] = "acceptance"
+    limit: float | None = None
+    needed: bool = True
+
+
+class _Certificate(_Strict, frozen=True):
+    valid: str | None = None
+
+
+class _Need(_Strict, frozen=True):
+    count: int = 1
+    role: str | None = None
+
+
+class _Gate(_Strict, frozen=True):
+    approvals: tuple[_Need, ...] = (_Need(),)
+    disjoint: bool = False
+    expires: str | None = None
+    changes_block: bool = True
+
+
+class _Gates(_Strict, frozen=True, rename={"go_live": "go-live"}):
+    acceptance: _Gate = _Gate()
+    go_live: _Gate = _Gate()
+    standard: _Gate = _Gate()
+
+
+class _Freeze(_Strict, frozen=True, rename={"from_": "from"}):
+    reason: str
+    from_: datetime | None = None
+    to: datetime | None = None
+    weekly: str | None = None
+    timezone: str = "UTC"
+
+
+class _BreakGlass(_Strict, frozen=True):
+    confirm_within: str = "4h"
+
+
+class _Document(_Strict, frozen=True):
+    format: Literal[1]
+    name: str
+    description: str = ""
+    bundle: _Bundle = _Bundle()
+    checks: dict[str, _Check] = {}
+    certificate: _Certificate = _Certificate()
+    gates: _Gates = _Gates()
+    freeze: tuple[_Freeze, ...] = ()
+    break_glass: _BreakGlass = _BreakGlass()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckRule:
+    """What a standard says about one check of certification."""
+
+    gate: Gate
+    limit: float | None
+    """What its figure may be at most; None: what the check itself asks for."""
+    is_needed: bool
+    """Whether failing it keeps a version from passing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demands:
+    """What a standard asks of the versions of one risk tier."""
+
+    require: tuple[str, ...] = ()
+    checks: Mapping[str, CheckRule] = field(default_factory=dict)
+    valid: timedelta | None = None
+    """How long a certificate lasts; None: for ever."""
+    gates: Mapping[Gate, Rule] = field(default_factory=lambda: {gate: Rule() for gate in Gate})
+    freezes: tuple[Freeze, ...] = ()
+    confirm_within: timedelta = timedelta(hours=4)
+    tiers: tuple[str, ...] = ()
+    """The risk tiers that the standard knows, by name; none: each may be named, and means nothing."""
+
+    def frozen(self, moment: datetime) -> Freeze | None:
+        """The freeze window that a moment lies in."""
+        return next((freeze for freeze in self.freezes if freeze.holds(moment)), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standard:
+    """A standard, read."""
+
+    name: str
+    description: str
+    text: str
+    """The TOML as it was written."""
+    base: Demands
+    tiers: Mapping[str, Demands]
+
+    @property
+    def digest(self) -> Digest:
+        """Of the text."""
+        return digest_of(self.text.encode("utf-8"))
+
+    def of_tier(self, tier: str | None) -> Demands:
+        """What is asked of a version of a risk tier; one that the standard does not know is as none, and a lack where it knows some."""
+        return self.base if tier is None else self.tiers.get(tier, self.base)
+
+    @property
+    def checks(self) -> frozenset[str]:
+        """Every check that it names, whatever the tier."""
+        return frozenset(name for demands in (self.base, *self.tiers.values()) for name in demands.checks)
+
+    @property
+    def roles(self) -> frozenset[tuple[str, str]]:
+        """Every role that it asks for, with where."""
+        every = {"": self.base, **{f"tiers.{tier}.": demands for tier, demands in self.tiers.items()}}
+        return frozenset(
+            (f"{where}gates.{gate}", need.role)
+            for where, demands in every.items()
+            for gate, rule in demands.gates.items()
+            for need in rule.approvals
+            if need.role is not None
+        )
+
+
+@lru_cache(maxsize=256)
+def read_standard(text: str) -> Standard:
+    """The standard that a text is.
+
+    Raises:
+        StandardMalformed: it is none.
+    """
+    try:
+        size = len(text.encode("utf-8"))
+    except UnicodeEncodeError as error:
+        raise StandardMalformed("the standard holds what UTF-8 cannot write") from error
+    if size > MOST_BYTES:
+        raise StandardMalformed(f"the standard has more than {MOST_BYTES} bytes", limit=MOST_BYTES)
+    try:
+        raw = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise StandardMalformed(f"this is no TOML: {error}") from error
+    if raw.get("format", STANDARD_FORMAT) != STANDARD_FORMAT:
+        raise StandardMalformed(f"this standard has the format {raw['format']!r}, this Muster knows {STANDARD_FORMAT}")
+    tiers = raw.pop("tiers", {})
+    if not isinstance(tiers, dict) or not all(isinstance(table, dict) for table in tiers.values()):
+        raise StandardMalformed("[tiers] holds one table for each risk tier", where="tiers")
+    base = _converted(raw, "the standard")
+    try:
+        checked_name(base.name, of="standard")
+        for tier in tiers:
+            checked_name(tier, of="risk tier")
+    except Invalid as error:
+        raise StandardMalformed(error.message) from error
+    for tier, table in tiers.items():
+        _check_tier(tier, table)
+    known = tuple(sorted(tiers))
+    return Standard(
+        name=base.name,
+        description=base.description,
+        text=text,
+        base=_demands(base, "", known),
+        tiers={
+            tier: _demands(_converted(_overlaid(raw, table), f"tiers.{tier}"), f"tiers.{tier}.", known)
+            for tier, table in tiers.items()
+        },
+    )
+
+
+def check_names(standard: Standard, known: Collection[str]) -> None:
+    """Nothing, if there are all the checks that a standard names.
+
+    Raises:
+        StandardMalformed: there is none of a name.
+    """
+    for name in sorted(standard.checks - set(known)):
+        raise StandardMalformed(f"checks.{name}: there is no such check", check=name, known=sorted(known))
+
+
+def ready_text(name: str) -> str:
+    """The TOML of a standard that comes with Muster.
+
+    Raises:
+        StandardNotFound: there is none of this name.
+    """
+    if name not in READY:
+        raise StandardNotFound(f"there is no ready standard {name!r}: {', '.join(READY)}", name=name[:80])
+    return files("muster.standards").joinpath("ready", f"{name}.toml").read_text(encoding="utf-8")
+
+
+@cache
+def ready(name: str) -> Standard:
+    """A standard that comes with Muster.
+
+    Raises:
+        StandardNotFound: there is none of this name.
+    """
+    return read_standard(ready_text(name))
+
+
+def _check_tier(tier: str, table: Mapping[str, Any]) -> None:
+    """Nothing, if the table of a tier says only what may differ from tier to tier."""
+    told = sorted({"format", "name", "description", "tiers"} & table.keys())
+    gates = table.get("gates")
+    if isinstance(gates, dict) and Gate.STANDARD in gates:  # a standard has no risk tier
+        told.append(f"gates.{Gate.STANDARD}")
+    for key in told:
+        raise StandardMalformed(f"tiers.{tier}: {key} is the same for all tiers", where=f"tiers.{tier}")
+
+
+def _converted(raw: Mapping[str, Any], where: str) -> _Document:
+    try:
+        return msgspec.convert(dict(raw), _Document)
+    except msgspec.ValidationError as error:
+        raise StandardMalformed(f"{where}: {error}", where=where) from error
+
+
+def _overlaid(below: Any, above: Any) -> Any:
+    """Tables merged key by key; anything else is replaced."""
+    if isinstance(below, Mapping) and isinstance(above, Mapping):
+        return {**below, **{key: _overlaid(below.get(key), value) for key, value in above.items()}}
+    return above
+
+
+def _demands(document: _Document, where: str, tiers: tuple[str, ...]) -> Demands:
+    gates = {Gate.ACCEPTANCE: document.gates.acceptance, Gate.GO_LIVE: document.gates.go_live}
+    gates[Gate.STANDARD] = document.gates.standard
+    for name, rule in document.checks.items():
+        if rule.limit is not None and not 0 <= rule.limit < float("inf"):
+            raise StandardMalformed(f"{where}checks.{name}: limit is {rule.limit}; it is 0 or more", where=name)
+    valid = document.certificate.valid
+    return Demands(
+        require=tuple(dict.fromkeys(document.bundle.require)),
+        checks={
+            name: CheckRule(gate=Gate(rule.gate), limit=rule.limit, is_needed=rule.needed)
+            for name, rule in document.checks.items()
+        },
+        valid=None if valid is None else span_of(valid, f"{where}certificate.valid"),
+        gates={gate: _rule(described, f"{where}gates.{gate}") for gate, described in gates.items()},
+        freezes=tuple(
+            freeze_of(one.from_, one.to, one.weekly, one.timezone, one.reason, where=f"{where}freeze")
+            for one in document.freeze
+        ),
+        confirm_within=span_of(document.break_glass.confirm_within, f"{where}break_glass.confirm_within"),
+        tiers=tiers,
+    )
+
+
+def _rule(described: _Gate, where: str) -> Rule:
+    counts = [need.count for need in described.approvals]
+    if not counts or min(counts) < 1 or sum(counts) > _MOST_APPROVALS:
+        raise StandardMalformed(
+            f"{where}.approvals asks for 1 to {_MOST_APPROVALS} approvals, each count at least 1", where=where
+        )
+    for need in described.approvals:
+        if need.role is not None:
+            try:
+                checked_name(need.role, of="role")
+            except Invalid as error:
+                raise StandardMalformed(f"{where}.approvals: {error.message}", where=where) from error
+    return Rule(
+        approvals=tuple(Need(role=need.role, count=need.count) for need in described.approvals),
+        disjoint=described.disjoint,
+        expires=None if described.expires is None else span_of(described.expires, f"{where}.expires"),
+        changes_block=described.changes_block,
+    )
