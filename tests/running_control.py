@@ -4,6 +4,7 @@ import shutil
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -80,8 +81,11 @@ class Control:
     tokens: dict[str, str] = field(default_factory=dict)
 
     def as_(self, name: str) -> Factory:
-        """The client of one person."""
-        return Factory(Transport(self.url, self.tokens[name], timeout_s=30))
+        """The client of one person; its connection is closed when nobody has it any more."""
+        transport = Transport(self.url, self.tokens[name], timeout_s=30)
+        factory = Factory(transport)
+        weakref.finalize(factory, transport.close)
+        return factory
 
     def http(self, name: str | None = None, **headers: str) -> httpx.Client:
         """Plain HTTP, as somebody or as nobody."""
