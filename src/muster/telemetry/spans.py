@@ -61,8 +61,9 @@ class SpanSender:
         self._resource = Resource.create(
             {"service.name": "muster", "service.version": muster.__version__, "service.instance.id": process}
         )
+        self._exporter = OTLPSpanExporter(endpoint=endpoint.rstrip("/").removesuffix(_PATH) + _PATH, timeout=_WITHIN_S)
         self._batches = BatchSpanProcessor(
-            OTLPSpanExporter(endpoint=endpoint.rstrip("/").removesuffix(_PATH) + _PATH, timeout=_WITHIN_S),
+            self._exporter,
             max_queue_size=_MOST_WAITING,
             max_export_batch_size=_AT_ONCE,
             schedule_delay_millis=_SEND_EVERY_MS,
@@ -95,11 +96,15 @@ class SpanSender:
         self._batches.force_flush()
 
     def close(self) -> None:
-        """Send what waits, for two seconds at most, and end the thread."""
+        """Send what waits, for two seconds at most, and end the thread, which takes two more at most."""
         # The library would wait for half a minute while the collector is away.
         ending = threading.Thread(target=self._batches.shutdown, name="traces.end", daemon=True)
         ending.start()
         ending.join(_LAST_S)
+        if ending.is_alive():
+            # Wakes the thread that waits to try again; without it the thread would go on beside whatever comes after.
+            self._exporter.shutdown()
+            ending.join(_LAST_S)
 
     def _end(self, facts: SpanFacts, context: Any, above: Any, kind: Any) -> None:
         api = self._api

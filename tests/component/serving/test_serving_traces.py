@@ -1,6 +1,7 @@
 """Traces of requests, received by a real OTLP collector."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -192,7 +193,8 @@ def test_the_callers_word_counts_and_so_does_the_limit(collector: Collector) -> 
 
 
 def test_a_collector_that_is_away_hurts_nobody(caplog: pytest.LogCaptureFixture) -> None:
-    """Requests go on, what is held stays bounded, and the end does not wait for long."""
+    """Requests go on, what is held stays bounded, the end does not wait for long, and no thread goes on trying."""
+    before = set(threading.enumerate())
 
     async def serve() -> int:
         loop = asyncio.get_running_loop()
@@ -205,3 +207,4 @@ def test_a_collector_that_is_away_hurts_nobody(caplog: pytest.LogCaptureFixture)
         return int(loop.time() - began)
 
     assert asyncio.run(serve()) < 10
+    assert set(threading.enumerate()) <= before
