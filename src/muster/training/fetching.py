@@ -115,9 +115,10 @@ def _opened_below(place: Place) -> Iterator[BinaryIO]:
     finally:
         if at >= 0:
             os.close(at)
+    if not stat.S_ISREG(os.fstat(found).st_mode):
+        os.close(found)
+        raise DataNotFound(f"{place} is no plain file", data=str(place))
     with os.fdopen(found, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-            raise DataNotFound(f"{place} is no plain file", data=str(place))
         yield stream
 
 

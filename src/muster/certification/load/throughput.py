@@ -45,7 +45,7 @@ class Throughput:
         seconds: float = 0.08
         """For each size of batch."""
         rows_per_s: float | None = None
-        """So many at least, at the best size; without it, so many that one batch of 1,000 comes before a host counts as hung."""
+        """So many at least, at the best size; without it, one row in the time after which a host counts as hung."""
 
         def problems(self) -> list[str]:
             """What is wrong beyond types."""
@@ -59,7 +59,7 @@ class Throughput:
         assert bench.channel is not None
         assert bench.golden is not None
         options = bench.given(self, self.Options)
-        least = options.rows_per_s or BATCHES[-1] / bench.options.answer_limit_s
+        least = options.rows_per_s or 1 / bench.options.answer_limit_s
         rows, rates, per_row_s = Rows(bench.golden.inputs), [], 0.0
         for size in BATCHES:
             if rates and size * per_row_s > max(1.0, 10 * options.seconds):
@@ -79,7 +79,7 @@ class Throughput:
             passed=best.rows_per_s >= least,
             figure=figure,
             limit=_limit(least),
-            detail=f"{told}; at least {least:,.0f} rows/s are asked for",
+            detail=f"{told}; at least {least:,.2f} rows/s are asked for",
             figures={f"rows_per_s.{rate.rows}": round(rate.rows_per_s, 3) for rate in rates},
             exhibits=(
                 Bars(
