@@ -514,7 +514,7 @@ ROWS: dict[str, Row] = {
     ),
     "addSource": Row(
         rights=("manage-sources",),
-        make=lambda _w, _n, _o: post("sources", name=f"s{next(_NUMBERS)}", uri="/srv/data", **REASON),
+        make=lambda w, _n, _o: post("sources", name=w.name("s"), uri="/srv/data", **REASON),
     ),
     "removeSource": Row(
         rights=("manage-sources",),

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from muster.packaging.columns import Column, Table, array_of, column_of, nan_as_null, nulls_of
 from muster.packaging.errors import SampleUnusable
+from muster.packaging.profiling import given_of
 from muster.packaging.samples import column_of_arrow
 from muster.profiles.columns import Given
 from muster.training.errors import DataUnreadable
@@ -99,13 +100,6 @@ def profiled_columns(file: DataFile, contract: Contract) -> Iterator[Given]:
         column = file.column(name, field)
         if column is not None:
             yield given_of(name, column, personal=field is not None and field.personal)
-
-
-def given_of(name: str, column: Column, *, personal: bool = False) -> Given:
-    """A column for its profile."""
-    return Given(
-        name=name, datatype=column.datatype, values=array_of(column), nulls=nulls_of(column), personal=personal
-    )
 
 
 def table_of(file: DataFile, contract: Contract, *others: str) -> Table:

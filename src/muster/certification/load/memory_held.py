@@ -66,7 +66,7 @@ class MemoryHeld:
             for call in range(_CALLS):
                 spent_ns += ask(bench.channel, block).latency_ns
                 grown.append((float(call + 1), held_by(pid).resident_mib))
-                if spent_ns > 100_000_000 or watch.peak_mib > limit:
+                if spent_ns > 50_000_000 or watch.peak_mib > limit:
                     break
         after = held_by(pid)
         peak = max(watch.peak_mib, after.peak_mib)

@@ -42,7 +42,7 @@ class Throughput:
     class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """How long is measured, and what has to come of it."""
 
-        seconds: float = 0.08
+        seconds: float = 0.03
         """For each size of batch."""
         rows_per_s: float | None = None
         """So many at least, at the best size; without it, one row in the time after which a host counts as hung."""
