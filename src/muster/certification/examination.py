@@ -137,4 +137,3 @@ class Examination:
     def _log(self, version: Version) -> Path:
         self._logs.mkdir(parents=True, exist_ok=True)
         return self._logs / f"certification-{hex_of(version.digest)[:12]}.log"
-

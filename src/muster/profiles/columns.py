@@ -50,9 +50,7 @@ def profile_of_column(given: Given) -> FieldProfile:
     """What a column holds; of personal data only how often it is missing."""
     shape = tuple(int(size) for size in given.values.shape[1:])
     if given.personal:
-        return FieldProfile(
-            name=given.name, datatype=given.datatype, shape=shape, nulls=given.null_rows, personal=True
-        )
+        return FieldProfile(name=given.name, datatype=given.datatype, shape=shape, nulls=given.null_rows, personal=True)
     present = given.present
     if given.datatype in _COUNTED:
         return FieldProfile(
@@ -178,6 +176,4 @@ def _into(like: Categories, found: Counter[str | bool]) -> Categories:
 
 
 def _with(profile: FieldProfile, **changes: Any) -> FieldProfile:
-    return FieldProfile(
-        **{name: getattr(profile, name) for name in profile.__struct_fields__} | changes
-    )
+    return FieldProfile(**{name: getattr(profile, name) for name in profile.__struct_fields__} | changes)

@@ -1,6 +1,7 @@
 """Profiles of whole tables: made, counted into, added up, written and read."""
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import msgspec
 import rfc8785
@@ -148,7 +149,7 @@ def _problems(profile: Profile) -> Iterable[str]:
 
 def _bin_problems(name: str, bins: Bins) -> Iterable[str]:
     edges = bins.edges
-    if any(high <= low for low, high in zip(edges, edges[1:], strict=False)):
+    if any(high <= low for low, high in pairwise(edges)):
         yield f"the edges of {name!r} do not rise"
     if len(bins.counts) != (max(1, len(edges) - 1) if edges else 0):
         yield f"{name!r} has {len(bins.counts)} bins between {len(edges)} edges"

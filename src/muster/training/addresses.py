@@ -87,9 +87,7 @@ def place_of(uri: str, sources: Iterable[Source]) -> Place | None:
         name, _, path = uri.removeprefix(SOURCE).partition("/")
         source = known.get(name)
         if source is None:
-            raise SourceNotFound(
-                f"there is no data source {name[:80]!r}", source=name[:80], sources=sorted(known)[:50]
-            )
+            raise SourceNotFound(f"there is no data source {name[:80]!r}", source=name[:80], sources=sorted(known)[:50])
         return Place(source=source, parts=checked_parts(path, uri))
     for source in sorted(known.values(), key=lambda one: -len(one.uri)):
         if uri.startswith(source.uri):

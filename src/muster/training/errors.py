@@ -7,7 +7,9 @@ class SourceMalformed(Invalid):
     """The address of a data source is none that the factory can read from, or leads into its own home."""
 
     code = "sources.malformed"
-    advice = "Give an absolute folder, s3://BUCKET/PREFIX/ or https://HOST/PREFIX/, without a user, a query or a fragment."
+    advice = (
+        "Give an absolute folder, s3://BUCKET/PREFIX/ or https://HOST/PREFIX/, without a user, a query or a fragment."
+    )
 
 
 class SourceTaken(Conflict):
@@ -42,7 +44,9 @@ class DataRefused(Refused):
     """What a source would give is not taken: too large, or the source sends the factory somewhere else."""
 
     code = "sources.data-refused"
-    advice = "The factory follows no redirect and takes no more bytes than the setting allows; refer to a smaller extract."
+    advice = (
+        "The factory follows no redirect and takes no more bytes than the setting allows; refer to a smaller extract."
+    )
 
 
 class SourceUnreachable(Unavailable):
@@ -63,6 +67,4 @@ class ProfileNotFound(NotFound):
     """A version has no profile of its training data."""
 
     code = "profile.not-found"
-    advice = (
-        "Refer to the training data below a registered source and certify, or save with `profile=` the rows that were trained on."
-    )
+    advice = "Refer to the training data below a registered source and certify, or save with `profile=` the rows that were trained on."

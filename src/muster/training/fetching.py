@@ -150,9 +150,7 @@ def _https(place: Place, tls: SSLContext | None) -> Iterator[Iterator[bytes]]:
 @contextmanager
 def _s3(place: Place) -> Iterator[BinaryIO]:
     if find_spec("s3fs") is None:
-        raise SourceUnreachable(
-            f"{place} needs the package s3fs: install muster-ml[s3]", source=place.source.name
-        )
+        raise SourceUnreachable(f"{place} needs the package s3fs: install muster-ml[s3]", source=place.source.name)
     botocore_error: type[Exception] = import_module("botocore.exceptions").BotoCoreError
     try:
         files = import_module("fsspec").filesystem("s3", use_listings_cache=False, skip_instance_cache=True)

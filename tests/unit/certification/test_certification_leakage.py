@@ -131,14 +131,20 @@ def test_few_rows_say_nothing() -> None:
     assert label_hints(made(x=[1.0, 2.0, 3.0, 4.0], label=[False, False, True, True]), "label", Thresholds()) == []
 
 
-ROWS = st.lists(st.tuples(st.sampled_from([0.0, 1.0, None]), st.sampled_from(["a", "b", None])), min_size=1, max_size=30)
+ROWS = st.lists(
+    st.tuples(st.sampled_from([0.0, 1.0, None]), st.sampled_from(["a", "b", None])), min_size=1, max_size=30
+)
 
 
 @given(ROWS, ROWS)
-def test_shared_rows_are_those_of_a_count_by_hand(training: list[tuple[Any, Any]], other: list[tuple[Any, Any]]) -> None:
+def test_shared_rows_are_those_of_a_count_by_hand(
+    training: list[tuple[Any, Any]], other: list[tuple[Any, Any]]
+) -> None:
     """By all inputs, null being a value like any other."""
-    tables = [made(x=[0.0, *(row[0] for row in rows)], y=["c", *(row[1] for row in rows)]) for rows in (training, other)]
-    shared, rows, repeated = shared_rows(*tables, ["x", "y"])
+    tables = [
+        made(x=[0.0, *(row[0] for row in rows)], y=["c", *(row[1] for row in rows)]) for rows in (training, other)
+    ]
+    shared, rows, repeated = shared_rows(tables[0], tables[1], ["x", "y"])
     mine = [(0.0, "c"), *training]
     assert (shared, rows) == (1 + sum(row in mine for row in other), len(other) + 1)
     assert repeated == pytest.approx(sum(mine.count(row) > 1 for row in mine) / len(mine))

@@ -49,7 +49,8 @@ def test_a_fast_host_answers_every_request_alone_in_its_time() -> None:
 
 def test_what_waited_for_a_pause_counts_its_waiting() -> None:
     """One pause of a second is met by every request due in it, not by one: no coordinated omission."""
-    time, paused = Time(), []
+    time = Time()
+    paused: list[bool] = []
 
     def send(batch: Sequence[int]) -> Sent:
         time.now += 0.001
@@ -111,7 +112,7 @@ def test_a_schedule_has_the_rate_that_was_asked_for(arrivals: Arrivals) -> None:
     due = moments(250.0, 4.0, arrivals, 7)
     assert len(due) == 1000
     assert list(due) == sorted(due)
-    assert 0 <= due[0]
+    assert due[0] >= 0
     assert due[-1] <= 4.0
     assert list(due) == list(moments(250.0, 4.0, arrivals, 7))
 

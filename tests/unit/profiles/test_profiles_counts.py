@@ -163,7 +163,11 @@ def test_what_is_no_profile_is_refused(spoilt: bytes) -> None:
 def test_unlike_profiles_are_not_added() -> None:
     """Other fields, edges or categories are refused by name."""
     numbers, words = profile_of(1, [floats([1.0])]), profile_of(1, [texts(["a"])])
-    for one, other in ((numbers, words), (numbers, profile_of(1, [floats([2.0])])), (words, profile_of(1, [texts(["b"])]))):
+    for one, other in (
+        (numbers, words),
+        (numbers, profile_of(1, [floats([2.0])])),
+        (words, profile_of(1, [texts(["b"])])),
+    ):
         with pytest.raises(ProfilesUnlike):
             added(one, other)
     with pytest.raises(ProfilesUnlike):

@@ -14,7 +14,9 @@ from muster.training.records import Source
 
 
 def source(name: str, uri: str) -> Source:
-    return Source(project="default", name=name, uri=uri, added_by="ada", added_at=datetime(2026, 1, 1, tzinfo=UTC), reason="so")
+    return Source(
+        project="default", name=name, uri=uri, added_by="ada", added_at=datetime(2026, 1, 1, tzinfo=UTC), reason="so"
+    )
 
 
 SOURCES = (
@@ -120,7 +122,7 @@ def test_a_source_that_is_not_there_is_named() -> None:
 
 @settings(max_examples=60)
 @given(st.text(max_size=60), st.sampled_from(SOURCES), st.booleans())
-def test_whatever_is_asked_for_stays_below_its_source(path: str, one: Source, named: bool) -> None:  # noqa: FBT001 - drawn
+def test_whatever_is_asked_for_stays_below_its_source(path: str, one: Source, named: bool) -> None:
     """What is found has no part that leads upwards, and its address begins with the source's."""
     try:
         place = place_of(f"source:{one.name}/{path}" if named else one.uri + path, SOURCES)

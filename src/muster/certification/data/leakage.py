@@ -71,7 +71,7 @@ def label_hints(table: Table, label: str, thresholds: Thresholds) -> list[Hint]:
         if name == label or column.shape or name in thresholds.ignore:
             continue
         if column.datatype is target.datatype and np.array_equal(array_of(column)[kept], array_of(target)[kept]):
-            told = f"{name} has the label's own value in every row"
+            told = f"{name}: it has the label's own value in every row"
             hints.append(Hint(kind="label-among-inputs", field=name, figure=1.0, limit=0.0, told=told))
             continue
         found = (
@@ -86,33 +86,37 @@ def label_hints(table: Table, label: str, thresholds: Thresholds) -> list[Hint]:
 
 def _class_hint(name: str, column: Column, kept: npt.NDArray[np.bool_], codes: Codes, given: Thresholds) -> Hint | None:
     labels = np.unique(codes, return_inverse=True)[1].reshape(-1)
-    classes = int(labels.max()) + 1
     gone = nulls_of(column)
     nulls = np.zeros(len(labels), dtype=bool) if gone is None else gone[kept]
-    values = codes_of(column)[kept]
+    score, told = _told_by_value(codes_of(column)[kept], nulls, labels, given)
+    if score < given.auc and column.datatype not in {Datatype.BOOL, Datatype.BYTES}:
+        numbers = array_of(column).astype(np.float64)[kept]
+        score, told = _told_by_rank(numbers[~nulls], labels[~nulls], given)
+    if score < given.auc:
+        return None
+    return Hint(kind="determines-label", field=name, figure=score, limit=given.auc, told=f"{name}: {told}")
+
+
+def _told_by_value(values: Codes, nulls: npt.NDArray[np.bool_], labels: Codes, given: Thresholds) -> tuple[float, str]:
+    """How well single values, or that there is none, tell the label; and in words."""
     if nulls.any() and (score := mapped(nulls.astype(np.int64), labels)) >= given.auc:
-        told = f"whether {name} is null tells the label: balanced accuracy {score:.4f}"
-        return Hint(kind="determines-label", field=name, figure=score, limit=given.auc, told=told)
-    if len(np.unique(values)) <= max(2 * classes, _NAMING_SHARE * len(labels)):
-        if (score := mapped(values, labels)) >= given.auc:
-            told = f"each value of {name} has its label: balanced accuracy {score:.4f}"
-            return Hint(kind="determines-label", field=name, figure=score, limit=given.auc, told=told)
-    if column.datatype in {Datatype.BOOL, Datatype.BYTES}:
-        return None
-    numbers, of = array_of(column).astype(np.float64)[kept][~nulls], labels[~nulls]
-    if len(np.unique(of)) != classes or len(of) < given.min_rows:
-        return None
-    if classes == 2:
-        area = auc(numbers, of == 1)
-        score = max(area, 1 - area)
-        if score >= given.auc:
-            told = f"{name} alone ranks the label: area under its ROC curve {score:.4f}"
-            return Hint(kind="determines-label", field=name, figure=score, limit=given.auc, told=told)
-        return None
-    if is_cut_apart(numbers, of):
-        told = f"{name} alone separates all {classes} classes by {classes - 1} cut-offs"
-        return Hint(kind="determines-label", field=name, figure=1.0, limit=given.auc, told=told)
-    return None
+        return score, f"whether it is null tells the label, balanced accuracy {score:.4f}"
+    if len(np.unique(values)) > max(2 * (int(labels.max()) + 1), _NAMING_SHARE * len(labels)):
+        return 0.0, ""
+    score = mapped(values, labels)
+    return score, f"each of its values has its label, balanced accuracy {score:.4f}"
+
+
+def _told_by_rank(numbers: Floats, labels: Codes, given: Thresholds) -> tuple[float, str]:
+    """How well the order of a number tells the label; and in words."""
+    classes = len(np.unique(labels))
+    if classes < 2 or len(labels) < given.min_rows:
+        return 0.0, ""
+    if classes > 2:
+        return float(is_cut_apart(numbers, labels)), f"{classes - 1} cut-offs of it separate all {classes} classes"
+    area = auc(numbers, labels == labels.max())
+    score = max(area, 1 - area)
+    return score, f"it ranks the label alone, area under its ROC curve {score:.4f}"
 
 
 def _quantity_hint(
@@ -132,7 +136,7 @@ def _quantity_hint(
     if score < given.correlation:
         return None
     how = "in a straight line" if straight >= monotone else "in the same order"
-    told = f"{name} goes with the label {how}: correlation {score:.5f}"
+    told = f"{name}: it goes with the label {how}, correlation {score:.5f}"
     return Hint(kind="determines-label", field=name, figure=score, limit=given.correlation, told=told)
 
 

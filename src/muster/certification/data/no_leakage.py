@@ -47,7 +47,9 @@ class NoLeakage:
         def problems(self) -> list[str]:
             """What is wrong beyond types."""
             shares = {"max_auc": self.max_auc, "max_correlation": self.max_correlation, "max_shared": self.max_shared}
-            wrong = [f"{name} is {value:g}; it lies between 0 and 1" for name, value in shares.items() if not 0 <= value <= 1]
+            wrong = [
+                f"{name} is {value:g}; it lies between 0 and 1" for name, value in shares.items() if not 0 <= value <= 1
+            ]
             return wrong if self.min_rows >= 1 else [*wrong, "min_rows is at least 1"]
 
     def is_asked(self, bench: checks.Bench) -> bool:
@@ -80,7 +82,9 @@ class NoLeakage:
         hints = [hint for found in _hints(bench, bench.bundle, thresholds, looked) for hint in found]
         detail = "; ".join(hint.told for hint in hints[:3]) or f"no hint in {', '.join(looked)}"
         rows = tuple((one.kind, one.field[:80], one.figure, one.limit, one.told) for one in hints[:_SHOWN])
-        grid = Grid(title="Hints of leakage", columns=("kind", "field or data", "figure", "limit", "what was found"), rows=rows)
+        grid = Grid(
+            title="Hints of leakage", columns=("kind", "field or data", "figure", "limit", "what was found"), rows=rows
+        )
         return checks.Finding(
             passed=not hints,
             figure=len(hints),
@@ -90,9 +94,7 @@ class NoLeakage:
         )
 
 
-def _hints(
-    bench: checks.Bench, bundle: Bundle, thresholds: Thresholds, looked: list[str]
-) -> Iterator[list[Hint]]:
+def _hints(bench: checks.Bench, bundle: Bundle, thresholds: Thresholds, looked: list[str]) -> Iterator[list[Hint]]:
     inputs = [field.name for field in bundle.contract.inputs]
     label = "" if bundle.prediction is None else bundle.prediction.label
     sealed = None if bench.at_hand.sealed is None else bench.at_hand.sealed(bench.version)
@@ -102,7 +104,9 @@ def _hints(
         if others and label in table.columns:
             looked.append(f"{len(table.columns) - 1} fields of {name} against {label}")
             yield label_hints(table, label, thresholds)
-        judged: list[tuple[str, Table]] = [(other, _inputs_of(held, bundle)) for other, held in bench.at_hand.held_out.items()]
+        judged: list[tuple[str, Table]] = [
+            (other, _inputs_of(held, bundle)) for other, held in bench.at_hand.held_out.items()
+        ]
         if sealed is not None:
             judged.append((sealed.name, sealed.table))
         for other, rows in judged:

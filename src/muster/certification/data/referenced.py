@@ -98,9 +98,7 @@ class DataReferenced:
         ]
         if profile is not None:
             exhibits.append(_shown(profile))
-        return checks.Finding(
-            passed=not wrong, figure=len(wrong), limit=0, detail=detail, exhibits=tuple(exhibits)
-        )
+        return checks.Finding(passed=not wrong, figure=len(wrong), limit=0, detail=detail, exhibits=tuple(exhibits))
 
     def _look(self, data: DataSource, bench: checks.Bench, to: Path, options: Options) -> _Looked:
         read_from = _DECLARED

@@ -43,7 +43,9 @@ class MemoryHeld:
 
         def problems(self) -> list[str]:
             """What is wrong beyond types."""
-            wrong = [] if self.rows is None or 1 <= self.rows <= 100_000 else [f"rows is {self.rows}; it is 1 to 100,000"]
+            wrong = (
+                [] if self.rows is None or 1 <= self.rows <= 100_000 else [f"rows is {self.rows}; it is 1 to 100,000"]
+            )
             if self.memory_mib is not None and self.memory_mib <= 0:
                 wrong.append(f"memory_mib is {self.memory_mib:g}; it is above 0")
             return wrong

@@ -93,7 +93,7 @@ def driven(
             sleep(min(_NAP_S, due[waiting[0]] - now))
             now = monotonic() - begun
             continue
-        batch = []
+        batch: list[int] = []
         while waiting and due[waiting[0]] <= now and len(batch) < batch_requests:
             batch.append(waiting.popleft())
         late += sum(now - max(due[index], free_at) > LATE_S for index in batch)
@@ -112,7 +112,9 @@ def driven(
         late=late,
         largest_batch=largest,
         due_s=tuple(due),
-        latency_ms=tuple(1000 * (answered_at.get(index, max(now, moment)) - moment) for index, moment in enumerate(due)),
+        latency_ms=tuple(
+            1000 * (answered_at.get(index, max(now, moment)) - moment) for index, moment in enumerate(due)
+        ),
     )
 
 
@@ -134,4 +136,6 @@ def _achieved(due: Sequence[float], answered_at: dict[int, float]) -> float:
     if len(moments) == 1:
         return offered / len(due)
     measured = _rate(moments[0], moments[-1], len(moments)) if moments[-1] > moments[0] else offered
-    return min(offered, measured) if len(answered_at) == len(due) else min(offered * len(answered_at) / len(due), measured)
+    return (
+        min(offered, measured) if len(answered_at) == len(due) else min(offered * len(answered_at) / len(due), measured)
+    )

@@ -60,14 +60,18 @@ class Throughput:
         assert bench.golden is not None
         options = bench.given(self, self.Options)
         least = options.rows_per_s or 1 / bench.options.answer_limit_s
-        rows, rates, per_row_s = Rows(bench.golden.inputs), [], 0.0
+        rows, per_row_s = Rows(bench.golden.inputs), 0.0
+        rates: list[_Rate] = []
         for size in BATCHES:
             if rates and size * per_row_s > max(1.0, 10 * options.seconds):
                 break  # it would take as long as it takes now, only longer: a slow model is not kept busy for nothing
             found = measured(bench.channel, rows.block(size), options.seconds)
             if isinstance(found, str):
                 return checks.Finding(
-                    passed=False, figure="not answered", limit=_limit(least), detail=f"{size} golden rows at once: {found}"
+                    passed=False,
+                    figure="not answered",
+                    limit=_limit(least),
+                    detail=f"{size} golden rows at once: {found}",
                 )
             rates.append(_Rate(rows=size, rows_per_s=found))
             per_row_s = 1 / found
@@ -90,7 +94,8 @@ class Throughput:
                 ),
             ),
             measures=tuple(
-                Measure(name=f"rows_per_s_{rate.rows}", version=1, value=rate.rows_per_s, over="golden") for rate in rates
+                Measure(name=f"rows_per_s_{rate.rows}", version=1, value=rate.rows_per_s, over="golden")
+                for rate in rates
             ),
         )
 

@@ -56,12 +56,22 @@ class UnderLoad:
         def problems(self) -> list[str]:
             """What is wrong beyond types."""
             given = {"requests_per_s": self.requests_per_s, "rows": self.rows, "p99_ms": self.p99_ms}
-            wrong = [f"{name} is {value:g}; it is above 0" for name, value in given.items() if value is not None and value <= 0]
-            return wrong if 0 < self.seconds <= 600 else [*wrong, f"seconds is {self.seconds:g}; it is above 0 and at most 600"]
+            wrong = [
+                f"{name} is {value:g}; it is above 0"
+                for name, value in given.items()
+                if value is not None and value <= 0
+            ]
+            return (
+                wrong
+                if 0 < self.seconds <= 600
+                else [*wrong, f"seconds is {self.seconds:g}; it is above 0 and at most 600"]
+            )
 
     def is_asked(self, bench: checks.Bench) -> bool:
         """Whether the bundle declares a rate."""
-        return bench.bundle is not None and bench.bundle.load is not None and bench.bundle.load.requests_per_s is not None
+        return (
+            bench.bundle is not None and bench.bundle.load is not None and bench.bundle.load.requests_per_s is not None
+        )
 
     def answer(self, bench: checks.Bench, stack: ExitStack) -> checks.Finding:  # noqa: ARG002 - nothing to end
         """Milliseconds at the 99th percentile of the declared rate, counted from when each request was due."""
@@ -162,7 +172,19 @@ def _in_words(found: Found) -> str:
 
 def _exhibits(usual: Found, beyond: Found) -> tuple[Exhibit, ...]:
     named = (("declared rate", usual), (f"{BEYOND:g} times it", beyond))
-    columns = ("rate", "offered/s", "achieved/s", "p50 ms", "p95 ms", "p99 ms", "longest ms", "requests", "failed", "not answered", "sent late")
+    columns = (
+        "rate",
+        "offered/s",
+        "achieved/s",
+        "p50 ms",
+        "p95 ms",
+        "p99 ms",
+        "longest ms",
+        "requests",
+        "failed",
+        "not answered",
+        "sent late",
+    )
     rows: tuple[tuple[Cell, ...], ...] = tuple(
         (
             name, round(found.offered_per_s, 2), round(found.achieved_per_s, 2),
@@ -191,7 +213,9 @@ def _exhibits(usual: Found, beyond: Found) -> tuple[Exhibit, ...]:
 
 def _distribution(name: str, found: Found) -> Series:
     shares = [(at + 1) / _POINTS for at in range(_POINTS)]
-    return Series(name=name, x=tuple(round(found.at(share), 4) for share in shares), y=tuple(round(share, 5) for share in shares))
+    return Series(
+        name=name, x=tuple(round(found.at(share), 4) for share in shares), y=tuple(round(share, 5) for share in shares)
+    )
 
 
 def _course(name: str, found: Found) -> Series:
