@@ -8,18 +8,18 @@ import rfc8785
 
 from muster.profiles.columns import Given, counted_column, profile_of_column
 from muster.profiles.errors import ProfileMalformed, ProfilesUnlike
-from muster.wire.profiles import PROFILE_FORMAT, Bins, Categories, FieldProfile, Profile
+from muster.wire.profiles import PROFILE_FORMAT, Bins, Categories, FieldProfile, TableProfile
 
 #: A profile of a thousand wide fields has less; more is something else that went astray.
 MOST_BYTES = 8 * 1024 * 1024
 
 
-def profile_of(rows: int, columns: Iterable[Given]) -> Profile:
+def profile_of(rows: int, columns: Iterable[Given]) -> TableProfile:
     """What a table of so many rows holds; a column is let go before the next is taken."""
-    return Profile(format=PROFILE_FORMAT, rows=rows, fields=tuple(profile_of_column(column) for column in columns))
+    return TableProfile(format=PROFILE_FORMAT, rows=rows, fields=tuple(profile_of_column(column) for column in columns))
 
 
-def counted(like: Profile, rows: int, columns: Sequence[Given]) -> Profile:
+def counted(like: TableProfile, rows: int, columns: Sequence[Given]) -> TableProfile:
     """Another table, counted into the places of a profile.
 
     Raises:
@@ -29,14 +29,14 @@ def counted(like: Profile, rows: int, columns: Sequence[Given]) -> Profile:
     names = [field.name for field in like.fields]
     if set(names) != set(given):
         raise ProfilesUnlike("the table has other fields than the profile", fields=sorted(set(names) ^ set(given)))
-    return Profile(
+    return TableProfile(
         format=PROFILE_FORMAT,
         rows=rows,
         fields=tuple(counted_column(field, given[field.name]) for field in like.fields),
     )
 
 
-def added(one: Profile, other: Profile) -> Profile:
+def added(one: TableProfile, other: TableProfile) -> TableProfile:
     """The profile of both tables together, as if their rows had been counted at once.
 
     Quantiles and means are left out, as they do not add up exactly.
@@ -47,7 +47,7 @@ def added(one: Profile, other: Profile) -> Profile:
     if [field.name for field in one.fields] != [field.name for field in other.fields]:
         raise ProfilesUnlike("the profiles have other fields")
     pairs = zip(one.fields, other.fields, strict=True)
-    return Profile(
+    return TableProfile(
         format=PROFILE_FORMAT, rows=one.rows + other.rows, fields=tuple(_added_field(mine, its) for mine, its in pairs)
     )
 
@@ -103,7 +103,7 @@ def _added_categories(name: str, mine: Categories | None, its: Categories | None
     )
 
 
-def profile_bytes(profile: Profile) -> bytes:
+def profile_bytes(profile: TableProfile) -> bytes:
     """The profile as canonical JSON: equal profiles have equal bytes."""
     document = msgspec.to_builtins(profile)
     try:
@@ -112,7 +112,7 @@ def profile_bytes(profile: Profile) -> bytes:
         return msgspec.json.encode(document, order="sorted")
 
 
-def read_profile(data: bytes) -> Profile:
+def read_profile(data: bytes) -> TableProfile:
     """The profile that a document is.
 
     Raises:
@@ -121,7 +121,7 @@ def read_profile(data: bytes) -> Profile:
     if len(data) > MOST_BYTES:
         raise ProfileMalformed(f"the profile has more than {MOST_BYTES} bytes", limit=MOST_BYTES)
     try:
-        profile = msgspec.json.decode(data, type=Profile)
+        profile = msgspec.json.decode(data, type=TableProfile)
     except msgspec.MsgspecError as error:
         raise ProfileMalformed(f"this is no profile: {error}") from error
     problems = list(_problems(profile))
@@ -130,7 +130,7 @@ def read_profile(data: bytes) -> Profile:
     return profile
 
 
-def _problems(profile: Profile) -> Iterable[str]:
+def _problems(profile: TableProfile) -> Iterable[str]:
     if profile.rows < 0:
         yield f"it has {profile.rows} rows"
     names = [field.name for field in profile.fields]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from muster.vocabulary.digests import Digest
 from muster.vocabulary.names import VersionName
-from muster.wire.profiles import Profile
+from muster.wire.profiles import TableProfile
 
 Origin = Literal["factory", "declared"]
 
@@ -52,4 +52,4 @@ class VersionProfile:
     data_digest: str
     at: datetime | None
     """When it was computed; None where it is declared."""
-    profile: Profile
+    profile: TableProfile

@@ -58,7 +58,7 @@ class FieldProfile(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unkno
     categories: Categories | None = None
 
 
-class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TableProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a table holds."""
 
     format: Literal[1]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from muster.wire.control import Answer, NameText, Order, ReasonText
-from muster.wire.profiles import Profile
+from muster.wire.profiles import TableProfile
 
 
 class SourceOrder(Order, frozen=True, kw_only=True):
@@ -45,4 +45,4 @@ class VersionProfile(Answer, frozen=True, kw_only=True):
     """Of that data; empty where nobody can tell."""
     at: str | None
     """When it was computed; null where it is declared."""
-    profile: Profile
+    profile: TableProfile

@@ -11,7 +11,7 @@ from muster.profiles.columns import MOST_CATEGORIES, Given
 from muster.profiles.errors import ProfileMalformed, ProfilesUnlike
 from muster.profiles.whole import added, counted, profile_bytes, profile_of, read_profile
 from muster.vocabulary.tensors import Datatype
-from muster.wire.profiles import Profile
+from muster.wire.profiles import TableProfile
 
 NUMBERS = st.lists(st.one_of(st.floats(allow_nan=False), st.sampled_from([0.0, 1.0, 2.0])), min_size=1, max_size=80)
 INTEGERS = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=60)
@@ -171,4 +171,4 @@ def test_unlike_profiles_are_not_added() -> None:
         with pytest.raises(ProfilesUnlike):
             added(one, other)
     with pytest.raises(ProfilesUnlike):
-        counted(Profile(format=1, rows=0, fields=()), 1, [floats([1.0])])
+        counted(TableProfile(format=1, rows=0, fields=()), 1, [floats([1.0])])

@@ -21,7 +21,7 @@ from muster.training.reading import DataFile, opened, profiled_columns
 from muster.vocabulary.digests import digest_of_file
 from muster.vocabulary.errors import MusterError
 from muster.wire.evidence import Cell, Exhibit, Grid
-from muster.wire.profiles import FieldProfile, Profile
+from muster.wire.profiles import FieldProfile, TableProfile
 
 #: What the data that a model was trained on is called.
 TRAINING = ("training", "train")
@@ -163,7 +163,7 @@ def _held_against(data: DataSource, name: str, fetched: Fetched, read_from: str)
     )
 
 
-def _profiled(bench: checks.Bench) -> Profile | None:
+def _profiled(bench: checks.Bench) -> TableProfile | None:
     """The profile of the training data, left on the bench."""
     assert bench.bundle is not None
     for name, file in bench.at_hand.training.items():
@@ -177,7 +177,7 @@ def _profiled(bench: checks.Bench) -> Profile | None:
     return None
 
 
-def _shown(profile: Profile) -> Grid:
+def _shown(profile: TableProfile) -> Grid:
     rows = tuple(tuple(_cells(field, profile.rows)) for field in profile.fields[:_SHOWN_FIELDS])
     title = f"Profile of the training data, {profile.rows} rows"
     return Grid(title=title, columns=("field", "type", "null", "minimum", "median", "maximum", "different"), rows=rows)
