@@ -8,7 +8,7 @@ What comes while the host computes goes next, as one batch: that is what a front
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from muster.certification.percentiles import percentile
@@ -47,7 +47,7 @@ class Found:
     late: int
     """Sent late although the host was free: what this machine cost, not the model."""
     largest_batch: int
-    """Requests that went together at most."""
+    """Requests that were under way together at most."""
     due_s: tuple[float, ...]
     """When each request was due, seconds after the start."""
     latency_ms: tuple[float, ...]
@@ -102,18 +102,34 @@ def driven(
         now = free_at = monotonic() - begun
         for index in batch:
             answered_at[index] = now
+    return found_of(due, answered_at, failed=failed, late=late, largest=largest, waited_s=now)
+
+
+def found_of(
+    due: Sequence[float], answered_at: Mapping[int, float], *, failed: int, late: int, largest: int, waited_s: float
+) -> Found:
+    """What came of a schedule.
+
+    Args:
+        due: when each request was due.
+        answered_at: when each was answered, by its index; the others were not.
+        failed: how many were answered with an error.
+        late: how many were sent late by this machine.
+        largest: how many were under way together at most.
+        waited_s: until when answers were waited for.
+    """
     return Found(
         offered_per_s=_rate(due[0], due[-1], len(due)),
         achieved_per_s=_achieved(due, answered_at),
         requests=len(due),
         answered=len(answered_at) - failed,
         failed=failed,
-        abandoned=len(waiting),
+        abandoned=len(due) - len(answered_at),
         late=late,
         largest_batch=largest,
         due_s=tuple(due),
         latency_ms=tuple(
-            1000 * (answered_at.get(index, max(now, moment)) - moment) for index, moment in enumerate(due)
+            1000 * (answered_at.get(index, max(waited_s, moment)) - moment) for index, moment in enumerate(due)
         ),
     )
 
@@ -123,7 +139,7 @@ def _rate(first: float, last: float, count: int) -> float:
     return (count - 1) / (last - first) if count > 1 and last > first else float(count)
 
 
-def _achieved(due: Sequence[float], answered_at: dict[int, float]) -> float:
+def _achieved(due: Sequence[float], answered_at: Mapping[int, float]) -> float:
     """Answers a second, never more than were offered.
 
     Taken between the first answer and the last: what a host takes for one request delays all answers alike, and says nothing

@@ -1,20 +1,23 @@
-"""The load that is declared, on the real host: by a schedule, at the declared rate and at one and a half times it."""
+"""The load that is declared, on the real host behind a real front: by a schedule, at the declared rate and at one and a half times it."""
 
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Protocol
 
 import msgspec
 
 from muster.certification import checks
 from muster.certification.hardware import machine
+from muster.certification.load.front import running_front
 from muster.certification.load.memory import Watch
 from muster.certification.load.open_loop import BATCH_ROWS, Found, Sent, driven
+from muster.certification.load.requests import driven_over_http, posted
 from muster.certification.load.rows import Rows, sent
 from muster.certification.load.schedule import moments, seed_of
 from muster.certification.records import Figure
 from muster.packaging.claims import Load
+from muster.packaging.contract import ContractChecker
 from muster.sessions.records import Measure
 from muster.wire.evidence import Cell, Curve, Exhibit, Grid, Series
 
@@ -25,6 +28,8 @@ _KEPT_UP = 0.95
 _SHARES = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
 _POINTS = 150
 _SETTLE, _SETTLE_S = 20, 0.2
+#: Different requests.
+_KINDS = 50
 
 
 class UnderLoad:
@@ -50,6 +55,8 @@ class UnderLoad:
         """For how long each of the two rates is offered."""
         p99_ms: float | None = None
         """The limit, instead of what the bundle declares; without either, that of the one-row latency."""
+        through: Literal["front", "host"] = "front"
+        """`front`: over HTTP through a front of its own, as callers ask; `host`: straight to the host, without what a front costs."""
         arrivals: Literal["poisson", "uniform"] = "poisson"
         """`poisson`: independent callers; `uniform`: equal distances, as most load tools send."""
 
@@ -82,17 +89,31 @@ class UnderLoad:
         declared = bench.bundle.load or Load()
         rate = options.requests_per_s or declared.requests_per_s or 10.0
         limit_ms = options.p99_ms or declared.p99_ms or bench.options.latency_limit_ms
-        load = _Offered(bench, rows=options.rows or declared.rows)
-        load.settle()
-        with Watch(bench.channel.hello.pid) as watch:
+        rows = options.rows or declared.rows
+        with ExitStack() as only_here:
+            load: _Offered = _AtHost(bench, rows) if options.through == "host" else _AtFront(bench, rows, only_here)
+            load.settle()
+            watch = only_here.enter_context(Watch(bench.channel.hello.pid))
             usual = load.offer(rate, options)
             beyond = load.offer(rate * BEYOND, options)
         bench.at_hand.resident = watch.noted
         return _judged(usual, beyond, limit_ms)
 
 
-class _Offered:
-    """Offers requests of golden rows to the bench's host."""
+class _Offered(Protocol):
+    """Offers requests of golden rows."""
+
+    def settle(self) -> None:
+        """A few requests that are not counted: what a first call sets up is not what callers wait for."""
+        ...
+
+    def offer(self, rate: float, options: UnderLoad.Options) -> Found:
+        """So many requests a second, for as long as the options say."""
+        ...
+
+
+class _AtHost:
+    """To the host itself, what comes while it computes as one batch."""
 
     def __init__(self, bench: checks.Bench, rows: int) -> None:
         assert bench.channel is not None
@@ -104,7 +125,7 @@ class _Offered:
         self._rows = Rows(bench.golden.inputs)
 
     def settle(self) -> None:
-        """A few requests that are not counted: what a first call sets up is not what callers wait for."""
+        """Twenty, or as many as a moment takes."""
         until = time.monotonic() + _SETTLE_S
         for index in range(_SETTLE):
             self._send([index])
@@ -112,18 +133,54 @@ class _Offered:
                 return
 
     def offer(self, rate: float, options: UnderLoad.Options) -> Found:
-        """So many requests a second, for as long as the options say."""
-        due = moments(rate, options.seconds, options.arrivals, self._seed)
+        """By the schedule, in batches."""
         return driven(
-            due,
+            moments(rate, options.seconds, options.arrivals, self._seed),
             self._send,
-            give_up_s=min(self._give_up_s, max(1.0, options.seconds)),
+            give_up_s=_patience_s(self._give_up_s, options),
             batch_requests=max(1, BATCH_ROWS // self._per_request),
         )
 
     def _send(self, batch: Sequence[int]) -> Sent:
         answer = sent(self._channel, [self._rows.request(index, self._per_request) for index in batch])
         return Sent(failed=len(answer.errors))
+
+
+class _AtFront:
+    """Over HTTP to a front of its own, which has this host and no other."""
+
+    def __init__(self, bench: checks.Bench, rows: int, stack: ExitStack) -> None:
+        assert bench.channel is not None
+        assert bench.golden is not None
+        self._seed = seed_of(bench.version.digest)
+        self._give_up_s = bench.options.answer_limit_s
+        self._front = stack.enter_context(
+            running_front(bench.version, bench.channel, rows=rows, deadline_s=bench.options.answer_limit_s)
+        )
+        checker, golden = ContractChecker(bench.version.contract, max_rows=max(1000, rows)), Rows(bench.golden.inputs)
+        tables = [golden.request(index, rows) for index in range(min(_KINDS, bench.golden.inputs.rows))]
+        bodies = [msgspec.json.encode({"rows": checker.records_of(table)}) for table in tables]
+        self._messages = [posted(self._front.path, self._front.token, body) for body in bodies]
+
+    def settle(self) -> None:
+        """Twenty over as long a time as they take."""
+        self._drive([index * _SETTLE_S / _SETTLE for index in range(_SETTLE)], self._give_up_s)
+
+    def offer(self, rate: float, options: UnderLoad.Options) -> Found:
+        """By the schedule, each on a connection of its own."""
+        due = moments(rate, options.seconds, options.arrivals, self._seed)
+        return self._drive(due, _patience_s(self._give_up_s, options))
+
+    def _drive(self, due: Sequence[float], give_up_s: float) -> Found:
+        messages = self._messages
+        return driven_over_http(
+            due, self._front.port, lambda index: messages[index % len(messages)], give_up_s=give_up_s
+        )
+
+
+def _patience_s(most_s: float, options: UnderLoad.Options) -> float:
+    """How long after the last request is due answers are waited for."""
+    return min(most_s, max(1.0, options.seconds))
 
 
 def _judged(usual: Found, beyond: Found, limit_ms: float) -> checks.Finding:
