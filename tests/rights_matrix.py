@@ -512,6 +512,15 @@ ROWS: dict[str, Row] = {
     "setPackageRules": Row(
         rights=("manage-packages",), make=lambda _w, _n, _o: post("packages", rules="", reason="so")
     ),
+    "addSource": Row(
+        rights=("manage-sources",),
+        make=lambda w, _n, _o: post("sources", name=w.name("s"), uri="/srv/data", **REASON),
+    ),
+    "removeSource": Row(
+        rights=("manage-sources",),
+        make=lambda _w, _n, _o: post("sources/unknown/remove", **REASON),
+        passes=("sources.not-found",),
+    ),
     "accept": Row(rights=("accept",), make=_about_version("accept", **REASON), own=PARTS_IN_VERSION),
     "retire": Row(rights=("retire",), make=lambda w, _n, o: post(f"{at(w.accepted(o))}/retire", **REASON)),
     "ban": Row(rights=("ban",), make=_about_version("ban", **REASON)),

@@ -54,6 +54,8 @@ from muster.release.simulation import Simulations
 from muster.sessions.records import CERTIFICATION, REPLAY
 from muster.sessions.service import Sessions
 from muster.storage.transaction import Database
+from muster.training.service import Sources
+from muster.training.version_profiles import VersionProfiles
 from muster.vocabulary.clock import SystemClock, rfc3339
 from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import VersionState
@@ -220,7 +222,10 @@ def _services(
     judges = {"judging": governance.judging, "gates": governance.gates}
     reader = Reader(home / "archive")
     requests = Requests(reader, access, registry.owns)
-    examination = Examination(blobs=blobs, environments=environments, bundles=home / "bundles", logs=home / "logs")
+    sources = Sources(database, journal, clock, private=[home])
+    examination = Examination(
+        blobs=blobs, environments=environments, bundles=home / "bundles", logs=home / "logs", sources=sources.of
+    )
     releases = Releases(
         database=database,
         journal=journal,
@@ -289,6 +294,8 @@ def _services(
         ),
         retention=Retention(database, journal, clock, require_endpoint=releases.endpoint),
         consumers=Consumers(database, access, clock),
+        sources=sources,
+        version_profiles=VersionProfiles(database, registry),
         journal=journal,
         board=board,
         database=database,

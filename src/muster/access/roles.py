@@ -56,6 +56,8 @@ class Right(StrEnum):
     """To say how long the records of an endpoint are kept."""
     MANAGE_PACKAGES = "manage-packages"
     """To say which packages a project trusts."""
+    MANAGE_SOURCES = "manage-sources"
+    """To say from where the factory may read data."""
     MANAGE_MODELS = "manage-models"
     """To say what a model carries besides its versions; its owner may without."""
     MANAGE_USERS = "manage-users"

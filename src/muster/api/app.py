@@ -29,6 +29,7 @@ from muster.api.routes import (
     requests,
     sessions,
     sign_in,
+    training,
 )
 from muster.api.services import Given, Services
 from muster.api.threads import WaitingThreads
@@ -47,6 +48,7 @@ _OF_FACTORY = (
 _OF_PROJECT = (
     *people.HANDLERS, *sign_in.OF_PROJECT, *models.HANDLERS, *catalogue.HANDLERS, *sessions.HANDLERS, *endpoints.HANDLERS,
     *evolution.HANDLERS, *requests.HANDLERS, *archive.HANDLERS, *governance.HANDLERS,
+    *training.HANDLERS,
 )  # fmt: skip
 
 

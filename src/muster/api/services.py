@@ -35,6 +35,8 @@ from muster.release.simulation import Simulations
 from muster.sessions.service import Sessions
 from muster.standards.service import Standards
 from muster.storage.transaction import Database
+from muster.training.service import Sources
+from muster.training.version_profiles import VersionProfiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,8 @@ class Services:
     exporting: Exporting
     retention: Retention
     consumers: Consumers
+    sources: Sources
+    version_profiles: VersionProfiles
     journal: Journal
     board: Board
     database: Database

@@ -85,6 +85,8 @@ def _services(factory: Factory, *, scoring_url: str | None) -> Services:
         exporting=factory.exporting,
         retention=factory.retention,
         consumers=factory.consumers,
+        sources=factory.sources,
+        version_profiles=factory.version_profiles,
         journal=factory.journal,
         board=factory.board,
         database=factory.database,

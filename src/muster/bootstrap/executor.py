@@ -83,6 +83,7 @@ def _handlers(factory: Factory) -> dict[str, Handler]:
             prove_rebuild=home.settings.certification.prove_rebuild,
         ),
         past=factory.past,
+        sources=factory.sources.of,
     )
 
     def certify(session: Session, say: Say) -> None:

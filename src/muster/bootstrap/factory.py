@@ -36,6 +36,8 @@ from muster.release.service import Releases
 from muster.release.simulation import Simulations
 from muster.sessions.service import Sessions
 from muster.storage.transaction import Database
+from muster.training.service import Sources
+from muster.training.version_profiles import VersionProfiles
 from muster.vocabulary.clock import SystemClock
 
 
@@ -69,6 +71,8 @@ class Factory:
     retention: Retention
     consumers: Consumers
     archive_store: ArchiveStore
+    sources: Sources
+    version_profiles: VersionProfiles
 
 
 def factory_of(home: Home) -> Factory:
@@ -171,4 +175,6 @@ def factory_of(home: Home) -> Factory:
         ),
         consumers=consumers,
         archive_store=archive_store,
+        sources=Sources(database, journal, clock, private=[home.path]),
+        version_profiles=VersionProfiles(database, registry),
     )

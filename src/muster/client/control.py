@@ -32,6 +32,7 @@ from muster.client.orders import order_of as _order
 from muster.client.pages import pages
 from muster.client.people import People
 from muster.client.sign_in import SigningIn
+from muster.client.training import Training
 from muster.client.transport import Transport, ZipBody
 from muster.vocabulary.names import DEFAULT_PROJECT, VersionName, checked_name
 from muster.vocabulary.pages import MOST
@@ -72,7 +73,7 @@ def connect(
     return Factory(Transport(login.url, login.token, timeout_s=timeout_s, transport=transport), project=project)
 
 
-class Factory(People, SigningIn, Catalogue, Evolution, Governance):
+class Factory(People, SigningIn, Catalogue, Evolution, Governance, Training):
     """A factory's control plane, as one caller in one project sees it."""
 
     def __init__(self, transport: Transport, *, project: str = DEFAULT_PROJECT) -> None:
