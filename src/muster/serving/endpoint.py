@@ -671,6 +671,9 @@ class Endpoints:
     def _shadow_lanes(self) -> Iterator[ShadowLane]:
         return (served.shadow_lane for served in self._served.values() if served.shadow_lane is not None)
 
+    def _all_lanes(self) -> list[Lane | ShadowLane]:
+        return [*self._lanes.values(), *self._shadow_lanes()]
+
     def _connect_if_due(self, lane: Lane | ShadowLane) -> None:
         standing = lane.standing
         if standing.state != "up" or lane.is_connected_to(standing.host) or standing.host in self._connecting:
@@ -717,7 +720,7 @@ class Endpoints:
         self._offline_now_s = self._offline_s()
         shortest_s = min((plan.deadline_s for plan in self.served()), default=_NO_DEADLINE_S)
         self._admission.learn(self._rendezvous.decided, self._rendezvous.open_mailboxes, monotonic(), shortest_s)
-        for lane in (*self._lanes.values(), *self._shadow_lanes()):
+        for lane in self._all_lanes():
             lane.tidy()
             self._connect_if_due(lane)
             if lane.is_hung:
@@ -737,5 +740,5 @@ class Endpoints:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(self._tidying, *self._tasks, return_exceptions=True)
-        for lane in (*self._lanes.values(), *self._shadow_lanes()):
+        for lane in self._all_lanes():
             lane.close()

@@ -39,6 +39,10 @@ _HUNG_AFTER_S = 10.0
 #: A shadow whose host has ended so often within so many seconds is given up.
 MOST_ENDS = 5
 ENDS_WITHIN_S = 120.0
+#: What is on record of a request that had no answer when it was given up.
+NO_ANSWER = "it had not answered when the request was given up"
+_SHORTEST_WAIT_S = 1.0
+_DEADLINES_WAITED = 4.0
 _DROPPED = "the front had too much to do, and a version on trial is left out first"
 log = structlog.get_logger()
 
@@ -76,9 +80,12 @@ class ShadowLane:
         self._link: HostLink | None = None
         self._queue: deque[Mailbox] = deque()
         self._queued_rows = 0
-        self._in_flight: list[Mailbox] = []
+        self._in_flight: list[Mailbox | None] = []
+        """None: given up, its answer is not wanted any more."""
+        self._give_up_after_s = given_up_after_s(plan.deadline_s)
         self._in_flight_since = 0.0
-        self._batch_rows = 0
+        self._sizes: list[int] = []
+        """Rows of each request of the batch under way."""
         self._sequence = -1
         self._is_planned = False
         self._held: deque[tuple[Mailbox, VariantAnswer]] = deque()
@@ -142,16 +149,24 @@ class ShadowLane:
         if self._link is not None:
             self._link.close()
             self._link = None
-        for mailbox in self._in_flight:
+        for mailbox in self._taken():
             self._settle(mailbox, self._without_answer("unsent", "its live-test ended before it had answered", mailbox))
-        self._in_flight = []
         self._give_up("its live-test ended before it was sent")
         for mailbox, answer in self._held:
             self._write(mailbox, answer)
         self._held.clear()
 
     def tidy(self) -> None:
-        """Write what has waited for its decision; called now and then."""
+        """Write what has waited for its decision, give up what has no answer; called now and then."""
+        long_ago = monotonic() - self._give_up_after_s
+        for place, sent in enumerate(self._in_flight):
+            if sent is not None and sent.arrived_at < long_ago:
+                self._in_flight[place] = None
+                self._settle(sent, self._without_answer("failed", NO_ANSWER, sent))
+        while self._queue and self._queue[0].arrived_at < long_ago:
+            waiting = self._queue.popleft()
+            self._queued_rows -= waiting.rows
+            self._settle(waiting, self._without_answer("unsent", _DROPPED, waiting))
         for _ in range(len(self._held)):
             mailbox, answer = self._held.popleft()
             self._settle(mailbox, answer)
@@ -162,61 +177,50 @@ class ShadowLane:
         """The host answered its batch: the next one leaves, and the answers are recorded."""
         if link is not self._link or sequence != self._sequence or not self._in_flight:
             return
-        mailboxes, self._in_flight = self._in_flight, []
-        batch_rows, arrived = self._batch_rows, monotonic()
+        sent, sizes, self._in_flight = self._in_flight, self._sizes, []
+        arrived = monotonic()
+        self._send_soon()
         try:
             statuses, compute_ns, errors, _, columns, alone = frames.read_answer(payload)
-            if len(statuses) != len(mailboxes) or len(columns) != len(self._outputs):
+            if len(statuses) != len(sent) or len(columns) != len(self._outputs):
                 raise frames.FrameError("the answer is for another batch")  # noqa: TRY301
         except frames.FrameError as error:
-            self._fail(mailboxes, f"the host's answer cannot be read: {error}")
-            self._send_soon()
+            self._fail(
+                [mailbox for mailbox in sent if mailbox is not None], f"the host's answer cannot be read: {error}"
+            )
             return
-        self._send_soon()
-        standing = link.standing
+        standing, batch_rows = link.standing, sum(sizes)
         cutter = Cutter(self._outputs, self._row_bytes, columns)
         position = 0
-        for status, mailbox, place in zip(statuses, mailboxes, range(len(mailboxes)), strict=True):
-            outputs: tuple[StoredColumn, ...] | None = None
-            wrong: str | None = None
-            if status:
-                said = errors.get(place)
-                wrong = (
-                    f"{said.get('code')}: {said.get('message')}" if isinstance(said, dict) else "it does not say why"
+        for place, (mailbox, rows) in enumerate(zip(sent, sizes, strict=True)):
+            outputs, wrong = _cut(cutter, rows, statuses[place], errors.get(place))
+            if mailbox is not None:
+                answer = VariantAnswer(
+                    version=self.variant.version,
+                    role=Role.SHADOW,
+                    status="failed" if outputs is None else "answered",
+                    outputs=outputs,
+                    error=wrong,
+                    latency_ns=int((arrived - mailbox.arrived_at) * 1e9),
+                    compute_ns=compute_ns,
+                    environment=standing.environment,
+                    host=standing.host,
+                    batch=sequence,
+                    position=position,
+                    batch_rows=rows if alone else batch_rows,
+                    alone=alone,
+                    threads=standing.threads,
+                    cpu=standing.cpu,
                 )
-            else:
-                try:
-                    outputs = cutter.cut(mailbox.rows)
-                except ValueError as problem:
-                    wrong = f"the host's answer is cut off: {problem}"
-                cutter.skip(mailbox.rows)
-            answer = VariantAnswer(
-                version=self.variant.version,
-                role=Role.SHADOW,
-                status="failed" if outputs is None else "answered",
-                outputs=outputs,
-                error=wrong,
-                latency_ns=int((arrived - mailbox.arrived_at) * 1e9),
-                compute_ns=compute_ns,
-                environment=standing.environment,
-                host=standing.host,
-                batch=sequence,
-                position=position,
-                batch_rows=mailbox.rows if alone else batch_rows,
-                alone=alone,
-                threads=standing.threads,
-                cpu=standing.cpu,
-            )
-            position += mailbox.rows
-            self._settle(mailbox, answer)
+                self._settle(mailbox, answer)
+            position += rows
 
     def erred(self, link: HostLink, sequence: int, payload: memoryview) -> None:
         """The host refused the batch as a whole."""
         if link is not self._link or sequence != self._sequence:
             return
-        mailboxes, self._in_flight = self._in_flight, []
         message = bytes(payload[:2000]).decode("utf-8", "replace")
-        self._fail(mailboxes, f"the host refused the batch: {message}")
+        self._fail(self._taken(), f"the host refused the batch: {message}")
         self._send_soon()
 
     def lost(self, link: HostLink) -> None:
@@ -227,8 +231,7 @@ class ShadowLane:
         self._ends.append(monotonic())
         while len(self._ends) > MOST_ENDS:
             self._ends.popleft()
-        mailboxes, self._in_flight = self._in_flight, []
-        self._fail(mailboxes, "its host ended while it had this request")
+        self._fail(self._taken(), "its host ended while it had this request")
         self._give_up("no host of it runs: it ended")
 
     # Batches.
@@ -249,13 +252,12 @@ class ShadowLane:
         if link is None or not self._queue:
             return
         mailboxes = self._next()
-        rows = [mailbox.rows for mailbox in mailboxes]
+        self._sizes = [mailbox.rows for mailbox in mailboxes]
         self._sequence = next(self._batches)
-        self._batch_rows = sum(rows)
-        self._in_flight = mailboxes
+        self._in_flight = list(mailboxes)
         self._in_flight_since = monotonic()
         try:
-            link.send(frames.predict_frame(self._sequence, rows, self._columns_of(mailboxes)))
+            link.send(frames.predict_frame(self._sequence, self._sizes, self._columns_of(mailboxes)))
         except Exception as error:  # as a batch beyond what a frame may hold; the lane must not wait for its answer
             log.exception("shadow.not_sent", version=self.variant.version)
             self._in_flight = []
@@ -280,6 +282,11 @@ class ShadowLane:
         return put_together(gathered, [mailbox.rows for mailbox in mailboxes])
 
     # Ends.
+
+    def _taken(self) -> list[Mailbox]:
+        """What is with the host, and is not any more."""
+        sent, self._in_flight = self._in_flight, []
+        return [mailbox for mailbox in sent if mailbox is not None]
 
     def _fail(self, mailboxes: list[Mailbox], why: str) -> None:
         for mailbox in mailboxes:
@@ -310,6 +317,23 @@ class ShadowLane:
 
     def _write(self, mailbox: Mailbox, answer: VariantAnswer) -> None:
         self._record(AnsweredLate(RECORD_FORMAT, mailbox.request_id, mailbox.plan.endpoint, wall_ns(), answer))
+
+
+def given_up_after_s(deadline_s: float) -> float:
+    """How long after its arrival a request without a shadow's answer is given up, seconds."""
+    return max(_SHORTEST_WAIT_S, deadline_s * _DEADLINES_WAITED)
+
+
+def _cut(cutter: Cutter, rows: int, status: int, said: object) -> tuple[tuple[StoredColumn, ...] | None, str | None]:
+    """The next request's outputs, or what is wrong with them."""
+    if status:
+        return None, f"{said.get('code')}: {said.get('message')}" if isinstance(said, dict) else "it does not say why"
+    try:
+        return cutter.cut(rows), None
+    except ValueError as problem:
+        return None, f"the host's answer is cut off: {problem}"
+    finally:
+        cutter.skip(rows)
 
 
 def shadow_key(endpoint: str, shadow: Shadow) -> str:
