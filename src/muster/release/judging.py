@@ -12,8 +12,8 @@ from muster.gates.service import Gates
 from muster.gates.waivers import Waivers
 from muster.registry.records import Version
 from muster.registry.service import Registry
-from muster.release.own_work import part_in
 from muster.release import store
+from muster.release.own_work import part_in
 from muster.release.records import Release
 from muster.release.trials import NoTrials, Trials
 from muster.standards.document import Demands, Standard

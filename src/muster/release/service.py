@@ -57,6 +57,7 @@ from muster.vocabulary.clock import Clock, rfc3339
 from muster.vocabulary.errors import MusterError
 from muster.vocabulary.names import VersionName, checked_name
 from muster.vocabulary.states import ReleaseState
+from muster.wire.contracts import Field
 from muster.wire.plans import FrontReport
 
 #: For a moment beyond it nothing can be approved: nobody knows then what the world is like.
@@ -600,6 +601,12 @@ class Releases:
             raise no_endpoint(endpoint)
         number = store.current_number(tx, endpoint)
         return None if number is None else store.release(tx, endpoint, number)
+
+    def outputs_in(self, tx: Transaction, endpoint: str, number: int) -> tuple[Field, ...]:
+        """The outputs of a release that there is."""
+        found = store.release(tx, endpoint, number)
+        assert found is not None
+        return found.plan.contract.outputs
 
     def is_switching(self, tx: Transaction, endpoint: str) -> bool:
         """Whether fronts are loading a release of the endpoint, or are switching to one."""
