@@ -1,0 +1,146 @@
+"""Live-tests in a real factory: what is on trial sees requests and answers nobody, whatever it does and whoever is killed."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import models
+import psutil
+import pytest
+from load import Outcome, run_load
+from running_factory import ROWS, RunningFactory, wait_for
+
+from muster.archive.reader import Reader
+from muster.vocabulary.states import LiveTestState
+from muster.wire.livetests import LiveTest
+
+_OVER = {LiveTestState.PASSED, LiveTestState.FAILED, LiveTestState.STOPPED}
+
+
+@pytest.fixture(scope="module")
+def endpoint(factory: RunningFactory, adds: list[str]) -> str:
+    """An endpoint that answers x + 1, with a generous deadline, as this machine has other things to do."""
+    factory.release("trial", adds[0], deadline="2s")
+    return "trial"
+
+
+@contextmanager
+def load(factory: RunningFactory, endpoint: str, rate: float = 60) -> Iterator[Outcome]:
+    """Requests beside what the test does; how they went is told when it is over."""
+    ended, outcome = threading.Event(), Outcome()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(
+            asyncio.run,
+            run_load(
+                factory.scoring, factory.tokens["shop"], endpoint, ROWS, connections=4, until=ended.is_set, rate=rate
+            ),
+        )
+        try:
+            yield outcome
+        finally:
+            ended.set()
+            found = running.result(60)
+            outcome.answers, outcome.errors = found.answers, found.errors
+
+
+def over(factory: RunningFactory, started: LiveTest) -> LiveTest:
+    """The live-test once it has come to its end."""
+
+    def look() -> LiveTest | None:
+        found = factory.as_("olga").live_test(started.endpoint, started.number)
+        return found if found.state in _OVER else None
+
+    found: LiveTest = wait_for(look, within_s=90, told=f"the end of live-test {started.number}")
+    return found
+
+
+def in_state(factory: RunningFactory, started: LiveTest, state: LiveTestState) -> None:
+    """Wait until it is in a state."""
+    wait_for(lambda: factory.as_("olga").live_test(started.endpoint, started.number).state is state, told=str(state))
+
+
+def test_what_is_on_trial_sees_requests_and_answers_nobody(
+    factory: RunningFactory, endpoint: str, adds: list[str]
+) -> None:
+    """It runs at the lowest priority, its answers are recorded in its role, callers see none, and it ends by itself."""
+    with load(factory, endpoint) as outcome:
+        started = factory.as_("olga").start_live_test(endpoint, adds[1], "is it better?", requests=150)
+        in_state(factory, started, LiveTestState.RUNNING)
+        (pid,) = factory.processes("shadow", endpoint)
+        assert psutil.Process(pid).nice() == 19
+        assert os.sched_getscheduler(pid) == os.SCHED_IDLE
+        found = over(factory, started)
+    assert found.state is LiveTestState.PASSED, found.outcome
+    assert not outcome.errors
+    assert not outcome.failed, outcome.failed[:3]
+    assert outcome.share(variant=adds[0]) == 1.0
+    figures = found.figures
+    assert figures.requests >= 150
+    assert (figures.failed, figures.disagreement) == (0, 1.0), "x + 2 is 1 beside x + 1"
+    assert figures.differences == {"score": 1.0}
+    assert figures.shift is not None
+    wait_for(lambda: not factory.processes("shadow"), told="its host is ended")
+    records = Reader(factory.home / "archive").last(endpoint, 100_000)
+    seen = [answer for record in records for answer in record.answers() if answer.role == "shadow"]
+    assert len([answer for answer in seen if answer.status == "answered"]) == figures.answered
+    assert {answer.version for answer in seen} == {adds[1]}
+    assert found.session is not None
+    assert factory.as_("ana").session(found.session).result["requests"] == figures.requests
+    report = factory.muster("livetest", "report", endpoint, token=factory.tokens["ana"], url=True)
+    assert report["broken"] == []
+    assert {exhibit["kind"] for exhibit in report["exhibits"]} >= {"histogram", "grid"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "model"),
+    [
+        ("ends", models.KillsItselfFor(1, ROWS[3]["x"])),
+        ("raises", models.RaisesForSome(1, 5.0)),
+        ("sleeps", models.SlowForSome(1, 5.0, 3.0)),
+    ],
+    ids=["ends", "raises", "sleeps"],
+)
+def test_what_misbehaves_on_trial_fails_and_nobody_notices(
+    factory: RunningFactory,
+    endpoint: str,
+    adds: list[str],
+    bundles: Callable[..., Path],
+    fault: str,
+    model: models.Adds,
+) -> None:
+    """A version that ends its process, raises or sleeps costs no request, puts nobody on probation, and does not pass."""
+    version = factory.accepted(bundles(f"trial-{fault}", model))
+    with load(factory, endpoint) as outcome:
+        found = over(factory, factory.as_("olga").start_live_test(endpoint, version, "look", requests=80))
+    assert found.state is LiveTestState.FAILED
+    assert ("errors" in found.outcome or "late" in found.outcome or "keeps ending" in found.outcome), found.outcome
+    assert not outcome.errors
+    assert not outcome.failed, outcome.failed[:3]
+    assert outcome.share(variant=adds[0]) == 1.0
+
+
+def test_whoever_is_killed_the_live_test_goes_on(factory: RunningFactory, endpoint: str, adds: list[str]) -> None:
+    """SIGKILL of the shadow, the keeper, the executor, control and the front: it ends by itself all the same, counted once."""
+    started = factory.as_("olga").start_live_test(endpoint, adds[2], "killed", hours=25 / 3600, share=1.0)
+    with load(factory, endpoint):
+        in_state(factory, started, LiveTestState.RUNNING)
+        factory.kill("shadow", endpoint)
+        for kind in ("keeper", "executor", "control", "front"):
+            factory.restarted(kind)
+            wait_for(lambda: factory.score(endpoint, {"x": 1.0}))
+        found = over(factory, started)
+    records = Reader(factory.home / "archive").last(endpoint, 100_000)
+    own = [
+        event.answer
+        for record in records
+        for event in record.late
+        if event.answer.role == "shadow" and event.answer.version == adds[2]
+    ]
+    assert found.state in {LiveTestState.PASSED, LiveTestState.FAILED}
+    assert found.figures.requests > 0
+    assert found.figures.answered <= len([answer for answer in own if answer.status == "answered"])
+    assert found.counted_to == found.ended_at or found.counted_to is not None
