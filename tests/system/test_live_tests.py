@@ -15,6 +15,8 @@ from load import Outcome, run_load
 from running_factory import ROWS, RunningFactory, wait_for
 
 from muster.archive.reader import Reader
+from muster.archive.records import Record
+from muster.vocabulary.clock import from_rfc3339
 from muster.vocabulary.states import LiveTestState
 from muster.wire.livetests import LiveTest
 
@@ -58,6 +60,14 @@ def over(factory: RunningFactory, started: LiveTest) -> LiveTest:
     return found
 
 
+def _is_counted(record: Record, found: LiveTest) -> bool:
+    """Whether a request came while every front had the version on trial, and before it was told to stop."""
+    assert found.running_at is not None
+    assert found.ended_at is not None
+    begin, end = (int(from_rfc3339(moment).timestamp() * 1e6) for moment in (found.running_at, found.ended_at))
+    return begin <= record.decided.received_ns // 1000 < end
+
+
 def in_state(factory: RunningFactory, started: LiveTest, state: LiveTestState) -> None:
     """Wait until it is in a state."""
     wait_for(lambda: factory.as_("olga").live_test(started.endpoint, started.number).state is state, told=str(state))
@@ -85,7 +95,8 @@ def test_what_is_on_trial_sees_requests_and_answers_nobody(
     assert figures.shift is not None
     wait_for(lambda: not factory.processes("shadow"), told="its host is ended")
     records = Reader(factory.home / "archive").last(endpoint, 100_000)
-    seen = [answer for record in records for answer in record.answers() if answer.role == "shadow"]
+    counted = [record for record in records if _is_counted(record, found)]
+    seen = [answer for record in counted for answer in record.answers() if answer.role == "shadow"]
     assert len([answer for answer in seen if answer.status == "answered"]) == figures.answered
     assert {answer.version for answer in seen} == {adds[1]}
     assert found.session is not None
@@ -98,11 +109,10 @@ def test_what_is_on_trial_sees_requests_and_answers_nobody(
 @pytest.mark.parametrize(
     ("fault", "model"),
     [
-        ("ends", models.KillsItselfFor(1, ROWS[3]["x"])),
-        ("raises", models.RaisesForSome(1, 5.0)),
+        ("ends", models.KillsItselfFor(1, ROWS[15]["x"])),
         ("sleeps", models.SlowForSome(1, 5.0, 3.0)),
     ],
-    ids=["ends", "raises", "sleeps"],
+    ids=["ends", "sleeps"],
 )
 def test_what_misbehaves_on_trial_fails_and_nobody_notices(
     factory: RunningFactory,
@@ -112,12 +122,12 @@ def test_what_misbehaves_on_trial_fails_and_nobody_notices(
     fault: str,
     model: models.Adds,
 ) -> None:
-    """A version that ends its process, raises or sleeps costs no request, puts nobody on probation, and does not pass."""
+    """A version that ends its process or sleeps costs no request, puts nobody on probation, and does not pass."""
     version = factory.accepted(bundles(f"trial-{fault}", model))
     with load(factory, endpoint) as outcome:
         found = over(factory, factory.as_("olga").start_live_test(endpoint, version, "look", requests=80))
     assert found.state is LiveTestState.FAILED
-    assert ("errors" in found.outcome or "late" in found.outcome or "keeps ending" in found.outcome), found.outcome
+    assert "errors" in found.outcome or "late" in found.outcome or "keeps ending" in found.outcome, found.outcome
     assert not outcome.errors
     assert not outcome.failed, outcome.failed[:3]
     assert outcome.share(variant=adds[0]) == 1.0
@@ -133,14 +143,16 @@ def test_whoever_is_killed_the_live_test_goes_on(factory: RunningFactory, endpoi
             factory.restarted(kind)
             wait_for(lambda: factory.score(endpoint, {"x": 1.0}))
         found = over(factory, started)
+    assert "asked" in found.outcome or "errors" in found.outcome or "late" in found.outcome, found.outcome
     records = Reader(factory.home / "archive").last(endpoint, 100_000)
-    own = [
-        event.answer
+    statuses = [
+        event.answer.status
         for record in records
+        if _is_counted(record, found)
         for event in record.late
-        if event.answer.role == "shadow" and event.answer.version == adds[2]
+        if event.answer.role == "shadow"
     ]
-    assert found.state in {LiveTestState.PASSED, LiveTestState.FAILED}
-    assert found.figures.requests > 0
-    assert found.figures.answered <= len([answer for answer in own if answer.status == "answered"])
-    assert found.counted_to == found.ended_at or found.counted_to is not None
+    figures = found.figures
+    assert figures.requests > 100
+    assert (statuses.count("answered"), statuses.count("unsent")) == (figures.answered, figures.left_out)
+    assert statuses.count("failed") == figures.requests - figures.answered
