@@ -26,7 +26,7 @@ _OVER = {LiveTestState.PASSED, LiveTestState.FAILED, LiveTestState.STOPPED}
 @pytest.fixture(scope="module")
 def endpoint(factory: RunningFactory, adds: list[str]) -> str:
     """An endpoint that answers x + 1, with a generous deadline, as this machine has other things to do."""
-    factory.release("trial", adds[0], deadline="2s")
+    factory.release("trial", adds[0], deadline="1s")
     return "trial"
 
 
@@ -125,7 +125,7 @@ def test_what_misbehaves_on_trial_fails_and_nobody_notices(
     """A version that ends its process or sleeps costs no request, puts nobody on probation, and does not pass."""
     version = factory.accepted(bundles(f"trial-{fault}", model))
     with load(factory, endpoint) as outcome:
-        found = over(factory, factory.as_("olga").start_live_test(endpoint, version, "look", requests=80))
+        found = over(factory, factory.as_("olga").start_live_test(endpoint, version, "look", requests=12))
     assert found.state is LiveTestState.FAILED
     assert "errors" in found.outcome or "late" in found.outcome or "keeps ending" in found.outcome, found.outcome
     assert not outcome.errors
@@ -135,7 +135,7 @@ def test_what_misbehaves_on_trial_fails_and_nobody_notices(
 
 def test_whoever_is_killed_the_live_test_goes_on(factory: RunningFactory, endpoint: str, adds: list[str]) -> None:
     """SIGKILL of the shadow, the keeper, the executor, control and the front: it ends by itself all the same, counted once."""
-    started = factory.as_("olga").start_live_test(endpoint, adds[2], "killed", hours=25 / 3600, share=1.0)
+    started = factory.as_("olga").start_live_test(endpoint, adds[2], "killed", hours=8 / 3600)
     with load(factory, endpoint):
         in_state(factory, started, LiveTestState.RUNNING)
         factory.kill("shadow", endpoint)

@@ -94,7 +94,7 @@ class LiveTestCounter:
 
 def known_after(deadline_ms: float) -> timedelta:
     """How long after its arrival everything that a front will ever know of a request is on record."""
-    return timedelta(seconds=given_up_after_s(deadline_ms / 1000)) + timedelta(milliseconds=deadline_ms) + _GRACE
+    return timedelta(seconds=given_up_after_s(deadline_ms / 1000)) + _GRACE
 
 
 def _ns(moment: datetime) -> int:

@@ -20,8 +20,8 @@ Floats = npt.NDArray[np.float64]
 class Spread(msgspec.Struct):
     """Of one output, what each version has answered, by bin.
 
-    Numbers are counted between edges: the deciles of the first values of the reference, never changed afterwards. Until there
-    are enough of them, all values wait. Texts and flags are counted one by one.
+    Numbers are counted between edges: the least, the deciles and the greatest of the first values of the reference, never
+    changed afterwards. Until there are enough of them, all values wait. Texts and flags are counted one by one.
     """
 
     reference: str
@@ -60,7 +60,9 @@ class Spread(msgspec.Struct):
         if self.edges is not None or not reference:
             return
         inner = np.quantile(np.asarray(reference), np.arange(1, BINS) / BINS, method="inverted_cdf")
-        self.edges = [float(edge) for edge in np.unique(inner)]
+        # Beyond what the reference has ever said there is a bin on either side: a shift must not hide in an outer tenth.
+        ends = (min(reference), np.nextafter(max(reference), np.inf))
+        self.edges = [float(edge) for edge in np.unique([*ends, *inner])]
         waiting, self.waiting = self.waiting, {}
         for version, values in waiting.items():
             self._count(version, np.asarray(values, dtype=np.float64))

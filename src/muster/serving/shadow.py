@@ -42,7 +42,7 @@ ENDS_WITHIN_S = 120.0
 #: What is on record of a request that had no answer when it was given up.
 NO_ANSWER = "it had not answered when the request was given up"
 _SHORTEST_WAIT_S = 1.0
-_DEADLINES_WAITED = 4.0
+_DEADLINES_WAITED = 2.0
 _DROPPED = "the front had too much to do, and a version on trial is left out first"
 log = structlog.get_logger()
 
