@@ -24,9 +24,22 @@ _OVER = {LiveTestState.PASSED, LiveTestState.FAILED, LiveTestState.STOPPED}
 
 
 @pytest.fixture(scope="module")
-def endpoint(factory: RunningFactory, adds: list[str]) -> str:
-    """An endpoint that answers x + 1, with a generous deadline, as this machine has other things to do."""
-    factory.release("trial", adds[0], deadline="1s")
+def champion(factory: RunningFactory, bundles: Callable[..., Path]) -> str:
+    """A version that answers x + 1."""
+    return factory.accepted(bundles("adds-1", models.Adds(1)))
+
+
+@pytest.fixture(scope="module")
+def candidate(factory: RunningFactory, champion: str, bundles: Callable[..., Path]) -> str:
+    """One that answers x + 2."""
+    assert champion
+    return factory.accepted(bundles("adds-2", models.Adds(2)))
+
+
+@pytest.fixture(scope="module")
+def endpoint(factory: RunningFactory, champion: str) -> str:
+    """An endpoint with a generous deadline, as this machine has other things to do."""
+    factory.release("trial", champion, deadline="1s")
     return "trial"
 
 
@@ -74,11 +87,11 @@ def in_state(factory: RunningFactory, started: LiveTest, state: LiveTestState) -
 
 
 def test_what_is_on_trial_sees_requests_and_answers_nobody(
-    factory: RunningFactory, endpoint: str, adds: list[str]
+    factory: RunningFactory, endpoint: str, champion: str, candidate: str
 ) -> None:
     """It runs at the lowest priority, its answers are recorded in its role, callers see none, and it ends by itself."""
     with load(factory, endpoint) as outcome:
-        started = factory.as_("olga").start_live_test(endpoint, adds[1], "is it better?", requests=150)
+        started = factory.as_("olga").start_live_test(endpoint, candidate, "is it better?", requests=150)
         in_state(factory, started, LiveTestState.RUNNING)
         (pid,) = factory.processes("shadow", endpoint)
         assert psutil.Process(pid).nice() == 19
@@ -87,7 +100,7 @@ def test_what_is_on_trial_sees_requests_and_answers_nobody(
     assert found.state is LiveTestState.PASSED, found.outcome
     assert not outcome.errors
     assert not outcome.failed, outcome.failed[:3]
-    assert outcome.share(variant=adds[0]) == 1.0
+    assert outcome.share(variant=champion) == 1.0
     figures = found.figures
     assert figures.requests >= 150
     assert (figures.failed, figures.disagreement) == (0, 1.0), "x + 2 is 1 beside x + 1"
@@ -98,7 +111,7 @@ def test_what_is_on_trial_sees_requests_and_answers_nobody(
     counted = [record for record in records if _is_counted(record, found)]
     seen = [answer for record in counted for answer in record.answers() if answer.role == "shadow"]
     assert len([answer for answer in seen if answer.status == "answered"]) == figures.answered
-    assert {answer.version for answer in seen} == {adds[1]}
+    assert {answer.version for answer in seen} == {candidate}
     assert found.session is not None
     assert factory.as_("ana").session(found.session).result["requests"] == figures.requests
     report = factory.muster("livetest", "report", endpoint, token=factory.tokens["ana"], url=True)
@@ -106,36 +119,23 @@ def test_what_is_on_trial_sees_requests_and_answers_nobody(
     assert {exhibit["kind"] for exhibit in report["exhibits"]} >= {"histogram", "grid"}
 
 
-@pytest.mark.parametrize(
-    ("fault", "model"),
-    [
-        ("ends", models.KillsItselfFor(1, ROWS[15]["x"])),
-        ("sleeps", models.SlowForSome(1, 5.0, 3.0)),
-    ],
-    ids=["ends", "sleeps"],
-)
 def test_what_misbehaves_on_trial_fails_and_nobody_notices(
-    factory: RunningFactory,
-    endpoint: str,
-    adds: list[str],
-    bundles: Callable[..., Path],
-    fault: str,
-    model: models.Adds,
+    factory: RunningFactory, endpoint: str, champion: str, bundles: Callable[..., Path]
 ) -> None:
-    """A version that ends its process or sleeps costs no request, puts nobody on probation, and does not pass."""
-    version = factory.accepted(bundles(f"trial-{fault}", model))
+    """A version that sleeps, and ends its process, costs no request, puts nobody on probation, and does not pass."""
+    version = factory.accepted(bundles("trial-bad", models.SleepsAndEnds(5.0, 2.0, ROWS[15]["x"])))
     with load(factory, endpoint) as outcome:
         found = over(factory, factory.as_("olga").start_live_test(endpoint, version, "look", requests=12))
     assert found.state is LiveTestState.FAILED
     assert "errors" in found.outcome or "late" in found.outcome or "keeps ending" in found.outcome, found.outcome
     assert not outcome.errors
     assert not outcome.failed, outcome.failed[:3]
-    assert outcome.share(variant=adds[0]) == 1.0
+    assert outcome.share(variant=champion) == 1.0
 
 
-def test_whoever_is_killed_the_live_test_goes_on(factory: RunningFactory, endpoint: str, adds: list[str]) -> None:
+def test_whoever_is_killed_the_live_test_goes_on(factory: RunningFactory, endpoint: str, candidate: str) -> None:
     """SIGKILL of the shadow, the keeper, the executor, control and the front: it ends by itself all the same, counted once."""
-    started = factory.as_("olga").start_live_test(endpoint, adds[2], "killed", hours=8 / 3600)
+    started = factory.as_("olga").start_live_test(endpoint, candidate, "killed", hours=6 / 3600)
     with load(factory, endpoint):
         in_state(factory, started, LiveTestState.RUNNING)
         factory.kill("shadow", endpoint)
