@@ -44,6 +44,8 @@ from muster.certification.replay import Replays
 from muster.client.control import Factory
 from muster.client.transport import Transport
 from muster.environments.shelf import Shelf
+from muster.livetests.rules import StandardRules
+from muster.livetests.service import LiveTests
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
@@ -59,7 +61,7 @@ from muster.training.version_profiles import VersionProfiles
 from muster.vocabulary.clock import SystemClock, rfc3339
 from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import VersionState
-from muster.wire.plans import EndpointPlans, FrontReport, Publications, ServingPlan
+from muster.wire.plans import EndpointPlans, FrontReport, Publications, ServingPlan, Shadow
 from small_bundles import SmallBundles
 
 PEOPLE = {
@@ -267,6 +269,15 @@ def _services(
         dry_runs=governance.dry_runs,
         approvals=Approvals(database=database, journal=journal, registry=registry, **judges),  # type: ignore[arg-type]
         releases=releases,
+        live_tests=LiveTests(
+            database=database,
+            journal=journal,
+            registry=registry,
+            releases=releases,
+            sessions=sessions,
+            rules=StandardRules(governance.standards),
+            clock=clock,
+        ),
         references=References(database, registry),
         catalogue=Catalogue(database),
         requests=requests,
@@ -376,9 +387,19 @@ class FollowingFront:
     def _take(self, http: httpx.Client, plans: EndpointPlans, number: int) -> None:
         if plans.loading is not None:
             self._report(http, plans.loading, "loaded" if self._loads else "golden_failed", number)
+        if plans.shadow is not None:
+            self._report_shadow(http, plans.endpoint, plans.shadow, number)
         if plans.serving is not None:
             self.serving[plans.endpoint] = plans.serving.release
             self._report(http, plans.serving, "serving", number)
+
+    def _report_shadow(self, http: httpx.Client, endpoint: str, shadow: Shadow, number: int) -> None:
+        state = "loaded" if self._loads else "golden_failed"
+        report = FrontReport(
+            self._name, endpoint, shadow.release, state, rfc3339(SystemClock().now()),  # type: ignore[arg-type]
+            "" if self._loads else "answers differ", number, shadow.live_test,
+        )  # fmt: skip
+        http.post("/api/v1/fronts/reports", content=msgspec.json.encode(report)).raise_for_status()
 
     def _report(self, http: httpx.Client, plan: ServingPlan, state: str, number: int) -> None:
         report = FrontReport(

@@ -43,7 +43,7 @@ class Right(StrEnum):
     RESTART = "restart"
     SCORE = "score"
     LIVE_TEST = "live-test"
-    """To ask a version directly, past the endpoint's policy."""
+    """To ask a version directly, past the endpoint's policy; to start and stop live-tests."""
     OVERRIDE = "override"
     """To say with a request which variant shall answer it, or to grant it a deadline beyond the release's."""
     READ_REQUESTS = "read-requests"

@@ -24,6 +24,7 @@ from muster.api.routes import (
     factory,
     fronts,
     governance,
+    livetests,
     models,
     people,
     requests,
@@ -47,7 +48,7 @@ _OF_FACTORY = (
 )  # fmt: skip
 _OF_PROJECT = (
     *people.HANDLERS, *sign_in.OF_PROJECT, *models.HANDLERS, *catalogue.HANDLERS, *sessions.HANDLERS, *endpoints.HANDLERS,
-    *evolution.HANDLERS, *requests.HANDLERS, *archive.HANDLERS, *governance.HANDLERS,
+    *evolution.HANDLERS, *livetests.HANDLERS, *requests.HANDLERS, *archive.HANDLERS, *governance.HANDLERS,
     *training.HANDLERS,
 )  # fmt: skip
 

@@ -24,6 +24,7 @@ from muster.catalogue.service import Catalogue
 from muster.certification.replay import Replays
 from muster.certification.service import Certification
 from muster.gates.delegations import Delegations
+from muster.livetests.service import LiveTests
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
@@ -62,6 +63,7 @@ class Services:
     dry_runs: DryRuns
     approvals: Approvals
     releases: Releases
+    live_tests: LiveTests
     references: References
     catalogue: Catalogue
     requests: Requests

@@ -77,6 +77,7 @@ def _services(factory: Factory, *, scoring_url: str | None) -> Services:
         dry_runs=factory.governance.dry_runs,
         approvals=factory.approvals,
         releases=factory.releases,
+        live_tests=factory.live_tests,
         references=References(factory.database, factory.registry),
         catalogue=Catalogue(factory.database),
         requests=factory.requests,

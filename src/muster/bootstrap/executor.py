@@ -15,6 +15,7 @@ from muster.bootstrap.home import Home
 from muster.bootstrap.metrics import metrics_address
 from muster.certification.examination import Examination
 from muster.certification.options import CertificationOptions
+from muster.livetests.counting import LiveTestCounter
 from muster.sessions.records import CERTIFICATION, REPLAY, Session
 from muster.telemetry.metrics_door import shown_in_thread
 from muster.vocabulary.clock import SystemClock
@@ -27,6 +28,7 @@ _NICENESS = 10
 _COMPACT_EVERY_S = 5.0
 _REMOVE_EVERY_S = 300.0
 _COUNT_EVERY_S = 20.0
+_COUNT_LIVE_TESTS_EVERY_S = 2.0
 log = structlog.get_logger()
 
 
@@ -44,6 +46,9 @@ def run(home: Home, _given: argparse.Namespace) -> None:
     )
     remover = Remover(factory.database, factory.journal, factory.archive_store, default_days=archive.retention_days)
     uses = UseCounter(factory.database, factory.archive_store, SystemClock())
+    live_tests = LiveTestCounter(
+        database=factory.database, releases=factory.releases, reader=factory.reader, clock=SystemClock()
+    )
     counts = ExecutorCounts(home.archive)
     executor = Executor(
         database=factory.database,
@@ -53,6 +58,7 @@ def run(home: Home, _given: argparse.Namespace) -> None:
         chores=[
             Chore("archive.compact", compactor.compact, every_s=_COMPACT_EVERY_S),
             Chore("archive.count_uses", uses.count, every_s=_COUNT_EVERY_S),
+            Chore("livetests.count", live_tests.count, every_s=_COUNT_LIVE_TESTS_EVERY_S),
             Chore("archive.remove", remover.remove, every_s=_REMOVE_EVERY_S),
         ],
     )

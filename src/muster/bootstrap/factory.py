@@ -28,6 +28,8 @@ from muster.certification.replay import Replays
 from muster.certification.seals import Seals
 from muster.certification.service import Certification
 from muster.environments.shelf import Shelf
+from muster.livetests.rules import StandardRules
+from muster.livetests.service import LiveTests
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
@@ -63,6 +65,8 @@ class Factory:
     governance: Governance
     approvals: Approvals
     releases: Releases
+    live_tests: LiveTests
+    reader: Reader
     requests: Requests
     past: PastRows
     replays: Replays
@@ -142,6 +146,16 @@ def factory_of(home: Home) -> Factory:
             seals=seals,
         ),
         releases=releases,
+        live_tests=LiveTests(
+            database=database,
+            journal=journal,
+            registry=registry,
+            releases=releases,
+            sessions=sessions,
+            rules=StandardRules(governance.standards),
+            clock=clock,
+        ),
+        reader=reader,
         requests=requests,
         past=PastRows(reader=reader, endpoints=releases.endpoints_with),
         replays=Replays(

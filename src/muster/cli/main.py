@@ -77,6 +77,7 @@ COMMANDS: dict[str, dict[str, Entry]] = {
     },
     "Releases": {
         "release": Entry("releases", "Propose, approve, reject, withdraw, agree to releases."),
+        "livetest": Entry("livetests", "Put versions on trial beside a release, see how they do."),
         "releases": Entry("releases", "List the releases of an endpoint."),
         "endpoints": Entry("releases", "List the endpoints."),
         "consumers": Entry("projects", "List who asks which endpoint, how often, and which versions answered."),
