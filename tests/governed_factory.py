@@ -97,7 +97,7 @@ class GovernedFactory:
         self.open_books()
         parts = {"database": self.database, "journal": self.journal, "clock": self.clock}
         self.registry = Registry(blobs=self.blobs, scratch=self.folder / "scratch", members=members, **parts)  # type: ignore[arg-type]
-        self.sessions = Sessions(database=self.database, clock=self.clock)
+        self.sessions = Sessions(database=self.database, journal=self.journal, clock=self.clock)
         self.governance = governance_of(registry=self.registry, sessions=self.sessions, **parts)  # type: ignore[arg-type]
         self.certification = self.governance.certification
         self.standards = self.governance.standards

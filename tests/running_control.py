@@ -214,7 +214,7 @@ def _services(
     registry = Registry(
         database=database, journal=journal, blobs=blobs, clock=clock, scratch=home / "uploads", members=access
     )
-    sessions = Sessions(database=database, clock=clock)
+    sessions = Sessions(database=database, journal=journal, clock=clock)
     governance = governance_of(database=database, journal=journal, registry=registry, sessions=sessions, clock=clock)
     certification = governance.certification
     judges = {"judging": governance.judging, "gates": governance.gates}

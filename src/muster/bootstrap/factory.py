@@ -86,7 +86,7 @@ def factory_of(home: Home) -> Factory:
     registry = Registry(
         database=database, journal=journal, blobs=blobs, clock=clock, scratch=home.scratch, members=access
     )
-    sessions = Sessions(database=database, clock=clock)
+    sessions = Sessions(database=database, journal=journal, clock=clock)
     governance = governance_of(database=database, journal=journal, registry=registry, sessions=sessions, clock=clock)
     seals = Seals(database, blobs)
     archive_store = archive_store_of(home)

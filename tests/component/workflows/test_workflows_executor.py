@@ -168,6 +168,7 @@ def test_a_killed_executor_leaves_a_session_that_its_successor_ends(
     session = queued(factory)
     code = """
         import sys, time
+        from muster.audit.journal import Journal
         from muster.sessions.service import Sessions
         from muster.storage.transaction import Database
         from muster.vocabulary.clock import SystemClock
@@ -178,7 +179,8 @@ def test_a_killed_executor_leaves_a_session_that_its_successor_ends(
             time.sleep(600)
 
         database = Database(sys.argv[1])
-        sessions = Sessions(database=database, clock=SystemClock())
+        clock = SystemClock()
+        sessions = Sessions(database=database, journal=Journal(None, clock), clock=clock)
         Executor(database=database, sessions=sessions, handlers={"greeting": work}, name="e1", look_every_s=0.01).run()
     """
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), sqlite_database.url])
