@@ -11,9 +11,10 @@ from muster.audit.entries import Deed
 from muster.audit.journal import Journal
 from muster.sessions import store
 from muster.sessions.errors import SessionCancelled, SessionGivenUp, SessionInterrupted, SessionNotFound, SessionOver
-from muster.sessions.records import MOST_ATTEMPTS, Kept, Session
+from muster.sessions.records import MOST_ATTEMPTS, Kept, Measure, Measured, MeasuresAsked, Session
 from muster.storage.transaction import Database, Transaction
 from muster.vocabulary.clock import Clock
+from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import OPEN_SESSIONS, SESSION_MOVES, SessionState
 
 DEAD_AFTER = timedelta(seconds=60)
@@ -108,6 +109,12 @@ class Sessions:
             )
             return self._held(tx, call.project, session_id)
 
+    def measures(self, call: Call, asked: MeasuresAsked, limit: int = 1000) -> tuple[Measured, ...]:
+        """What was measured of a model, across sessions and periods, the newest first."""
+        call.require(Right.READ)
+        with self._database.read() as tx:
+            return store.measures(tx, call.project, asked, limit)
+
     # For services that queue work, within their transactions.
 
     def queue(self, tx: Transaction, call: Call, kind: str, subject: str) -> tuple[Session, bool]:
@@ -157,6 +164,12 @@ class Sessions:
         store.set_finished(tx, session.id, state, result, self._clock.now())
         store.forget_kept(tx, session.id)
         return self._held(tx, session.project, session.id)
+
+    def keep_measures(
+        self, tx: Transaction, session: Session, version: VersionName, measures: Sequence[Measure]
+    ) -> None:
+        """Keep what was measured of a version in a session; in the transaction that ends it."""
+        store.add_measures(tx, session, version, measures, self._clock.now())
 
     # For executors.
 
