@@ -17,6 +17,7 @@ from muster.certification import store
 from muster.certification.demands import NONE, STANDARD_CHECK, Standard
 from muster.certification.errors import VersionNotExaminable
 from muster.certification.examination import Examination
+from muster.certification.keeping import KeptInSession
 from muster.certification.records import Certificate, Examined
 from muster.certification.twinned import Twin, Twinned, TwinOrder, examined_by
 from muster.certification.twins import TwinAgrees
@@ -211,7 +212,8 @@ class Certification:
             version = self._registry.version_in(tx, session.project, name)
             rules = self._registry.package_rules_in(tx, session.project).rules
         limits = NONE if self._standard is None else self._standard.limits(session.project, version)
-        examined = examination.examine(version, say, rules=rules, twin=twin, limits=limits)
+        keeping = KeptInSession(self._sessions, session)
+        examined = examination.examine(version, say, rules=rules, twin=twin, limits=limits, keeping=keeping)
         return self._keep(session, version, examined)
 
     def _keep(self, session: Session, version: Version, examined: Examined) -> Session:
