@@ -190,8 +190,10 @@ class _Cradle:
 
     def _reap(self) -> None:
         for pid, tell in [*self._living.items()]:
-            gone, status = os.waitpid(pid, os.WNOHANG)
-            if gone:
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGKILL)  # before its number can be another's: what it has started and left
+                _, status = os.waitpid(pid, 0)
                 code = os.waitstatus_to_exitcode(status)
                 _tell(tell, f"signal {-code}\n" if code < 0 else f"exit {code}\n")
                 os.close(tell)
