@@ -98,6 +98,8 @@ class CertificationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     """Resident memory that a certification may take, with its hosts and builds, MiB; beyond it, it is ended. 0: no limit."""
     session_hours: AboveZero = 6.0
     """How long a certification may take, hours; beyond it, it is ended."""
+    signing_key: str = ""
+    """PEM file with the private key that signs certificates; below the home if relative; empty: Muster makes one in `keys`."""
 
 
 class MetricsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -32,6 +32,8 @@ _NICENESS = 10
 _COMPACT_EVERY_S = 5.0
 _REMOVE_EVERY_S = 300.0
 _COUNT_EVERY_S = 20.0
+_LOOK_AT_CERTIFICATES_EVERY_S = 30.0
+_LOOK_AT_MACHINE_EVERY_S = 600.0
 log = structlog.get_logger()
 
 
@@ -53,7 +55,7 @@ def run(home: Home, _given: argparse.Namespace) -> None:
     )
     remover = Remover(factory.database, factory.journal, factory.archive_store, default_days=archive.retention_days)
     uses = UseCounter(factory.database, factory.archive_store, SystemClock())
-    counts = ExecutorCounts(home.archive)
+    counts = ExecutorCounts(home.archive, lapsed=lambda: factory.notices.lapsed)
     executor = Executor(
         database=factory.database,
         sessions=factory.sessions,
@@ -64,6 +66,8 @@ def run(home: Home, _given: argparse.Namespace) -> None:
             Chore("archive.compact", compactor.compact, every_s=_COMPACT_EVERY_S),
             Chore("archive.count_uses", uses.count, every_s=_COUNT_EVERY_S),
             Chore("archive.remove", remover.remove, every_s=_REMOVE_EVERY_S),
+            Chore("certificates.look", factory.notices.look, every_s=_LOOK_AT_CERTIFICATES_EVERY_S),
+            Chore("certificates.environments", factory.notices.look_at_environments, every_s=_LOOK_AT_MACHINE_EVERY_S),
         ],
     )
 

@@ -56,7 +56,8 @@ def _ahead(tx: Transaction, row: sa.Row[Any]) -> int:
         sa.and_(sessions.c.created_at == row.created_at, sessions.c.id < row.id),
     )
     waiting = sessions.c.state.in_([*map(str, _WAITING)])
-    return tx.execute(sa.select(sa.func.count()).select_from(sessions).where(waiting, earlier)).scalar_one()
+    found: int = tx.execute(sa.select(sa.func.count()).select_from(sessions).where(waiting, earlier)).scalar_one()
+    return found
 
 
 def kept(tx: Transaction, session_id: str) -> tuple[Kept, ...]:
