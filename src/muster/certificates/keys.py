@@ -46,7 +46,7 @@ class Keys:
         self._folder = folder
         self._given = given
 
-    def keys(self) -> tuple[Key, ...]:
+    def listed(self) -> tuple[Key, ...]:
         """Every key, also those that were revoked: the factory's first; they are public."""
         with self._database.write() as tx:
             self.signing_in(tx)  # so that a factory that has certified nothing yet shows its key, too

@@ -167,7 +167,7 @@ def test_a_certificate_says_everything_and_is_signed(factory: Certifying) -> Non
     assert (said.environment, said.hardware, said.requested_by) == (ENVIRONMENT, "a machine", "ana")
     now = factory.clock.at
     assert (said.at, said.expires) == (rfc3339(now), rfc3339(now + timedelta(days=30)))
-    (own,) = factory.keys.keys()
+    (own,) = factory.keys.listed()
     theirs = SSlibKey(own.public.id, "ed25519", "ed25519", {"public": own.public.key.public_bytes_raw().hex()})
     envelope = TheirEnvelope.from_dict(json.loads(signed.envelope.encode()))
     assert set(envelope.verify([theirs], 1)) == {own.public.id}
@@ -247,13 +247,13 @@ def test_what_is_not_as_it_was_certified_is_found(quick: Certifying) -> None:
 def test_rotation_revokes_the_old_key_and_spoils_no_certificate(factory: Certifying) -> None:
     """What was signed before stays good; a statement that a revoked key signs afterwards does not."""
     first = factory.certified()
-    (old,) = factory.keys.keys()
+    (old,) = factory.keys.listed()
     factory.clock.at += timedelta(hours=1)
     call = factory.call("adele", idempotency_key="k", request_digest="d")
     new = factory.keys.rotate(call, "every year")
     assert factory.keys.rotate(call, "every year").public.id == new.public.id
     second = factory.certified()
-    listed = factory.keys.keys()
+    listed = factory.keys.listed()
     assert [(key.public.id, key.revoked_by, key.reason) for key in listed] == [
         (new.public.id, None, ""),
         (old.public.id, "adele", "every year"),
@@ -280,22 +280,22 @@ def test_a_key_that_the_settings_name_is_used_and_replaced_by_the_operator(quick
     parts = {"database": quick.database, "journal": quick.journal, "clock": quick.clock, "folder": tmp_path / "none"}
     keys = Keys(given=file, **parts)  # type: ignore[arg-type]
     with pytest.raises(KeyUnavailable, match="cannot be read"):
-        keys.keys()
+        keys.listed()
     subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(file)], check=True)
-    (first,) = keys.keys()
+    (first,) = keys.listed()
     with pytest.raises(KeyUnchanged):
         keys.rotate(quick.call("adele"), "too early")
     subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(file)], check=True)
     old = file.read_bytes()
     quick.clock.at += timedelta(seconds=1)
     second = keys.rotate(quick.call("adele"), "it is time")
-    assert [key.public.id for key in keys.keys() if key.revoked_at is None] == [second.public.id]
+    assert [key.public.id for key in keys.listed() if key.revoked_at is None] == [second.public.id]
     assert not (tmp_path / "none").exists()
     subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(file)], check=True)
     keys.rotate(quick.call("adele"), "again")
     file.write_bytes(old)
     with pytest.raises(KeyRevoked):
-        keys.keys()
+        keys.listed()
     assert first.public.id != second.public.id
 
 
@@ -348,7 +348,7 @@ def test_a_signature_that_is_not_ones_own_is_refused(quick: Certifying) -> None:
     with pytest.raises(NotYourKey):
         sign("ana")
     with pytest.raises(NotYourKey):
-        sign("ana", key_id=quick.keys.keys()[0].public.id)
+        sign("ana", key_id=quick.keys.listed()[0].public.id)
     with pytest.raises(KeyNotFound):
         sign("sam", key_id="0" * 64)
     with pytest.raises(RightMissing):
