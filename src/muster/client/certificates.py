@@ -38,7 +38,7 @@ class Certificates:
             about: only those about it: `churn:3`.
             limit: how many at most.
         """
-        query = {"open": "true" if open_only else None, "about": about, "limit": limit}
+        query: dict[str, str | float | None] = {"open": "true" if open_only else None, "about": about, "limit": limit}
         return self._transport.get(f"{self._project}/sessions", control.Sessions, **query)
 
     def cancel_session(self, session: str, reason: str) -> control.Session:

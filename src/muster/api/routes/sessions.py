@@ -21,7 +21,7 @@ def list_sessions(
     call: Caller,
     limit: Annotated[int, QueryParameter(ge=1, le=MOST, description="How many at most.")] = _USUAL,
     open_only: Annotated[  # noqa: FBT002 - a parameter of the query, which has a name
-        bool, QueryParameter(query="open", description="Only those that will go on.")
+        bool, QueryParameter(name="open", description="Only those that will go on.")
     ] = False,
     about: Annotated[str, QueryParameter(max_length=200, description="Only those about it: `churn:3`.")] = "",
 ) -> control.Sessions:
