@@ -15,6 +15,7 @@ import msgspec
 from muster.api.app import openapi
 from muster.wire import (
     catalogue,
+    certificates,
     contracts,
     control,
     evidence,
@@ -32,19 +33,8 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "rest.md"
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", NoneType: "null", Any: "anything"}
 _METHODS = ("get", "post", "put", "patch", "delete")
 _MODULES = (
-    control,
-    people,
-    sign_in,
-    catalogue,
-    evolution,
-    governance,
-    training,
-    profiles,
-    livetests,
-    evidence,
-    plans,
-    contracts,
-)
+    control, people, sign_in, catalogue, evolution, certificates, governance, training, profiles, livetests, evidence, plans, contracts,
+)  # fmt: skip
 
 _HEAD = """\
 # REST API
