@@ -519,9 +519,7 @@ ROWS: dict[str, Row] = {
     # Versions.
     "register": Row(rights=("register",), make=_register),
     "certify": Row(rights=("certify",), make=lambda w, _n, o: Ask("POST", f"{DEFAULT}/{at(w.version(own=o))}/certify")),
-    "cancelSession": Row(
-        rights=("certify",), make=lambda w, _n, _o: post(f"sessions/{w.session()}/cancel", **REASON)
-    ),
+    "cancelSession": Row(rights=("certify",), make=lambda w, _n, _o: post(f"sessions/{w.session()}/cancel", **REASON)),
     "addCertificateKey": Row(
         rights=("certify",),
         make=lambda _w, _n, _o: post("certificates/keys", public_key=new_key().public.pem, **REASON),
