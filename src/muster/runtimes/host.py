@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from muster.runtimes.channel import LONGEST_SOCKET_PATH, Channel
+from muster.runtimes.confinement import Confinement, Level
 from muster.runtimes.order import LoadOrder, order_of
 from muster.runtimes.parent import Limits, Parent
 
@@ -47,6 +48,7 @@ def running_host(
     limits: Limits | None = None,
     load_timeout_s: float = 300.0,
     answer_timeout_s: float = 60.0,
+    confinement: Level = "best-effort",
 ) -> Iterator[Channel]:
     """A connection to a fresh host of one bundle; the host ends with the block, and its environment is kept as long.
 
@@ -58,6 +60,7 @@ def running_host(
         limits: what it has to keep to.
         load_timeout_s: how long loading may take.
         answer_timeout_s: how long an answer may take where the caller says nothing else.
+        confinement: what counts when this machine cannot shut it in.
 
     Raises:
         HostNotStarted, OrderBroken, HostLoadFailed: there is no host; the message says why.
@@ -67,7 +70,15 @@ def running_host(
     try:
         with (
             environment.held() if isinstance(environment, Holdable) else nullcontext(),
-            Parent(environment.python, environment.id, log, spares=False, threads=wanted.threads) as parent,
+            Parent(
+                environment.python,
+                environment.id,
+                log,
+                spares=False,
+                threads=wanted.threads,
+                confinement=Confinement.of(wanted, confinement),
+                scratch=folder,
+            ) as parent,
         ):
             parent.load(_NAME, wanted, load_timeout_s)
             parent.fork(_NAME, folder.name, folder / _NAME, limits=limits)

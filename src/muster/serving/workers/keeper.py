@@ -17,6 +17,7 @@ import msgspec
 import psutil
 import structlog
 
+from muster.runtimes.confinement import Confinement, Level
 from muster.runtimes.errors import HostGone, OrderBroken
 from muster.runtimes.parent import Limits, Parent
 from muster.serving.errors import GoldenMismatch
@@ -82,11 +83,20 @@ class Keeper:
         logs: folder for the hosts' logs.
         preparer: fetches bundles and environments.
         memory_bytes: resident memory above which a host is ended; 0: no limit. Four fifths of the machine's at most.
+        confinement: what counts when this machine cannot shut hosts in.
         told: called whenever the list of processes has changed.
     """
 
     def __init__(
-        self, *, socket: Path, sockets: Path, logs: Path, preparer: Preparer, memory_bytes: int, told: Told
+        self,
+        *,
+        socket: Path,
+        sockets: Path,
+        logs: Path,
+        preparer: Preparer,
+        memory_bytes: int,
+        told: Told,
+        confinement: Level = "best-effort",
     ) -> None:
         self._socket = socket
         self._sockets = sockets
@@ -95,6 +105,7 @@ class Keeper:
         self._memory_bytes = usable_memory_bytes(memory_bytes)
         # Fronts go first: a host that computes must not keep a reply from leaving.
         self._limits = Limits(memory_bytes=int(self._memory_bytes * _HEADROOM) or None, nice=_HOST_NICENESS)
+        self._confinement: Level = confinement
         self._told = told
         self._kept: dict[str, _Kept] = {}
         self._parents: dict[str, Parent] = {}
@@ -359,8 +370,14 @@ class Keeper:
             if parent is None:
                 if environment.id not in self._holds:
                     self._holds[environment.id] = await asyncio.to_thread(self._preparer.hold, environment.id)
+                bundles = Path(prepared.order.bundle).parent  # of whichever versions share the environment
                 parent = await asyncio.to_thread(
-                    Parent, environment.python, environment.id, self._logs / f"hosts-{environment.id[7:19]}.log"
+                    Parent,
+                    environment.python,
+                    environment.id,
+                    self._logs / f"hosts-{environment.id[7:19]}.log",
+                    confinement=Confinement.of(prepared.order, self._confinement, also=[bundles]),
+                    scratch=self._sockets,
                 )
                 self._parents[environment.id] = parent
                 log.info("parent.started", environment=environment.id, pid=parent.pid)
