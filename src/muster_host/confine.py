@@ -20,11 +20,15 @@ import glob
 import os
 import sys
 import tempfile
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Iterator, List, Literal, Mapping, NamedTuple, Optional, Sequence
 
 from muster_host import landlock, syscalls
 
-REQUIRE, BEST_EFFORT, OFF = "require", "best-effort", "off"
+#: What counts where this kernel cannot do all of it: no host starts, or hosts start and say what is lacking; or nothing is done at all.
+Level = Literal["require", "best-effort", "off"]
+REQUIRE: Level = "require"
+BEST_EFFORT: Level = "best-effort"
+OFF: Level = "off"
 FILES, NETWORK, CALLS, SIGNALS, PRIVILEGES = PARTS = ("files", "network", "calls", "signals", "privileges")
 
 #: What programs of any language need to start: their libraries, and the few files of /etc that hold no secret.

@@ -2,6 +2,7 @@
 
 import argparse
 import signal
+from pathlib import Path
 from types import FrameType
 
 import structlog
@@ -71,6 +72,20 @@ def run(home: Home, _given: argparse.Namespace) -> None:
         log.info("executor.stopped")
 
 
+def _kept(home: Home) -> dict[str, Path]:
+    """What no model has any business with."""
+    kept = {
+        "the admin's token": home.admin_token,
+        "the fronts' token": home.front_token,
+        "the settings": home.path / "settings.toml",
+        "the audit journal's head": home.audit_head,
+    }
+    place = home.database_url.removeprefix("sqlite:///")
+    if place != home.database_url:
+        kept["the database"] = Path(place)
+    return kept
+
+
 def _handlers(factory: Factory) -> dict[str, Handler]:
     home = factory.home
     examination = Examination(
@@ -81,6 +96,7 @@ def _handlers(factory: Factory) -> dict[str, Handler]:
         options=CertificationOptions(
             latency_limit_ms=home.settings.certification.latency_limit_ms,
             prove_rebuild=home.settings.certification.prove_rebuild,
+            kept=_kept(home),
         ),
         past=factory.past,
     )

@@ -40,7 +40,6 @@ async def _keep(home: Home) -> None:
         logs=home.logs,
         preparer=Preparer(blobs_of(home), home.bundles, environments_of(home)),
         memory_bytes=home.settings.serving.host_memory_mib * 1024 * 1024,
-        confinement=home.settings.confinement,
         told=told,
     )
     ended = asyncio.Event()

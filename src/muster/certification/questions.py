@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from muster.certification import checks
+from muster.certification.confinement import Confined
 from muster.certification.conformance import HostConforms
 from muster.certification.demands import MeetsStandard
 from muster.certification.sealing import EnvironmentsAlike, EnvironmentSealed, RebuildsOffline
@@ -18,6 +19,7 @@ QUESTIONS: tuple[checks.Question, ...] = (
     EnvironmentSealed(),
     EnvironmentsAlike(),
     checks.ModelLoads(),
+    Confined(),
     checks.GoldenAnswers(),
     checks.ContractHolds(),
     checks.WrongInputs(),

@@ -7,20 +7,17 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 from muster.runtimes.order import LoadOrder, order_of
-from muster_host.confine import reads_of
-
-Level = Literal["require", "best-effort", "off"]
-"""What counts when this kernel cannot do all of it: no host starts, or hosts start and say what is lacking; or nothing is done at all."""
+from muster_host.confine import BEST_EFFORT, Level, reads_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confinement:
     """How the hosts of one parent are shut in."""
 
-    level: Level = "best-effort"
+    level: Level = BEST_EFFORT
     reads: tuple[str, ...] | None = None
     """What their parent may read while it loads models; None: whatever its user may. Each host reads what its own order names, no more."""
     network: bool = False

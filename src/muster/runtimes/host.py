@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from muster.runtimes.channel import LONGEST_SOCKET_PATH, Channel
-from muster.runtimes.confinement import Confinement, Level
+from muster.runtimes.confinement import Confinement
 from muster.runtimes.order import LoadOrder, order_of
 from muster.runtimes.parent import Limits, Parent
+from muster_host.confine import BEST_EFFORT, Level
 
 _NAME = "host.sock"
 
@@ -38,6 +39,16 @@ class Holdable(Protocol):
         ...
 
 
+@runtime_checkable
+class Confining(Protocol):
+    """An environment that knows what the operator says about shutting in what runs in it."""
+
+    @property
+    def confinement(self) -> Level:
+        """What counts where this machine cannot."""
+        ...
+
+
 @contextmanager
 def running_host(
     environment: Interpreter,
@@ -48,7 +59,6 @@ def running_host(
     limits: Limits | None = None,
     load_timeout_s: float = 300.0,
     answer_timeout_s: float = 60.0,
-    confinement: Level = "best-effort",
 ) -> Iterator[Channel]:
     """A connection to a fresh host of one bundle; the host ends with the block, and its environment is kept as long.
 
@@ -60,11 +70,11 @@ def running_host(
         limits: what it has to keep to.
         load_timeout_s: how long loading may take.
         answer_timeout_s: how long an answer may take where the caller says nothing else.
-        confinement: what counts when this machine cannot shut it in.
 
     Raises:
         HostNotStarted, OrderBroken, HostLoadFailed: there is no host; the message says why.
     """
+    level = environment.confinement if isinstance(environment, Confining) else BEST_EFFORT
     wanted = order_of({**_plain(order), "bundle": str(bundle_dir.resolve())})
     folder = Path(tempfile.mkdtemp(prefix="muster-", dir=_short_folder()))
     try:
@@ -76,7 +86,7 @@ def running_host(
                 log,
                 spares=False,
                 threads=wanted.threads,
-                confinement=Confinement.of(wanted, confinement),
+                confinement=Confinement.of(wanted, level),
                 scratch=folder,
             ) as parent,
         ):

@@ -160,7 +160,6 @@ class Parent:
         self._spawned: dict[str, _Spawned] = {}
         self._hosts: dict[str, _Running] = {}
         self._groups: dict[HostProgram, ProcessGroup] = {}
-        self._left_groups: set[ProcessGroup] = set()
         self._stopped = False
         self._ending = threading.Event()
         self._scratch = Path(tempfile.mkdtemp(prefix="muster-hosts-", dir=scratch))
@@ -325,8 +324,8 @@ class Parent:
             if running.pidfd >= 0:
                 _is_readable(running.pidfd, timeout_s)
             running.socket.unlink(missing_ok=True)
-            self._leave_group(running.group)
-        self._leave_group(None)
+            if running.group is not None:
+                running.group.leave()
         self._ending.set()
         if self._counter is not None:
             self._counter.join(timeout_s)
@@ -517,16 +516,6 @@ class Parent:
                 self._counter.start()
         return group
 
-    def _leave_group(self, group: ProcessGroup | None) -> None:
-        """Take a group away, as soon as nobody is left in it."""
-        with self._lock:
-            if group is not None:
-                self._left_groups.add(group)
-            left = list(self._left_groups)
-        removed = {other for other in left if other.remove()}
-        with self._lock:
-            self._left_groups -= removed
-
     def _count_processes(self) -> None:
         while not self._ending.wait(_COUNT_EVERY_S):
             with self._lock:
@@ -542,7 +531,8 @@ class Parent:
         """Take away what an ended host leaves."""
         running.socket.unlink(missing_ok=True)
         shutil.rmtree(running.scratch, ignore_errors=True)
-        self._leave_group(running.group)
+        if running.group is not None:
+            running.group.leave()
 
     # Ends.
 
@@ -556,7 +546,8 @@ class Parent:
             group = self._groups.pop(program, None)
             left = {host: running for host, running in self._hosts.items() if running.program is program}
             stopped = self._stopped
-        self._leave_group(group)
+        if group is not None:
+            group.leave()
         if stopped:
             return
         for host, running in left.items():

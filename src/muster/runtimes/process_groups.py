@@ -6,6 +6,7 @@ look: `tasks_by_session` counts, and whoever has too many is ended.
 
 import contextlib
 import os
+import threading
 from collections import Counter
 from functools import cache
 from itertools import count
@@ -14,6 +15,9 @@ from typing import Self
 
 _PREFIX = "muster-"
 _numbers = count(1)
+_lock = threading.Lock()
+#: Groups whose members had not ended yet.
+_left: list[Path] = []
 
 
 class ProcessGroup:
@@ -54,15 +58,11 @@ class ProcessGroup:
         with contextlib.suppress(OSError):
             (self._folder / "cgroup.procs").write_text(f"{pid}\n", encoding="ascii")
 
-    def remove(self) -> bool:
-        """Take the group away; False while anybody is left in it."""
-        try:
-            self._folder.rmdir()
-        except FileNotFoundError:
-            return True
-        except OSError:
-            return False
-        return True
+    def leave(self) -> None:
+        """Take the group away, as soon as nobody is left in it: now, or when the next one is left."""
+        with _lock:
+            _left.append(self._folder)
+            _left[:] = [folder for folder in _left if not _is_removed(folder)]
 
 
 def sweep() -> None:
@@ -71,7 +71,17 @@ def sweep() -> None:
     for folder in [] if root is None else root.glob(f"{_PREFIX}*-*"):
         pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
         if pid.isdigit() and not Path("/proc", pid).exists():
-            ProcessGroup(folder).remove()
+            _is_removed(folder)
+
+
+def _is_removed(folder: Path) -> bool:
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:  # somebody is left in it
+        return False
+    return True
 
 
 def tasks_by_session() -> Counter[int]:

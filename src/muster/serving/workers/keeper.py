@@ -17,7 +17,7 @@ import msgspec
 import psutil
 import structlog
 
-from muster.runtimes.confinement import Confinement, Level
+from muster.runtimes.confinement import Confinement
 from muster.runtimes.errors import HostGone, OrderBroken
 from muster.runtimes.parent import Limits, Parent
 from muster.serving.errors import GoldenMismatch
@@ -83,7 +83,6 @@ class Keeper:
         logs: folder for the hosts' logs.
         preparer: fetches bundles and environments.
         memory_bytes: resident memory above which a host is ended; 0: no limit. Four fifths of the machine's at most.
-        confinement: what counts when this machine cannot shut hosts in.
         told: called whenever the list of processes has changed.
     """
 
@@ -96,7 +95,6 @@ class Keeper:
         preparer: Preparer,
         memory_bytes: int,
         told: Told,
-        confinement: Level = "best-effort",
     ) -> None:
         self._socket = socket
         self._sockets = sockets
@@ -105,7 +103,6 @@ class Keeper:
         self._memory_bytes = usable_memory_bytes(memory_bytes)
         # Fronts go first: a host that computes must not keep a reply from leaving.
         self._limits = Limits(memory_bytes=int(self._memory_bytes * _HEADROOM) or None, nice=_HOST_NICENESS)
-        self._confinement: Level = confinement
         self._told = told
         self._kept: dict[str, _Kept] = {}
         self._parents: dict[str, Parent] = {}
@@ -376,7 +373,7 @@ class Keeper:
                     environment.python,
                     environment.id,
                     self._logs / f"hosts-{environment.id[7:19]}.log",
-                    confinement=Confinement.of(prepared.order, self._confinement, also=[bundles]),
+                    confinement=Confinement.of(prepared.order, environment.confinement, also=[bundles]),
                     scratch=self._sockets,
                 )
                 self._parents[environment.id] = parent
