@@ -79,9 +79,7 @@ def attempts(scratch: Path, kept: Mapping[str, Path], folders: Mapping[str, Path
             Attempt(what="read the network's packets", part="network", act="packets"),
             Attempt(what="dial a Unix socket of this machine", part="network", act="dial-unix", target=str(path)),
             Attempt(what="dial an abstract socket of this machine", part="network", act="dial-unix", target=name),
-            Attempt(
-                what="read another bundle", part="files", act="read", target=str(stranger / "manifest.json")
-            ),
+            Attempt(what="read another bundle", part="files", act="read", target=str(stranger / "manifest.json")),
             Attempt(what="list the bundles of this machine", part="files", act="list", target=str(scratch.parent)),
             *_of_this_machine(kept, folders),
             Attempt(
