@@ -201,7 +201,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: str = ""
     """A folder, or `s3://BUCKET/PREFIX`; empty: `store` in the home."""
     confinement: Literal["require", "best-effort", "off"] = "best-effort"
-    """Where this machine's kernel cannot keep models from files, network and processes: no host starts, or it says what is lacking; or never."""
+    """Where this kernel cannot keep models from files, network and processes: start no host, or say what is lacking; or never confine."""
     control: ControlSettings = ControlSettings()
     serving: ServingSettings = ServingSettings()
     archive: ArchiveSettings = ArchiveSettings()

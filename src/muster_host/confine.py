@@ -1,7 +1,7 @@
 """A host shuts itself in, before it runs a model's code: what the kernel then refuses, no code of the model's can take back.
 
-Twice: the parent, before it loads anything, gives up whatever none of its models needs; a host, before it is asked anything, all but its own
-bundle and folder for temporary files. Programs that a host starts inherit both.
+Twice: the parent, before it loads anything, gives up whatever none of its models needs; a host, before it is asked anything,
+all but its own bundle and folder for temporary files. Programs that a host starts inherit both.
 
     files        only what is named can be read or changed (Landlock)
     network      no sockets but pairs that are connected already, nothing is dialled (seccomp)

@@ -177,7 +177,8 @@ def _leave(_: Any) -> Outcome:
 
 
 def _fork(target: Any) -> Outcome:
-    most, children = int(target), []
+    most = int(target)
+    children: List[int] = []
     try:
         while len(children) < most:
             pid = os.fork()

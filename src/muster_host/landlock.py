@@ -88,14 +88,14 @@ class Ruleset:
             _call(_CREATE_RULESET, ctypes.byref(attributes), ctypes.c_size_t(known), ctypes.c_uint32(0))
         )
 
-    def __enter__(self) -> "Ruleset":
+    def __enter__(self) -> "Ruleset":  # noqa: PYI034 - Python 3.8 has no Self
         return self
 
     def __exit__(self, *_: object) -> None:
         os.close(self._set)
 
     def allow(self, path: str, rights: int) -> None:
-        """Allow rights to a file, or to a folder and all below it; what is not there is passed over, and so is a pipe, which is free anyway."""
+        """Allow rights to a file, or to a folder and all below it; what is not there is passed over, and a pipe, which is free anyway."""
         with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
             try:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from echo_subjects import python_subject
 
+from echo_subjects import python_subject
 from muster.certification import intrusion
 from muster.certification.checks import Bench, put
 from muster.certification.confinement import Confined

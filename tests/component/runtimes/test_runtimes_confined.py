@@ -348,7 +348,7 @@ def test_a_model_that_forks_is_ended_where_the_kernel_does_not_bound_it(
 def test_where_it_cannot_be_done_the_operators_word_counts(tmp_path: Path, make_bundle: BundleMaker) -> None:
     """On a kernel without Landlock hosts say what is lacking, or do not start where all of it is required."""
     order = make_bundle("class Model:\n    def predict(self, columns): return columns['x']")
-    script = f"""
+    script = """
     import errno, json, sys
     from pathlib import Path
     from muster.runtimes.channel import Channel

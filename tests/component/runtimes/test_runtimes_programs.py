@@ -603,7 +603,12 @@ def test_what_a_program_is_told(hosts: Hosts, tmp_path: Path, monkeypatch: pytes
 def test_the_bundle_decides_its_heap(hosts: Hosts, tmp_path: Path) -> None:
     """`memory_mib` of muster.toml wins over the share of the limit."""
     parent = hosts.parent()
-    parent.load("k", order([sys.executable, "-I", str(shutil.copy(ODD, tmp_path)), "tells", "{memory_mib}"], tmp_path, memory_mib=77))
+    parent.load(
+        "k",
+        order(
+            [sys.executable, "-I", str(shutil.copy(ODD, tmp_path)), "tells", "{memory_mib}"], tmp_path, memory_mib=77
+        ),
+    )
     with pytest.raises(HostLoadFailed) as caught:
         Channel(hosts.fork(parent, "k")[2], 20)
     assert told_by(caught.value)["argv"][2:] == ["77"]

@@ -92,7 +92,7 @@ def test_nothing_is_dialled_but_by_models_of_other_servers(machine: str, name: s
 
 
 def test_what_lies_behind_pointers_is_unknown(machine: str) -> None:
-    """libc does without `clone3`, and nothing goes around the filter through a ring."""
+    """A C library does without `clone3`, and nothing goes around the filter through a ring."""
     assert verdict(machine, "clone3") == verdict(machine, "io_uring_setup") == errno.ENOSYS
 
 
