@@ -11,7 +11,9 @@ _MOST_ROWS, _MOST_COLUMNS = 200, 60
 _CELL_LETTERS, _WHY_LETTERS = 120, 400
 
 
-def table(columns: Sequence[Child], rows: Iterable[Sequence[Child]], *, caption: str | None = None, kind: str = "") -> Html:
+def table(
+    columns: Sequence[Child], rows: Iterable[Sequence[Child]], *, caption: str | None = None, kind: str = ""
+) -> Html:
     """A table that scrolls by itself where it is wider than the page.
 
     Args:
@@ -20,8 +22,13 @@ def table(columns: Sequence[Child], rows: Iterable[Sequence[Child]], *, caption:
         caption: its name, for those who hear the page.
         kind: a class of the style.
     """
-    body = [tag("tr", [cell if _is_cell(cell) else tag("td", cell) for cell in row]) for row in rows]
-    head = tag("thead", tag("tr", [tag("th", column, scope="col") for column in columns]))
+    lines = [[cell if _is_cell(cell) else tag("td", cell) for cell in row] for row in rows]
+    body = [tag("tr", line) for line in lines]
+    # The name of a column stands over its numbers.
+    numbers = [bool(lines) and all(_is_number(line[at]) for line in lines) for at in range(len(columns))]
+    heads = zip(columns, numbers, strict=True)
+    head = tag("tr", [tag("th", one, scope="col", class_="number" if right else None) for one, right in heads])
+    head = tag("thead", head)
     return tag(
         "div",
         tag("table", tag("caption", caption) if caption else None, head, tag("tbody", body), class_=kind or None),
@@ -56,12 +63,20 @@ def rows(exhibit: Rows) -> Html:
         why = [tag("td", shortened(exhibit.why[place], _WHY_LETTERS), class_="why")] if exhibit.why else []
         lines.append([*why, *(cell(row[name]) if name in row else tag("td", "") for name in names)])
     columns = [*(["why"] if exhibit.why else []), *names]
-    return _named(exhibit.title, table(columns, lines, caption=exhibit.title, kind="rows"), len(exhibit.rows) - len(shown))
+    if not shown:
+        return _named(exhibit.title, tag("p", "None.", class_="note"), 0)
+    return _named(
+        exhibit.title, table(columns, lines, caption=exhibit.title, kind="rows"), len(exhibit.rows) - len(shown)
+    )
 
 
 def _named(title: str, content: Html, left_out: int) -> Html:
     more = tag("p", f"{left_out} more rows are in the JSON of this report.", class_="note") if left_out > 0 else None
     return tag("figure", tag("figcaption", title), content, more, class_="table")
+
+
+def _is_number(cell: Html) -> bool:
+    return 'class="number"' in cell.partition(">")[0] or cell in {"<td></td>", "<td>—</td>"}
 
 
 def _is_cell(child: Child) -> bool:

@@ -61,7 +61,20 @@ def joined(*children: Child) -> Html:
     return Html("".join(parts))
 
 
-def tag(name: str, *children: Child, **attributes: str | float | None) -> Html:
+def prose(text: str) -> Html:
+    """A text in which what stands between backticks is code.
+
+    Example:
+        >>> prose("see `muster try`")
+        'see <code>muster try</code>'
+    """
+    parts = text.split("`")
+    is_paired = len(parts) % 2 == 1
+    told = [tag("code", part) if at % 2 and is_paired else escaped(part) for at, part in enumerate(parts)]
+    return Html(("" if is_paired else "`").join(told))
+
+
+def tag(name: str, /, *children: Child, **attributes: str | float | None) -> Html:
     """An element.
 
     Args:

@@ -13,7 +13,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 46
 _KINDS = 6
 #: A drawing with more lines or bars than these is read by nobody.
 _MOST_LINES, _MOST_BARS = 12, 40
-_BAR, _NAME_LETTERS = 22, 24
+_BAR, _NAME_LETTERS = 22, 21
 
 
 def curve(exhibit: Curve) -> Html:
@@ -66,7 +66,7 @@ def bars(exhibit: Bars) -> Html:
     highs = None if exhibit.high is None else exhibit.high[:most]
     height = _TOP + _BAR * max(most, 1) + _BOTTOM
     least, top = _Axis.of([*values, *(lows or ()), *(highs or ())], from_zero=True)
-    left = 160
+    left = 166
     across = Scale(least, top, left, _WIDTH - _RIGHT - 42)
     bottom = height - _BOTTOM
     drawn = [_ticks_below(across, bottom, exhibit.x, _TOP)]
@@ -143,12 +143,12 @@ def _text(
     title: str | None = None,
 ) -> Html:
     whole = [] if title is None or title == text else [tag("title", title)]
-    return tag(
-        "text", whole, text, x=f"{x:g}", y=f"{y:g}", text_anchor=anchor, transform=transform, class_=class_
-    )
+    return tag("text", whole, text, x=f"{x:g}", y=f"{y:g}", text_anchor=anchor, transform=transform, class_=class_)
 
 
-def _figure(title: str, drawn: Sequence[Html], names: Sequence[str], *, height: int = _HEIGHT, left_out: int = 0) -> Html:
+def _figure(
+    title: str, drawn: Sequence[Html], names: Sequence[str], *, height: int = _HEIGHT, left_out: int = 0
+) -> Html:
     drawing = tag(
         "svg",
         tag("title", title),
@@ -162,7 +162,7 @@ def _figure(title: str, drawn: Sequence[Html], names: Sequence[str], *, height: 
     keys = [
         tag("li", tag("svg", _key(place), viewBox="0 0 22 10", aria_hidden="true", width=22, height=10), " ", name)
         for place, name in enumerate(names)
-        if len(names) > 1 or name
+        if len(names) > 1
     ]
     legend = tag("ul", keys, class_="legend") if keys else None
     more = tag("p", f"{left_out} more are in the JSON of this report.", class_="note") if left_out else None

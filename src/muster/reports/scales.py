@@ -33,7 +33,7 @@ def span(values: Iterable[float], *, from_zero: bool = False) -> tuple[float, fl
     if not found:
         return 0.0, 1.0
     least, most = min(found), max(found)
-    if least >= 0 and most <= 1 and most > 0.3:  # noqa: PLR2004 - small rates would lie flat on the axis
+    if least >= 0 and most <= 1 and most > 0.3:  # small rates would lie flat on the axis
         return 0.0, 1.0
     if from_zero:
         least, most = min(least, 0.0), max(most, 0.0)

@@ -29,15 +29,15 @@ def number(value: float) -> str:
 
 
 def told(value: Any) -> str:
-    """A figure, a limit or a cell in words; nothing is an en dash.
+    """A figure, a limit or a cell in words; nothing is an dash.
 
     Example:
         >>> [told(one) for one in (None, True, 0.5, "scoring.late", ["a", 1])]
-        ['–', 'yes', '0.5', 'scoring.late', '["a", 1]']
+        ['—', 'yes', '0.5', 'scoring.late', '["a", 1]']
     """
     match value:
         case None:
-            return "–"
+            return "—"
         case bool():
             return "yes" if value else "no"
         case int() | float():
@@ -66,7 +66,7 @@ def moment(text: str | None) -> str:
         '2026-11-22 05:25 UTC'
     """
     if not text:
-        return "–"
+        return "—"
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
@@ -83,7 +83,7 @@ def digest(text: str | None) -> str:
         'sha256:acfa969f8629…'
     """
     if not text:
-        return "–"
+        return "—"
     kind, colon, digits = text.rpartition(":")
     return f"{kind}{colon}{shortened(digits, 13)}"
 
