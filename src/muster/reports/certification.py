@@ -204,10 +204,5 @@ def _footer(report: CertificationReport) -> Html:
             if report.verdict == "certified"
             else []
         ),
-        *(
-            ["Some of what the checks showed is not on this page, as it would be too large; the JSON has all."]
-            if is_cut
-            else []
-        ),
     ]
     return joined(tag("footer", [tag("p", line, class_="small") for line in lines]))

@@ -22,7 +22,7 @@ def table(
         caption: its name, for those who hear the page.
         kind: a class of the style.
     """
-    lines = [[cell if _is_cell(cell) else tag("td", cell) for cell in row] for row in rows]
+    lines = [[_as_cell(child) for child in row] for row in rows]
     body = [tag("tr", line) for line in lines]
     # The name of a column stands over its numbers.
     numbers = [bool(lines) and all(_is_number(line[at]) for line in lines) for at in range(len(columns))]
@@ -79,5 +79,7 @@ def _is_number(cell: Html) -> bool:
     return 'class="number"' in cell.partition(">")[0] or cell in {"<td></td>", "<td>—</td>"}
 
 
-def _is_cell(child: Child) -> bool:
-    return isinstance(child, Html) and child.startswith(("<td", "<th"))
+def _as_cell(child: Child) -> Html:
+    if isinstance(child, Html) and child.startswith(("<td", "<th")):
+        return child
+    return tag("td", child)
