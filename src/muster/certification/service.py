@@ -231,6 +231,7 @@ class Certification:
                 "seal": None if examined.sealed is None else examined.sealed.digest,
                 "twin": None if examined.twinned is None else examined.twinned.manifest,
                 "evidence": evidence,
+                "may_fail": sorted(examined.may_fail),
             }
             finished = self._sessions.finish(
                 tx, session, SessionState.PASSED if passed else SessionState.FAILED, result

@@ -45,11 +45,11 @@ class Sessions:
         with self._database.read() as tx:
             return self._held(tx, call.project, session_id)
 
-    def sessions(self, call: Call, limit: int = 20) -> tuple[Session, ...]:
-        """The last sessions of the project, the newest first, without their lines of progress."""
+    def sessions(self, call: Call, limit: int = 20, kind: str | None = None) -> tuple[Session, ...]:
+        """The last sessions of the project, of one kind or of all, the newest first, without their lines of progress."""
         call.require(Right.READ)
         with self._database.read() as tx:
-            return store.newest_of(tx, call.project, limit)
+            return store.newest_of(tx, call.project, limit, kind)
 
     def measures(self, call: Call, asked: MeasuresAsked, limit: int = 1000) -> tuple[Measured, ...]:
         """What was measured of a model, across sessions and periods, the newest first."""

@@ -58,9 +58,11 @@ def state_under(tx: Transaction, session_id: str, executor: str | None) -> Sessi
     return SessionState(row.state) if row is not None and row.executor == executor else SessionState.INTERRUPTED
 
 
-def newest_of(tx: Transaction, project: str, limit: int) -> tuple[Session, ...]:
-    """The last sessions of a project, the newest first, without their progress."""
+def newest_of(tx: Transaction, project: str, limit: int, kind: str | None = None) -> tuple[Session, ...]:
+    """The last sessions of a project, of one kind or of all, the newest first, without their progress."""
     asked = sa.select(sessions).where(sessions.c.project == project)
+    if kind is not None:
+        asked = asked.where(sessions.c.kind == kind)
     rows = tx.execute(asked.order_by(sessions.c.created_at.desc(), sessions.c.id.desc()).limit(limit))
     return tuple(_session(row, ()) for row in rows)
 
