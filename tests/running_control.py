@@ -43,6 +43,7 @@ from muster.certification.examination import Examination
 from muster.certification.replay import Replays
 from muster.client.control import Factory
 from muster.client.transport import Transport
+from muster.dossiers.service import Dossiers
 from muster.environments.shelf import Shelf
 from muster.publishing.board import Board
 from muster.registry.service import Registry
@@ -264,6 +265,17 @@ def _services(
         releases=releases,
         references=References(database, registry),
         catalogue=Catalogue(database),
+        dossiers=Dossiers(
+            database=database,
+            journal=journal,
+            registry=registry,
+            sessions=sessions,
+            certification=certification,
+            standards=governance.standards,
+            reviews=governance.reviews,
+            releases=releases,
+            clock=clock,
+        ),
         requests=requests,
         replays=Replays(
             database=database,

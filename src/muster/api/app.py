@@ -19,6 +19,7 @@ from muster.api.routes import (
     archive,
     audit,
     catalogue,
+    dossiers,
     endpoints,
     evolution,
     factory,
@@ -45,7 +46,8 @@ _OF_FACTORY = (
     *factory.HANDLERS, *people.OF_FACTORY, *sign_in.OF_FACTORY, *fronts.HANDLERS, *audit.HANDLERS,
 )  # fmt: skip
 _OF_PROJECT = (
-    *people.HANDLERS, *sign_in.OF_PROJECT, *models.HANDLERS, *catalogue.HANDLERS, *sessions.HANDLERS, *endpoints.HANDLERS,
+    *people.HANDLERS, *sign_in.OF_PROJECT, *models.HANDLERS, *catalogue.HANDLERS, *sessions.HANDLERS, *dossiers.HANDLERS,
+    *endpoints.HANDLERS,
     *evolution.HANDLERS, *requests.HANDLERS, *archive.HANDLERS, *governance.HANDLERS,
 )  # fmt: skip
 

@@ -23,6 +23,7 @@ from muster.audit.journal import Journal
 from muster.catalogue.service import Catalogue
 from muster.certification.replay import Replays
 from muster.certification.service import Certification
+from muster.dossiers.service import Dossiers
 from muster.gates.delegations import Delegations
 from muster.publishing.board import Board
 from muster.registry.service import Registry
@@ -62,6 +63,7 @@ class Services:
     releases: Releases
     references: References
     catalogue: Catalogue
+    dossiers: Dossiers
     requests: Requests
     replays: Replays
     simulations: Simulations

@@ -79,6 +79,7 @@ def _services(factory: Factory, *, scoring_url: str | None) -> Services:
         releases=factory.releases,
         references=References(factory.database, factory.registry),
         catalogue=Catalogue(factory.database),
+        dossiers=factory.dossiers,
         requests=factory.requests,
         replays=factory.replays,
         simulations=factory.simulations,

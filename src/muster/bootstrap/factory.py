@@ -27,6 +27,7 @@ from muster.certification.recorded import PastRows
 from muster.certification.replay import Replays
 from muster.certification.seals import Seals
 from muster.certification.service import Certification
+from muster.dossiers.service import Dossiers
 from muster.environments.shelf import Shelf
 from muster.publishing.board import Board
 from muster.registry.service import Registry
@@ -69,6 +70,7 @@ class Factory:
     retention: Retention
     consumers: Consumers
     archive_store: ArchiveStore
+    dossiers: Dossiers
 
 
 def factory_of(home: Home) -> Factory:
@@ -171,4 +173,15 @@ def factory_of(home: Home) -> Factory:
         ),
         consumers=consumers,
         archive_store=archive_store,
+        dossiers=Dossiers(
+            database=database,
+            journal=journal,
+            registry=registry,
+            sessions=sessions,
+            certification=governance.certification,
+            standards=governance.standards,
+            reviews=governance.reviews,
+            releases=releases,
+            clock=clock,
+        ),
     )

@@ -9,8 +9,9 @@ from muster.access.actor import Call
 from muster.access.roles import Right
 from muster.audit.entries import Deed, Entry
 from muster.audit.journal import Journal
-from muster.dossiers.errors import NotDeclared, NotYoursToDeclare
+from muster.dossiers.errors import NotDeclared
 from muster.dossiers.records import Declaration
+from muster.registry.errors import NotYourModel
 from muster.registry.reasons import checked_reason
 from muster.registry.service import Registry
 from muster.storage.transaction import Database, Transaction
@@ -57,7 +58,7 @@ class Declarations:
 
         Raises:
             ModelNotFound: the project has none of this name.
-            NotYoursToDeclare: the caller neither owns the model nor has the right manage-models.
+            NotYourModel: the caller neither owns the model nor has the right manage-models.
         """
         self._put(call, model, _DECLARED, {"test": test, "where": where}, reason)
 
@@ -66,7 +67,7 @@ class Declarations:
 
         Raises:
             ModelNotFound: the project has none of this name.
-            NotYoursToDeclare: the caller neither owns the model nor has the right manage-models.
+            NotYourModel: the caller neither owns the model nor has the right manage-models.
             NotDeclared: it is not declared.
         """
         self._put(call, model, _WITHDRAWN, {"test": test}, reason)
@@ -98,7 +99,7 @@ class Declarations:
     def _require_owned(self, call: Call, model: str) -> None:
         owner = self._registry.model(call, model, limit=0).facts.owner
         if owner != call.actor.name and not call.may(Right.MANAGE_MODELS):
-            raise NotYoursToDeclare(
+            raise NotYourModel(
                 f"{call.actor.name} does not own the model {model}, and may not {Right.MANAGE_MODELS}",
                 model=model,
                 owner=owner,

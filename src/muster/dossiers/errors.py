@@ -1,6 +1,6 @@
 """What can go wrong when something is to be told of a version."""
 
-from muster.vocabulary.errors import Conflict, NotAllowed, NotFound
+from muster.vocabulary.errors import Conflict, NotFound
 
 
 class NoCertification(NotFound):
@@ -15,13 +15,6 @@ class NotExamined(NotFound):
 
     code = "dossiers.not-examined"
     advice = "`muster certify churn:3` has it examined."
-
-
-class NotYoursToDeclare(NotAllowed):
-    """What was tested by hand is declared by the model's owner, or by who may manage models."""
-
-    code = "dossiers.not-yours-to-declare"
-    advice = "Ask the model's owner, whom `muster model show MODEL` names."
 
 
 class NotDeclared(Conflict):

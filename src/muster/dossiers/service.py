@@ -134,7 +134,7 @@ class Dossiers:
 
         Raises:
             ModelNotFound: the project has none of this name.
-            NotYoursToDeclare: the caller neither owns the model nor has the right manage-models.
+            NotYourModel: the caller neither owns the model nor has the right manage-models.
         """
         self._declarations.declare(call, model, test, where, reason)
         return self.test_score(call, model)
@@ -144,7 +144,7 @@ class Dossiers:
 
         Raises:
             ModelNotFound: the project has none of this name.
-            NotYoursToDeclare: the caller neither owns the model nor has the right manage-models.
+            NotYourModel: the caller neither owns the model nor has the right manage-models.
             NotDeclared: it is not declared.
         """
         self._declarations.withdraw(call, model, test, reason)

@@ -8,10 +8,11 @@ import html
 import re
 from collections.abc import Iterable
 
-#: What a reader does not see, or what turns the text around it: controls, marks of direction, joiners, lone surrogates.
+#: What a reader does not see, or what turns the text around it: controls, marks of direction, lone surrogates. The two joiners stay,
+#: which some scripts cannot do without.
 _UNSEEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb"
-    "\ud800-\udfff\U000e0000-\U000e0fff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U0001d173-\U0001d17a\U000e0000-\U000e007f]"
 )
 #: Elements without content.
 _VOID = frozenset({"meta", "br", "line", "rect", "path", "circle", "polyline", "col"})
