@@ -49,7 +49,7 @@ def report_of(
     exhibits = {one.name: one.exhibits for one in examination.evidence.checks}
     may_fail = frozenset(result.get("may_fail", ()))
     checks = tuple(
-        _check(told, exhibits, shows_sealed=shows_sealed, may_fail=_may_fail(told["name"], may_fail, session))
+        _check(told, exhibits, shows_sealed=shows_sealed, may_fail=_may_fail(told, may_fail, session))
         for told in result.get("checks", ())
     )
     is_complete = session.state is SessionState.PASSED or not (
@@ -137,9 +137,9 @@ def _sealed(rows: Rows) -> Grid:
     )
 
 
-def _may_fail(name: str, may_fail: frozenset[str], session: Session) -> bool:
-    """Whether it did not have to pass; sessions of earlier versions of Muster tell it by having passed all the same."""
-    return name in may_fail or session.state is SessionState.PASSED
+def _may_fail(told: Mapping[str, Any], may_fail: frozenset[str], session: Session) -> bool:
+    """Whether a check did not have to pass; sessions of earlier versions of Muster tell it by having passed all the same."""
+    return told["name"] in may_fail or (session.state is SessionState.PASSED and not told["passed"])
 
 
 def _verdict(session: Session, checks: tuple[ReportedCheck, ...], *, is_complete: bool) -> tuple[Any, str]:

@@ -11,7 +11,7 @@ from muster.wire.reports import CardField, ModelCard
 #: What Markdown would take for markup, wherever it stands.
 _SPECIAL = re.compile(r"([\\`*_\[\]#|~>])")
 #: What it would take for a list or a rule at the beginning of a line.
-_LIST = re.compile(r"^(\d{1,9}(?=[.)])|(?=[-+=]))")
+_LIST = re.compile(r"^(\d{1,9}(?=[.)](?:\s|$))|(?=[-+=](?:[-=\s]|$)))")
 
 
 def card_markdown(card: ModelCard) -> str:

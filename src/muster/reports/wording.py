@@ -22,9 +22,9 @@ def number(value: float) -> str:
     if not math.isfinite(value):
         return str(value)
     if not _LEAST_PLAIN <= abs(value) < _MOST_PLAIN:
-        return f"{value:.{_DIGITS - 1}g}"
-    before = max(math.floor(math.log10(abs(value))) + 1, 0)
-    text = f"{value:,.{max(_DIGITS - before, 0) if before else _DIGITS}f}"
+        return f"{value:.{_DIGITS}g}"
+    places = max(_DIGITS - 1 - math.floor(math.log10(abs(value))), 0)
+    text = f"{value:,.{places}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
