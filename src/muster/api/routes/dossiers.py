@@ -17,7 +17,7 @@ from muster.wire import reports
 TAG = "dossiers"
 _VERSION = "/models/{model:str}/versions/{number:int}"
 _SCORE = "/models/{model:str}/test-score"
-_HTML, _MARKDOWN = "text/html; charset=utf-8", "text/markdown; charset=utf-8"
+_HTML, _MARKDOWN = "text/html", "text/markdown"
 #: A page is shown as what it is, in a browser that would run nothing even if something could be smuggled in.
 _GUARDED = {"content-security-policy": POLICY, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 _TOLD = [ResponseHeader(name="X-Content-Type-Options", value="nosniff", documentation_only=True)]
