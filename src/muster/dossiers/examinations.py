@@ -1,6 +1,7 @@
 """The certification sessions of a version, and what they showed."""
 
 import json
+from collections.abc import Iterable
 
 import msgspec
 
@@ -10,7 +11,7 @@ from muster.certification.records import NO_EVIDENCE
 from muster.certification.twinned import examined_by
 from muster.dossiers.records import Examination
 from muster.registry.service import Registry
-from muster.sessions.records import REPLAY, MeasuresAsked, Session
+from muster.sessions.records import REPLAY, Measured, MeasuresAsked, Session
 from muster.sessions.service import Sessions
 from muster.storage.transaction import Database
 from muster.vocabulary.digests import Digest
@@ -20,6 +21,7 @@ from muster.wire.evidence import Evidence
 
 ENDED = frozenset({SessionState.PASSED, SessionState.FAILED})
 _REQUESTED = "certification.requested"
+_ON_LIVE = "live-test:"
 #: Sessions that are looked at, the newest first, for one of the kind that is wanted.
 _LOOKED_AT = 200
 
@@ -71,6 +73,18 @@ class Examinations:
                 continue
             if any(_is_of(variant.get("version", ""), model) for variant in result.get("variants", ())):
                 return session.id
+        return None
+
+    def tried(self, call: Call, name: VersionName, measures: Iterable[Measured]) -> str | None:
+        """The newest test on live traffic that a version passed, with its session; None: there is none."""
+        taken = {
+            one.session: one.measure.over
+            for one in measures
+            if one.version == name and one.measure.over.startswith(_ON_LIVE)
+        }
+        for session_id, over in taken.items():
+            if self._sessions.session(call, session_id).state is SessionState.PASSED:
+                return f"{over}, session {session_id}"
         return None
 
     def _evidence(self, digest: Digest) -> Evidence:

@@ -77,6 +77,8 @@ class Dossier:
     servings: tuple[Serving, ...]
     replayed: str | None
     """A session that computed a past request of the model again, and found the very same; None: there is none."""
+    tried: str | None = None
+    """A test on live traffic that the version passed, with its session; None: there is none."""
     declarations: Mapping[str, Declaration] = field(default_factory=dict)
     """By test."""
     versions: tuple[Version, ...] = ()

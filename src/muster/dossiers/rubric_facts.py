@@ -7,12 +7,11 @@ from muster.gates.records import Verdict
 from muster.sessions.records import Measured
 from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import Role, VersionState
-from muster.wire.evidence import Bars
 from muster.wire.plans import SplitPolicy
 
 #: A version with this tag is the simple model that others are held against.
 BASELINE_TAG = "baseline"
-_IMPORTANCE = "importance"
+_IMPORTANCE, _OF_INPUT = "importance:", "input="
 #: Of these metrics a smaller value is the better one.
 _LOWER_IS_BETTER = frozenset(
     {
@@ -42,7 +41,6 @@ _COMPARED_BY = (
     "accuracy",
 )
 _ON_EVALUATION = "evaluation:"
-_ON_LIVE = "live-test"
 
 Told = tuple[bool, str]
 
@@ -64,12 +62,11 @@ def importance_of(dossier: Dossier) -> dict[str, float]:
     """What shuffling each input costs, as the newest examination measured it."""
     if dossier.examination is None:
         return {}
-    found: dict[str, float] = {}
-    for check in dossier.examination.evidence.checks:
-        for exhibit in check.exhibits:
-            if isinstance(exhibit, Bars) and _IMPORTANCE in exhibit.title.lower():
-                found |= dict(zip(exhibit.names, exhibit.values, strict=True))
-    return found
+    return {
+        one.measure.slice.removeprefix(_OF_INPUT): one.measure.value
+        for one in dossier.examination.measures
+        if one.measure.name.startswith(_IMPORTANCE) and one.measure.slice.startswith(_OF_INPUT)
+    }
 
 
 def beneficial(dossier: Dossier) -> Told:
@@ -183,9 +180,8 @@ def debuggable(dossier: Dossier) -> Told:
 
 def canaried(dossier: Dossier) -> Told:
     """Whether the version met live traffic before it answered all of it."""
-    for one in dossier.measures:
-        if one.version == dossier.version.name and one.measure.over.startswith(_ON_LIVE):
-            return True, f"tested on live traffic ({one.measure.over}, session {one.session})"
+    if dossier.tried is not None:
+        return True, f"passed a test on live traffic ({dossier.tried})"
     for serving in dossier.servings:
         for release in serving.releases:
             if release.live_at is None:

@@ -165,7 +165,7 @@ class Dossiers:
         has_ended = session is not None and session.state in ENDED
         with self._database.read() as tx:
             declared = self._declarations.of(tx, call.project, name.model)
-        asked = MeasuresAsked(model=name.model, slice=None)
+        measures = self._sessions.measures(call, MeasuresAsked(model=name.model, slice=None), _MOST_MEASURES)
         return Dossier(
             now=self._clock.now(),
             version=version,
@@ -175,10 +175,11 @@ class Dossiers:
             valid_until=self._valid_until(version, certificate, standard),
             standard=standard,
             examination=self._examinations.of(call, session) if session is not None and has_ended else None,
-            measures=self._sessions.measures(call, asked, _MOST_MEASURES),
+            measures=measures,
             review=self._reviews.review(call, name),
             servings=self._servings(call, name),
             replayed=self._examinations.replayed(call, name.model),
+            tried=self._examinations.tried(call, name, measures),
             declarations=declared,
             versions=model.versions,
         )

@@ -9,6 +9,8 @@ from muster.reports.wording import counted, number
 from muster.wire.reports import ReportedMeasure
 
 _MOST_SLICES, _MOST_METRICS = 60, 24
+#: Told by input, not by slice; the check that measured it draws it.
+_IMPORTANCE = "importance:"
 
 
 def measures_told(measures: Sequence[ReportedMeasure]) -> Html:
@@ -20,7 +22,7 @@ def measures_told(measures: Sequence[ReportedMeasure]) -> Html:
         whole = [one for one in of_it if not one.slice]
         if whole:
             told.append(_whole(whole))
-        if slices := [one for one in of_it if one.slice]:
+        if slices := [one for one in of_it if one.slice and not one.name.startswith(_IMPORTANCE)]:
             told.append(_slices(whole, slices))
     note = tag(
         "p", "Computed by the factory from the version's own answers; none of it is the author's word.", class_="note"

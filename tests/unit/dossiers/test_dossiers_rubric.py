@@ -15,29 +15,16 @@ from muster.gates.records import Verdict
 from muster.packaging.documents import Source
 from muster.vocabulary.states import Role, VersionState
 from muster.wire import reports
-from muster.wire.evidence import EVIDENCE_FORMAT, Bars, CheckEvidence, Evidence
 from muster.wire.plans import SplitPolicy, SplitStep
 
 SERVED = (made.serving(made.release(2, ("churn:3", Role.CHAMPION)), made.release(1, ("churn:2", Role.CHAMPION))),)
 ALONE = (made.serving(made.release(1, ("churn:3", Role.CHAMPION))),)
-IMPORTANT = Evidence(
-    format=EVIDENCE_FORMAT,
-    checks=(
-        CheckEvidence(
-            name="prediction-performance",
-            exhibits=(Bars(title="Permutation importance", x="loss", names=("tenure", "gender"), values=(0.1, 0.02)),),
-        ),
-    ),
-)
-IDLE = Evidence(
-    format=EVIDENCE_FORMAT,
-    checks=(
-        CheckEvidence(
-            name="prediction-performance",
-            exhibits=(Bars(title="Permutation importance", x="loss", names=("tenure", "gender"), values=(0.1, 0.0)),),
-        ),
-    ),
-)
+
+
+def important(**losses: float) -> Dossier:
+    """One of whose inputs it was measured what shuffling them costs."""
+    found = [made.measured("importance:roc_auc", loss, slice_=f"input={name}") for name, loss in losses.items()]
+    return made.dossier(examination=made.examination({}, measures=tuple(found)))
 
 
 def checked(**checks: bool) -> Dossier:
@@ -75,7 +62,7 @@ REVIEWED = made.dossier(version=made.version(), bundle=made.bundle(), review=mad
 #: For each test that the factory can see: records that meet it.
 MET: dict[str, list[Dossier]] = {
     "data-1": [checked(contract_holds=True)],
-    "data-2": [made.dossier(examination=made.examination({}, evidence=IMPORTANT))],
+    "data-2": [important(tenure=0.1, gender=0.02)],
     "data-7": [checked(golden_answers=True, robustness=True)],
     "model-1": [REVIEWED],
     "model-4": [
@@ -88,7 +75,7 @@ MET: dict[str, list[Dossier]] = {
     "infrastructure-4": [checked(prediction_performance=True)],
     "infrastructure-5": [made.dossier(replayed="s-9")],
     "infrastructure-6": [
-        made.dossier(measures=(made.measured("late", 0.0, over="live-test:churn"),)),
+        made.dossier(tried="live-test:churn, session s-1"),
         made.dossier(
             servings=(made.serving(made.release(2, ("churn:2", Role.CHAMPION), ("churn:3", Role.CHALLENGER))),)
         ),
@@ -105,7 +92,7 @@ MET: dict[str, list[Dossier]] = {
 #: And records that come close and do not.
 UNMET: dict[str, list[Dossier]] = {
     "data-1": [checked(contract_holds=False)],
-    "data-2": [made.dossier(examination=made.examination({}, evidence=IDLE))],
+    "data-2": [important(tenure=0.1, gender=0.0), important(tenure=0.1)],
     "data-7": [checked(golden_answers=True), checked(golden_answers=True, robustness=False)],
     "model-1": [
         replace(REVIEWED, bundle=made.bundle(source=Source(commit="0123", dirty=True))),
@@ -129,7 +116,7 @@ UNMET: dict[str, list[Dossier]] = {
     "infrastructure-4": [checked(prediction_performance=False)],
     "infrastructure-6": [
         served(),
-        made.dossier(measures=(made.measured("late", 0.0, number=2, over="live-test:churn"),)),
+        made.dossier(measures=(made.measured("late", 0.0, over="live-test:churn"),)),
         made.dossier(
             servings=(
                 made.serving(made.release(2, ("churn:2", Role.CHAMPION), ("churn:3", Role.CHALLENGER), live_at=None)),
