@@ -38,7 +38,10 @@ from muster.archive.verify import Verifier
 from muster.audit.journal import Journal
 from muster.blobs.local import LocalBlobs
 from muster.bootstrap.governance import governance_of
+from muster.bootstrap.signed_certificates import environment_here, signed_certificates_of
 from muster.catalogue.service import Catalogue
+from muster.certificates.keys import Keys
+from muster.certificates.signing import FactorySigner
 from muster.certification.examination import Examination
 from muster.certification.replay import Replays
 from muster.client.control import Factory
@@ -215,9 +218,27 @@ def _services(
     registry = Registry(
         database=database, journal=journal, blobs=blobs, clock=clock, scratch=home / "uploads", members=access
     )
-    sessions = Sessions(database=database, clock=clock)
-    governance = governance_of(database=database, journal=journal, registry=registry, sessions=sessions, clock=clock)
+    sessions = Sessions(database=database, journal=journal, clock=clock)
+    keys = Keys(database=database, journal=journal, clock=clock, folder=home / "keys")
+    governance = governance_of(
+        database=database,
+        journal=journal,
+        registry=registry,
+        sessions=sessions,
+        clock=clock,
+        signer=FactorySigner(keys, "f-test"),
+    )
     certification = governance.certification
+    signed = signed_certificates_of(
+        database=database,
+        journal=journal,
+        certification=certification,
+        registry=registry,
+        sessions=sessions,
+        keys=keys,
+        environment_now=environment_here(environments, blobs, home / "bundles"),
+        clock=clock,
+    )
     judges = {"judging": governance.judging, "gates": governance.gates}
     reader = Reader(home / "archive")
     requests = Requests(reader, access, registry.owns)
@@ -257,6 +278,9 @@ def _services(
         registry=registry,
         sessions=sessions,
         certification=certification,
+        keys=keys,
+        certificates=signed.certificates,
+        notices=signed.notices,
         standards=governance.standards,
         reviews=governance.reviews,
         delegations=governance.delegations,
@@ -271,6 +295,7 @@ def _services(
             registry=registry,
             sessions=sessions,
             certification=certification,
+            certificates=signed.certificates,
             standards=governance.standards,
             reviews=governance.reviews,
             releases=releases,

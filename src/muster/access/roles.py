@@ -71,11 +71,13 @@ class Right(StrEnum):
     """Also to reject."""
     MANAGE_PROJECTS = "manage-projects"
     MANAGE_GROUPS = "manage-groups"
+    MANAGE_KEYS = "manage-keys"
+    """To have another key sign certificates, and to revoke the keys of others."""
     FOLLOW = "follow"
 
 
 #: Rights about the whole factory: a role gives them in the project `default` and in no other.
-OF_FACTORY: frozenset[Right] = frozenset({Right.MANAGE_PROJECTS, Right.MANAGE_GROUPS})
+OF_FACTORY: frozenset[Right] = frozenset({Right.MANAGE_PROJECTS, Right.MANAGE_GROUPS, Right.MANAGE_KEYS})
 
 #: Rights over people, who are of no endpoint: a token that is limited to some endpoints has none of them.
 OVER_PEOPLE: frozenset[Right] = OF_FACTORY | {Right.MANAGE_USERS}

@@ -19,6 +19,7 @@ from muster.api.routes import (
     archive,
     audit,
     catalogue,
+    certificates,
     dossiers,
     endpoints,
     evolution,
@@ -43,12 +44,11 @@ PREFIX = "/api/v1"
 ORDER_BYTES = 1024 * 1024
 
 _OF_FACTORY = (
-    *factory.HANDLERS, *people.OF_FACTORY, *sign_in.OF_FACTORY, *fronts.HANDLERS, *audit.HANDLERS,
+    *factory.HANDLERS, *people.OF_FACTORY, *sign_in.OF_FACTORY, *fronts.HANDLERS, *certificates.OF_FACTORY, *audit.HANDLERS,
 )  # fmt: skip
 _OF_PROJECT = (
     *people.HANDLERS, *sign_in.OF_PROJECT, *models.HANDLERS, *catalogue.HANDLERS, *sessions.HANDLERS, *dossiers.HANDLERS,
-    *endpoints.HANDLERS,
-    *evolution.HANDLERS, *requests.HANDLERS, *archive.HANDLERS, *governance.HANDLERS,
+    *endpoints.HANDLERS, *evolution.HANDLERS, *certificates.HANDLERS, *requests.HANDLERS, *archive.HANDLERS, *governance.HANDLERS,
 )  # fmt: skip
 
 

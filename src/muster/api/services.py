@@ -21,6 +21,9 @@ from muster.archive.retention import Retention
 from muster.archive.service import Exporting, Requests
 from muster.audit.journal import Journal
 from muster.catalogue.service import Catalogue
+from muster.certificates.keys import Keys
+from muster.certificates.notices import Notices
+from muster.certificates.service import Certificates
 from muster.certification.replay import Replays
 from muster.certification.service import Certification
 from muster.dossiers.service import Dossiers
@@ -55,6 +58,9 @@ class Services:
     registry: Registry
     sessions: Sessions
     certification: Certification
+    keys: Keys
+    certificates: Certificates
+    notices: Notices
     standards: Standards
     reviews: Reviews
     delegations: Delegations

@@ -22,7 +22,12 @@ from muster.bootstrap.archive_store import archive_store_of
 from muster.bootstrap.governance import Governance, governance_of
 from muster.bootstrap.home import Home
 from muster.bootstrap.sign_in import sign_in_options
+from muster.bootstrap.signed_certificates import environment_here, keys_of, signed_certificates_of
 from muster.bootstrap.stores import blobs_of, environments_of
+from muster.certificates.keys import Keys
+from muster.certificates.notices import Notices
+from muster.certificates.service import Certificates
+from muster.certificates.signing import FactorySigner
 from muster.certification.recorded import PastRows
 from muster.certification.replay import Replays
 from muster.certification.seals import Seals
@@ -59,6 +64,9 @@ class Factory:
     registry: Registry
     sessions: Sessions
     certification: Certification
+    keys: Keys
+    certificates: Certificates
+    notices: Notices
     governance: Governance
     approvals: Approvals
     releases: Releases
@@ -88,8 +96,26 @@ def factory_of(home: Home) -> Factory:
     registry = Registry(
         database=database, journal=journal, blobs=blobs, clock=clock, scratch=home.scratch, members=access
     )
-    sessions = Sessions(database=database, clock=clock)
-    governance = governance_of(database=database, journal=journal, registry=registry, sessions=sessions, clock=clock)
+    sessions = Sessions(database=database, journal=journal, clock=clock)
+    keys = keys_of(home, database, journal, clock)
+    governance = governance_of(
+        database=database,
+        journal=journal,
+        registry=registry,
+        sessions=sessions,
+        clock=clock,
+        signer=FactorySigner(keys, home.factory.factory),
+    )
+    signed = signed_certificates_of(
+        database=database,
+        journal=journal,
+        certification=governance.certification,
+        registry=registry,
+        sessions=sessions,
+        keys=keys,
+        environment_now=environment_here(environments, blobs, home.bundles),
+        clock=clock,
+    )
     seals = Seals(database, blobs)
     archive_store = archive_store_of(home)
     reader = Reader(home.archive, archive_store)
@@ -130,6 +156,9 @@ def factory_of(home: Home) -> Factory:
         registry=registry,
         sessions=sessions,
         certification=governance.certification,
+        keys=keys,
+        certificates=signed.certificates,
+        notices=signed.notices,
         governance=governance,
         approvals=Approvals(
             database=database,
@@ -179,6 +208,7 @@ def factory_of(home: Home) -> Factory:
             registry=registry,
             sessions=sessions,
             certification=governance.certification,
+            certificates=signed.certificates,
             standards=governance.standards,
             reviews=governance.reviews,
             releases=releases,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from muster.certificates.records import Signature
 from muster.certification.questions import QUESTIONS
 from muster.certification.records import Certificate
 from muster.dossiers.records import Examination
@@ -12,7 +13,14 @@ from muster.sessions.records import Measured, Session
 from muster.vocabulary.clock import rfc3339
 from muster.vocabulary.states import SessionState
 from muster.wire.evidence import Exhibit, Grid, Rows
-from muster.wire.reports import REPORT_FORMAT, CertificationReport, ReportedCheck, ReportedMeasure, ReportedStandard
+from muster.wire.reports import (
+    REPORT_FORMAT,
+    CertificationReport,
+    ReportedCheck,
+    ReportedMeasure,
+    ReportedSignature,
+    ReportedStandard,
+)
 
 _ASKS = {question.name: question.asks for question in QUESTIONS}
 _NEEDED = frozenset(question.name for question in QUESTIONS if question.is_needed)
@@ -29,6 +37,7 @@ def report_of(
     certificate: Certificate | None,
     standard: ReportedStandard,
     *,
+    signatures: Iterable[Signature],
     valid_until: datetime | None,
     shows_sealed: bool,
     solo: bool,
@@ -40,6 +49,7 @@ def report_of(
         version: that was examined, as it is now.
         certificate: that came of the session; None: none.
         standard: that held when it ran.
+        signatures: under the certificate.
         valid_until: when the certificate lapses.
         shows_sealed: whether the reader may see rows of the evaluation set.
         solo: whether the factory is for one person.
@@ -82,7 +92,9 @@ def report_of(
         seal=result.get("seal"),
         twin=result.get("twin"),
         evidence=result.get("evidence"),
-        signatures=(),
+        signatures=tuple(
+            ReportedSignature(key=one.key, by=one.by or "the factory", at=rfc3339(one.at)) for one in signatures
+        ),
         is_complete=is_complete,
         checks=checks,
         measures=measures_told(examination.measures),

@@ -5,6 +5,7 @@ from datetime import datetime
 from muster.access.actor import Call
 from muster.access.roles import Right
 from muster.audit.journal import Journal
+from muster.certificates.service import Certificates
 from muster.certification.records import Certificate
 from muster.certification.service import Certification
 from muster.certification.twinned import examined_by
@@ -43,6 +44,7 @@ class Dossiers:
         registry: the versions, and what their bundles say.
         sessions: the examinations, and what they measured.
         certification: the certificates.
+        certificates: who has signed them.
         standards: what the project asks.
         reviews: what people said.
         releases: where versions answer.
@@ -57,6 +59,7 @@ class Dossiers:
         registry: Registry,
         sessions: Sessions,
         certification: Certification,
+        certificates: Certificates,
         standards: Standards,
         reviews: Reviews,
         releases: Releases,
@@ -66,6 +69,7 @@ class Dossiers:
         self._registry = registry
         self._sessions = sessions
         self._certification = certification
+        self._certificates = certificates
         self._standards = standards
         self._reviews = reviews
         self._releases = releases
@@ -92,7 +96,8 @@ class Dossiers:
             self._examinations.of(call, session),
             version,
             found,
-            self._standard_then(call, session),
+            self._standard_then(call, session, found),
+            signatures=() if found is None else self._certificates.signatures(call, found),
             valid_until=self._valid_until(version, found, self._standards.current(call)),
             shows_sealed=call.may(Right.ACCEPT),
             solo=call.actor.solo,
@@ -205,8 +210,11 @@ class Dossiers:
             return None
         return valid_until(certificate, standard.standard.of_tier(self._standards.facts(version).tier))
 
-    def _standard_then(self, call: Call, session: Session) -> ReportedStandard:
-        """The standard that held when the session began; what was asked of it then is what its checks tell."""
+    def _standard_then(self, call: Call, session: Session, certificate: Certificate | None) -> ReportedStandard:
+        """The standard that the certificate names, else that held when the session began."""
+        if certificate is not None and certificate.standard is not None:
+            named = certificate.standard
+            return ReportedStandard(name=named.name, number=named.number or None, digest=named.digest)
         moment = session.started_at or session.created_at
         adopted = [
             one

@@ -25,7 +25,14 @@ def told(examination: Examination, *, shows_sealed: bool = True) -> Certificatio
     """The report of an examination."""
     certificate = made.certificate()
     return report_of(
-        examination, made.version(), certificate, STANDARD, valid_until=None, shows_sealed=shows_sealed, solo=False
+        examination,
+        made.version(),
+        certificate,
+        STANDARD,
+        signatures=(),
+        valid_until=None,
+        shows_sealed=shows_sealed,
+        solo=False,
     )
 
 
