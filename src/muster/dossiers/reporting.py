@@ -157,7 +157,8 @@ def _may_fail(told: Mapping[str, Any], may_fail: frozenset[str], session: Sessio
 def _verdict(session: Session, checks: tuple[ReportedCheck, ...], *, is_complete: bool) -> tuple[Any, str]:
     total = f"{len(checks)} {'check' if len(checks) == 1 else 'checks'}"
     if session.state not in {SessionState.PASSED, SessionState.FAILED}:
-        return "unfinished", f"The certification is {session.state}; there is no verdict yet."
+        yet = "" if session.state is SessionState.CANCELLED else " yet"
+        return "unfinished", f"The certification is {session.state}; there is no verdict{yet}."
     failed = [check for check in checks if not check.passed]
     allowed = [check for check in failed if check.may_fail]
     if session.state is SessionState.PASSED:

@@ -46,7 +46,7 @@ def _verdict(report: CertificationReport) -> Html:
     mark, kind = {
         "certified": ("✓ Certified", "good"),
         "not-certified": ("✗ Not certified", "bad"),
-        "unfinished": ("… No verdict yet", ""),
+        "unfinished": ("… No verdict", ""),
     }[report.verdict]
     lasts = f"Valid until {moment(report.valid_until)}." if report.valid_until else "The certificate has no end."
     standard = report.standard

@@ -80,6 +80,7 @@ def test_the_report_of_a_version_that_passed(story: Story) -> None:
     assert found.standard.name == "exploration"
     assert found.standard.number is None
     assert found.requested_by == "ana"
+    assert [one.by for one in found.signatures] == ["the factory"]
 
 
 def test_the_report_of_one_that_did_not_pass(story: Story) -> None:

@@ -156,7 +156,7 @@ def test_a_session_that_is_not_done_has_no_verdict() -> None:
             measures=(),
         )
     )
-    assert "No verdict yet" in page
+    assert "No verdict" in page
     assert "✓ Certified" not in page
     assert "since 2026-11-20 09:13 UTC" in page
     assert "certificate verify" not in page
