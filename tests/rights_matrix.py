@@ -450,6 +450,18 @@ def _set_model(world: World, _name: str, own: Own) -> Ask:
     return post(f"models/{version.split(':')[0]}", description="what it is for", reason="said")
 
 
+def _declare_test(world: World, _name: str, own: Own) -> Ask:
+    model = world.version(own=own).split(":")[0]
+    return post(f"models/{model}/test-score/declarations", test="data-3", where="wiki/churn", reason="looked")
+
+
+def _withdraw_test(world: World, name: str, own: Own) -> Ask:
+    ask = _declare_test(world, name, own)
+    with world.control.http("admin") as http:
+        assert ask.by(http).is_success
+    return Ask("POST", f"{ask.path}/withdraw", {"test": "data-3", "reason": "not true any more"})
+
+
 def _user_path(door: str, method: str = "POST", **said: Any) -> Callable[[World, str, Own], Ask]:
     def make(world: World, _name: str, _own: Own) -> Ask:
         path = f"{DEFAULT}/users/{world.user()['name']}"
@@ -550,6 +562,12 @@ ROWS: dict[str, Row] = {
     ),
     "setModel": Row(
         rights=("manage-models",), make=_set_model, refusals=("registry.not-your-model", "access.right-missing")
+    ),
+    "declareTest": Row(
+        rights=("manage-models",), make=_declare_test, refusals=("registry.not-your-model", "access.right-missing")
+    ),
+    "withdrawTest": Row(
+        rights=("manage-models",), make=_withdraw_test, refusals=("registry.not-your-model", "access.right-missing")
     ),
     "setPackageRules": Row(
         rights=("manage-packages",), make=lambda _w, _n, _o: post("packages", rules="", reason="so")

@@ -46,6 +46,7 @@ from muster.certification.examination import Examination
 from muster.certification.replay import Replays
 from muster.client.control import Factory
 from muster.client.transport import Transport
+from muster.dossiers.service import Dossiers
 from muster.environments.shelf import Shelf
 from muster.livetests.rules import StandardRules
 from muster.livetests.service import LiveTests
@@ -304,6 +305,18 @@ def _services(
         ),
         references=References(database, registry),
         catalogue=Catalogue(database),
+        dossiers=Dossiers(
+            database=database,
+            journal=journal,
+            registry=registry,
+            sessions=sessions,
+            certification=certification,
+            certificates=signed.certificates,
+            standards=governance.standards,
+            reviews=governance.reviews,
+            releases=releases,
+            clock=clock,
+        ),
         requests=requests,
         replays=Replays(
             database=database,

@@ -20,6 +20,7 @@ from muster.api.routes import (
     audit,
     catalogue,
     certificates,
+    dossiers,
     endpoints,
     evolution,
     factory,
@@ -48,8 +49,8 @@ _OF_FACTORY = (
     *factory.HANDLERS, *people.OF_FACTORY, *sign_in.OF_FACTORY, *fronts.HANDLERS, *certificates.OF_FACTORY, *audit.HANDLERS,
 )  # fmt: skip
 _OF_PROJECT = (
-    *people.HANDLERS, *sign_in.OF_PROJECT, *models.HANDLERS, *catalogue.HANDLERS, *sessions.HANDLERS, *endpoints.HANDLERS,
-    *evolution.HANDLERS, *livetests.HANDLERS, *certificates.HANDLERS, *requests.HANDLERS, *archive.HANDLERS,
+    *people.HANDLERS, *sign_in.OF_PROJECT, *models.HANDLERS, *catalogue.HANDLERS, *sessions.HANDLERS, *dossiers.HANDLERS,
+    *endpoints.HANDLERS, *evolution.HANDLERS, *livetests.HANDLERS, *certificates.HANDLERS, *requests.HANDLERS, *archive.HANDLERS,
     *governance.HANDLERS, *training.HANDLERS,
 )  # fmt: skip
 

@@ -26,6 +26,7 @@ from muster.certificates.notices import Notices
 from muster.certificates.service import Certificates
 from muster.certification.replay import Replays
 from muster.certification.service import Certification
+from muster.dossiers.service import Dossiers
 from muster.gates.delegations import Delegations
 from muster.livetests.service import LiveTests
 from muster.publishing.board import Board
@@ -72,6 +73,7 @@ class Services:
     live_tests: LiveTests
     references: References
     catalogue: Catalogue
+    dossiers: Dossiers
     requests: Requests
     replays: Replays
     simulations: Simulations

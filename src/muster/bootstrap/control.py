@@ -83,6 +83,7 @@ def _services(factory: Factory, *, scoring_url: str | None) -> Services:
         live_tests=factory.live_tests,
         references=References(factory.database, factory.registry),
         catalogue=Catalogue(factory.database),
+        dossiers=factory.dossiers,
         requests=factory.requests,
         replays=factory.replays,
         simulations=factory.simulations,

@@ -279,6 +279,7 @@ class Certification:
                 "twin": None if examined.twinned is None else examined.twinned.manifest,
                 "evidence": evidence,
                 "profile": profile,
+                "may_fail": sorted(examined.may_fail),
             }
             finished = self._sessions.finish(
                 tx, session, SessionState.PASSED if passed else SessionState.FAILED, result

@@ -74,6 +74,8 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "certify": Entry("versions", "Have a version examined and wait for the verdict."),
         "source": Entry("training", "Say from where the factory may read data that bundles name."),
         "profile": Entry("training", "Look at the data that versions were trained on, in numbers."),
+        "card": Entry("dossiers", "Show the model card of a version."),
+        "test-score": Entry("dossiers", "Show how ready a model is, by the ML Test Score; declare tests."),
         "accept": Entry("versions", "Pass a certified version for production use."),
         "retire": Entry("versions", "End a version's life: new releases refuse it."),
         "ban": Entry("versions", "Say that a version should not be used; serving stops."),

@@ -23,6 +23,7 @@ from msgspec.structs import replace
 
 from muster.client.catalogue import Catalogue
 from muster.client.certificates import Certificates
+from muster.client.dossiers import Dossiers
 from muster.client.durations import Duration, milliseconds_of
 from muster.client.errors import AnswerLate, TargetExists, WorkInterrupted
 from muster.client.evolution import Evolution
@@ -75,7 +76,7 @@ def connect(
     return Factory(Transport(login.url, login.token, timeout_s=timeout_s, transport=transport), project=project)
 
 
-class Factory(People, SigningIn, Catalogue, Evolution, Governance, Training, LiveTesting, Certificates):
+class Factory(People, SigningIn, Catalogue, Evolution, Governance, Training, LiveTesting, Certificates, Dossiers):
     """A factory's control plane, as one caller in one project sees it."""
 
     def __init__(self, transport: Transport, *, project: str = DEFAULT_PROJECT) -> None:
