@@ -17,7 +17,6 @@ from muster.scanning.machine import Unreadable
 from muster.scanning.nodes import Global
 from muster.scanning.pickles import MOST_BYTES, decompressed, looks_like_pickle, scan_pickle
 from muster.scanning.pickles import SUFFIXES as PICKLES
-from muster.scanning.r_data import MAGICS, scan_r_data
 
 _DEEPEST = 6
 _LARGEST_SOURCE = 4 * 2**20
@@ -84,9 +83,6 @@ class _Scanner:
             inner = pickle_in_array(content)
             if inner is not None:
                 self._pickle(inner, place)
-        elif content.startswith(MAGICS):
-            self.inside += 1
-            self.found.extend(scan_r_data(content, place))
         elif any(content.startswith(magic) for magic in _KNOWN):
             return
         elif suffix in PICKLES or looks_like_pickle(content):
@@ -128,7 +124,7 @@ class _Scanner:
                 self._unpacked(inner, place, depth)
             elif kind == "zip" and _is_torch(name):
                 self._pickle(inner, f"{place}!{name}", _why_no_storage)
-            elif kind == "zip" and name.startswith("code/") or "/code/" in name and name.endswith(".py"):
+            elif kind == "zip" and "/code/" in name and name.endswith(".py"):
                 told = f"{place}!{name} is code of TorchScript, which runs in torch"
                 self.found.append(Found(place=place, what="code", told=told, refused=False))
             else:
@@ -141,19 +137,16 @@ class _Scanner:
         plain = place
         for suffix in (".gz", ".bz2", ".xz", ".tgz"):
             plain = plain.removesuffix(suffix)
-        if looks_like_pickle(inner) or inner[:1] == b"\x80":
+        says_so = PurePosixPath(plain).suffix.lower() in PICKLES and kind_of(inner) is None
+        if says_so or looks_like_pickle(inner) or inner[:1] == b"\x80":
             self._pickle(inner, place)
-        elif PurePosixPath(plain).suffix.lower() in PICKLES and kind_of(inner) is None:
-            self._pickle(inner, place)
-        elif inner.startswith(MAGICS):
-            self.found.extend(scan_r_data(inner, place))
         elif kind_of(inner) is not None or inner.startswith(MAGIC):
             self.content(inner, f"{place}!", depth + 1)
 
 
 def _may_run(head: bytes, place: str) -> bool:
     """Whether a file that is too large to be read could run something."""
-    if any(head.startswith(magic) for magic in _KNOWN) or head.startswith(MAGIC) and b"O" not in head[:256]:
+    if any(head.startswith(magic) for magic in _KNOWN) or (head.startswith(MAGIC) and b"O" not in head[:256]):
         return False
     suffix = PurePosixPath(place).suffix.lower()
     return suffix in (*PICKLES, *ARCHIVES) or kind_of(head) is not None or head[:1] == b"\x80"
