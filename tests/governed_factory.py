@@ -98,7 +98,7 @@ class GovernedFactory:
         parts = {"database": self.database, "journal": self.journal, "clock": self.clock}
         self.registry = Registry(blobs=self.blobs, scratch=self.folder / "scratch", members=members, **parts)  # type: ignore[arg-type]
         self.sessions = Sessions(database=self.database, clock=self.clock)
-        self.governance = governance_of(registry=self.registry, sessions=self.sessions, **parts)  # type: ignore[arg-type]
+        self.governance = governance_of(registry=self.registry, sessions=self.sessions, blobs=self.blobs, **parts)  # type: ignore[arg-type]
         self.certification = self.governance.certification
         self.standards = self.governance.standards
         judges = {"judging": self.governance.judging, "gates": self.governance.gates}

@@ -215,7 +215,9 @@ def _services(
         database=database, journal=journal, blobs=blobs, clock=clock, scratch=home / "uploads", members=access
     )
     sessions = Sessions(database=database, clock=clock)
-    governance = governance_of(database=database, journal=journal, registry=registry, sessions=sessions, clock=clock)
+    governance = governance_of(
+        database=database, journal=journal, registry=registry, sessions=sessions, blobs=blobs, clock=clock
+    )
     certification = governance.certification
     judges = {"judging": governance.judging, "gates": governance.gates}
     reader = Reader(home / "archive")
@@ -256,6 +258,7 @@ def _services(
         registry=registry,
         sessions=sessions,
         certification=certification,
+        advisories=governance.advisories,
         standards=governance.standards,
         reviews=governance.reviews,
         delegations=governance.delegations,

@@ -71,6 +71,7 @@ def _services(factory: Factory, *, scoring_url: str | None) -> Services:
         registry=factory.registry,
         sessions=factory.sessions,
         certification=factory.certification,
+        advisories=factory.governance.advisories,
         standards=factory.governance.standards,
         reviews=factory.governance.reviews,
         delegations=factory.governance.delegations,

@@ -87,7 +87,9 @@ def factory_of(home: Home) -> Factory:
         database=database, journal=journal, blobs=blobs, clock=clock, scratch=home.scratch, members=access
     )
     sessions = Sessions(database=database, clock=clock)
-    governance = governance_of(database=database, journal=journal, registry=registry, sessions=sessions, clock=clock)
+    governance = governance_of(
+        database=database, journal=journal, registry=registry, sessions=sessions, blobs=blobs, clock=clock
+    )
     seals = Seals(database, blobs)
     archive_store = archive_store_of(home)
     reader = Reader(home.archive, archive_store)

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from muster.advisories.service import Advisories
 from muster.audit.journal import Journal
+from muster.blobs.protocol import Blobs
 from muster.bootstrap.standard_limits import StandardLimits
 from muster.certification.demands import STANDARD_CHECK
 from muster.certification.questions import KNOWN
@@ -33,10 +35,11 @@ class Governance:
     judging: Judging
     reviews: Reviews
     dry_runs: DryRuns
+    advisories: Advisories
 
 
 def governance_of(
-    *, database: Database, journal: Journal, registry: Registry, sessions: Sessions, clock: Clock
+    *, database: Database, journal: Journal, registry: Registry, sessions: Sessions, blobs: Blobs, clock: Clock
 ) -> Governance:
     """The services that judge, over a database and a registry."""
     # What the check `standard` finds is waived one by one, by the names of what is lacking.
@@ -51,6 +54,7 @@ def governance_of(
         clock=clock,
         checks=KNOWN,
     )
+    advisories = Advisories(database=database, journal=journal, registry=registry, blobs=blobs, clock=clock)
     certification = Certification(
         database=database,
         journal=journal,
@@ -58,6 +62,7 @@ def governance_of(
         sessions=sessions,
         clock=clock,
         standard=StandardLimits(standards),
+        advisories=advisories,
     )
     judging = Judging(
         journal=journal,
@@ -85,4 +90,5 @@ def governance_of(
             waivers=waivers,
         ),
         dry_runs=DryRuns(database=database, registry=registry, judging=judging, clock=clock),
+        advisories=advisories,
     )

@@ -18,6 +18,7 @@ from muster.certification.twins import TwinAgrees
 from muster.environments.shelf import Shelf
 from muster.environments.trust import ALLOW_ALL, Rules
 from muster.registry.records import Version
+from muster.scanning.vulnerabilities import Source
 from muster.vocabulary.digests import hex_of
 from muster.wire.evidence import EVIDENCE_FORMAT, Evidence
 from muster_host.machine import cpu_model
@@ -60,6 +61,7 @@ class Examination:
         rules: Rules = ALLOW_ALL,
         twin: TwinOrder | None = None,
         limits: Limits = NONE,
+        advisories: Source | None = None,
     ) -> Examined:
         """Put every question to the version, in order, until one makes the rest impossible.
 
@@ -69,10 +71,12 @@ class Examination:
             rules: which packages its project trusts.
             twin: the compiled twin that is to be made of it; None: none.
             limits: what the project's standard asks.
+            advisories: the file of known vulnerabilities that the project goes by; None: it has none.
         """
         self._bundles.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".examination-", dir=self._bundles) as scratch, ExitStack() as stack:
             bench = self._bench(version, say, Path(scratch), rules, twin, limits)
+            bench.advisories = advisories
             done, is_complete = self._put_all(bench, stack, limits)
         return Examined(
             checks=tuple(done),

@@ -6,16 +6,23 @@ from typing import Any
 from muster.certification import checks
 from muster.certification.conformance import HostConforms
 from muster.certification.demands import MeetsStandard
+from muster.certification.licences import LicencesAllowed
+from muster.certification.scans import NoMaliciousCode, NoSecrets
 from muster.certification.sealing import EnvironmentsAlike, EnvironmentSealed, RebuildsOffline
 from muster.certification.trust import PackagesTrusted
 from muster.certification.twins import TwinAgrees
+from muster.certification.vulnerabilities import NoKnownVulnerabilities
 
 QUESTIONS: tuple[checks.Question, ...] = (
     checks.BundleComplete(),
     MeetsStandard(),
     PackagesTrusted(),
+    NoMaliciousCode(),
+    NoSecrets(),
+    NoKnownVulnerabilities(),
     checks.EnvironmentBuilds(),
     EnvironmentSealed(),
+    LicencesAllowed(),
     EnvironmentsAlike(),
     checks.ModelLoads(),
     checks.GoldenAnswers(),

@@ -20,6 +20,7 @@ from muster.certification.examination import Examination
 from muster.certification.records import Certificate, Examined
 from muster.certification.twinned import Twin, Twinned, TwinOrder, examined_by
 from muster.certification.twins import TwinAgrees
+from muster.certification.vulnerabilities import KnownVulnerabilities
 from muster.environments.bills import bill_of
 from muster.environments.errors import EnvironmentUnsealed
 from muster.environments.languages.known import LANGUAGES
@@ -52,6 +53,7 @@ class Certification:
         sessions: the examinations as work.
         clock: tells when.
         standard: what projects ask for; None: nothing.
+        advisories: what vulnerabilities projects know of; None: of none.
     """
 
     def __init__(
@@ -63,8 +65,10 @@ class Certification:
         sessions: Sessions,
         clock: Clock,
         standard: Standard | None = None,
+        advisories: KnownVulnerabilities | None = None,
     ) -> None:
         self._standard = standard
+        self._advisories = advisories
         self._database = database
         self._journal = journal
         self._registry = registry
@@ -210,8 +214,9 @@ class Certification:
         with self._database.read() as tx:
             version = self._registry.version_in(tx, session.project, name)
             rules = self._registry.package_rules_in(tx, session.project).rules
+            known = None if self._advisories is None else self._advisories.newest_in(tx, session.project)
         limits = NONE if self._standard is None else self._standard.limits(session.project, version)
-        examined = examination.examine(version, say, rules=rules, twin=twin, limits=limits)
+        examined = examination.examine(version, say, rules=rules, twin=twin, limits=limits, advisories=known)
         return self._keep(session, version, examined)
 
     def _keep(self, session: Session, version: Version, examined: Examined) -> Session:

@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from io import BytesIO
+from itertools import pairwise
 
 from muster.scanning.machine import Unreadable
 from muster.scanning.pickles import decompressed
@@ -23,7 +24,24 @@ _ENCRYPTED = 0x1
 _SYMLINK = 0o120000
 #: Archives that nothing here opens; what cannot be looked into is refused.
 _CLOSED = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "rar", b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4"}
-SUFFIXES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".npz", ".skops", ".whl", ".jar", ".keras", ".pt", ".pth", ".7z", ".rar", ".zst")
+SUFFIXES = (
+    ".zip",
+    ".tar",
+    ".tgz",
+    ".gz",
+    ".bz2",
+    ".xz",
+    ".npz",
+    ".skops",
+    ".whl",
+    ".jar",
+    ".keras",
+    ".pt",
+    ".pth",
+    ".7z",
+    ".rar",
+    ".zst",
+)
 
 
 class Escapes(Exception):
@@ -121,7 +139,7 @@ def _require_sane(entries: list[zipfile.ZipInfo], size: int) -> None:
         if (entry.external_attr >> 16) & 0o170000 == _SYMLINK:
             raise Escapes(f"{entry.filename} is a link")
     begun = sorted((entry.header_offset, entry.compress_size) for entry in entries)
-    for (at, length), (after, _) in zip(begun, begun[1:], strict=False):
+    for (at, length), (after, _) in pairwise(begun):
         if at + length > after:
             raise Unreadable("members of the archive overlap: a bomb")
 

@@ -76,7 +76,9 @@ CLOUDPICKLE = frozenset({
 _CLOUDPICKLE_MODULES = frozenset({"cloudpickle", "cloudpickle.cloudpickle", "cloudpickle.cloudpickle_fast"})
 
 #: Functions of libraries that their pickles call under names of no pattern.
-_LIBRARIES_CALLED = frozenset({"pyarrow.lib.py_buffer", "pyarrow.lib.type_for_alias", "numpy.random._pickle.__bit_generator_ctor"})
+_LIBRARIES_CALLED = frozenset(
+    {"pyarrow.lib.py_buffer", "pyarrow.lib.type_for_alias", "numpy.random._pickle.__bit_generator_ctor"}
+)
 
 #: Functions by which libraries rebuild their own objects.
 _REBUILDS = re.compile(
@@ -108,7 +110,7 @@ def is_cloudpickle(named: Global) -> bool:
     return named.module in _CLOUDPICKLE_MODULES and named.name in CLOUDPICKLE
 
 
-def why_not_named(named: Global, allowed: Collection[str] = ()) -> str | None:
+def why_not_named(named: Global, allowed: Collection[str] = ()) -> str | None:  # noqa: PLR0911 - one reason after the other
     """Why a pickle may not even name this; None: it may.
 
     Args:
@@ -129,14 +131,23 @@ def why_not_named(named: Global, allowed: Collection[str] = ()) -> str | None:
         return f"{named} is nothing that cloudpickle writes"
     if _FUNCTIONS & set(words):
         return f"{named} is a function that does harm wherever it is imported from"
-    if _MODULES & set(words[:-1]) or words[-1] in _MODULES - {"code", "test", "trace", "profile", "site", "cmd", "resource", "signal"}:
+    if _MODULES & set(words[:-1]) or words[-1] in _MODULES - {
+        "code",
+        "test",
+        "trace",
+        "profile",
+        "site",
+        "cmd",
+        "resource",
+        "signal",
+    }:
         return f"{named} reaches a module through another"
     if len(words) > 1 and any(word.startswith("__") for word in words):
         return f"{named} reaches into how objects are made"
     return None
 
 
-def why_not_called(named: Global, allowed: Collection[str] = ()) -> str | None:
+def why_not_called(named: Global, allowed: Collection[str] = ()) -> str | None:  # noqa: PLR0911 - one reason after the other
     """Why a pickle may not call this when it is loaded; None: it may.
 
     Args:
@@ -158,6 +169,11 @@ def why_not_called(named: Global, allowed: Collection[str] = ()) -> str | None:
         if told in _STANDARD_CALLED or (top in {"typing", "collections", "enum", "ipaddress"} and last[:1].isupper()):
             return None
         return f"{named} of the standard library is called, and no model needs that"
-    if told in _LIBRARIES_CALLED or last.lstrip("_")[:1].isupper() or _REBUILDS.fullmatch(last) or _LOWER_CLASSES.fullmatch(told):
+    if (
+        told in _LIBRARIES_CALLED
+        or last.lstrip("_")[:1].isupper()
+        or _REBUILDS.fullmatch(last)
+        or _LOWER_CLASSES.fullmatch(told)
+    ):
         return None
     return f"{named} is called, and is neither a class nor known to rebuild objects"

@@ -5,11 +5,15 @@ from collections.abc import Iterator
 
 from muster.scanning.found import Found
 
-_MODULES = frozenset({"ctypes", "ftplib", "http", "httpx", "multiprocessing", "paramiko", "pty", "requests", "smtplib", "socket", "subprocess",
-    "telnetlib", "urllib", "urllib3", "webbrowser"})  # fmt: skip
+_MODULES = frozenset({
+    "ctypes", "ftplib", "http", "httpx", "multiprocessing", "paramiko", "pty", "requests", "smtplib", "socket", "subprocess", "telnetlib",
+    "urllib", "urllib3", "webbrowser",
+})  # fmt: skip
 _CALLS = frozenset({"eval", "exec", "__import__", "compile"})
 _ATTRIBUTES = {
-    "os": frozenset({"system", "popen", "fork", "forkpty", "execl", "execv", "execve", "execvp", "posix_spawn", "spawnl", "spawnv"}),
+    "os": frozenset(
+        {"system", "popen", "fork", "forkpty", "execl", "execv", "execve", "execvp", "posix_spawn", "spawnl", "spawnv"}
+    ),
     "pickle": frozenset({"load", "loads", "Unpickler"}),
     "marshal": frozenset({"load", "loads"}),
     "joblib": frozenset({"load"}),
@@ -42,7 +46,9 @@ def reaches_beyond(source: str, place: str) -> tuple[Found, ...]:
 def _seen(tree: ast.AST) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, f"imports {one.name}") for one in node.names if one.name.partition(".")[0] in _MODULES)
+            yield from (
+                (node.lineno, f"imports {one.name}") for one in node.names if one.name.partition(".")[0] in _MODULES
+            )
         elif isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in _MODULES:
             yield node.lineno, f"imports from {node.module}"
         elif isinstance(node, ast.Call):

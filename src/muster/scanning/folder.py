@@ -4,7 +4,7 @@ What a file's name says counts as well: a `.pkl` that is no pickle and a `.zip` 
 try to load them. What a bundle may hold is not a matter of names: a pickle called `weights.bin` is read as the pickle that it is.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -73,6 +73,8 @@ class _Scanner:
             self.note(place, "archive-escapes", f"{place}: {error}")
         except Unreadable as error:
             self.note(place, "unreadable", f"{place} is refused unread: {error}")
+        except Exception as error:  # noqa: BLE001 - whatever a reader stumbles over: what is not read is refused
+            self.note(place, "unreadable", f"{place} is refused unread: {type(error).__name__}: {str(error)[:200]}")
 
     def _look(self, content: bytes, place: str, depth: int) -> None:
         suffix = PurePosixPath(place).suffix.lower()
@@ -90,7 +92,12 @@ class _Scanner:
             if unpacked is not None:
                 self._budget.take(len(unpacked))
             self._pickle(content if unpacked is None else unpacked, place)
-        elif suffix in {".pt", ".pth", ".ckpt"}:
+        else:
+            self._by_ending(content, place, suffix)
+
+    def _by_ending(self, content: bytes, place: str, suffix: str) -> None:
+        """A file that is neither pickle nor archive by its bytes: its ending may promise otherwise."""
+        if suffix in {".pt", ".pth", ".ckpt"}:
             self._text_or_refuse(content, place)
         elif suffix in ARCHIVES:
             raise Unreadable(f"it says that it is {suffix}, and is not")
@@ -153,7 +160,7 @@ def _may_run(head: bytes, place: str) -> bool:
 
 
 def _is_torch(name: str) -> bool:
-    return name == "data.pkl" or name.endswith("/data.pkl") or name.endswith("/constants.pkl")
+    return name == "data.pkl" or name.endswith(("/data.pkl", "/constants.pkl"))
 
 
 def _why_no_storage(found: Any) -> str | None:

@@ -69,7 +69,9 @@ _TEXTS = (
     ("This is free and unencumbered software released into the public domain", "Unlicense"),
 )  # fmt: skip
 _BSD = "Redistribution and use in source and binary forms, with or without modification, are permitted"
-_BSD_THIRD = re.compile(r"(?i)neither the names? of|may not be used to endorse or promote|names? of .{0,60} used to endorse")
+_BSD_THIRD = re.compile(
+    r"(?i)neither the names? of|may not be used to endorse or promote|names? of .{0,60} used to endorse"
+)
 _CLASSIFIER = "License :: OSI Approved :: "
 _LICENCE_FILE = re.compile(r"(?i)(^|/)(licen[sc]es?|copying|notice)([-._][^/]*)?(\.(txt|md|rst))?$")
 
@@ -88,12 +90,18 @@ def expression_of(text: str | None) -> str | None:
     plain = re.sub(r"\s+", " ", re.sub(r"[^a-z0-9+>= ]", "", told.lower().replace("-", " ").replace("_", " "))).strip()
     if plain in _NAMES:
         return _NAMES[plain]
-    candidates = [told, told.replace("/", " OR "), told.replace(" | ", " OR ").replace(";", " AND ").replace(",", " AND ")]
+    candidates = [
+        told,
+        told.replace("/", " OR "),
+        told.replace(" | ", " OR ").replace(";", " AND ").replace(",", " AND "),
+    ]
     for candidate in candidates:
         try:
             return str(canonicalize_license_expression(candidate))
         except (InvalidLicenseExpression, RecursionError):
-            parts = [expression_of(part) for part in re.split(r" OR | \| ", candidate)] if candidate != text.strip() else []
+            parts = (
+                [expression_of(part) for part in re.split(r" OR | \| ", candidate)] if candidate != text.strip() else []
+            )
             if len(parts) > 1 and all(parts):
                 return " OR ".join(str(part) for part in parts)
     if " | " in told:
@@ -128,13 +136,22 @@ def artefact_licence(content: bytes, file: str) -> str | None:
         if file.endswith((".whl", ".jar", ".zip")):
             with zipfile.ZipFile(BytesIO(content)) as archive:
                 sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-                return _of_members(sizes, lambda name: archive.read(name))
+                return _of_members(sizes, archive.read)
         if file.endswith((".tgz", ".tar.gz", ".crate")):
             with tarfile.open(fileobj=BytesIO(content), mode="r:gz") as packed:
                 members = {member.name: member for member in packed.getmembers() if member.isreg()}
                 sizes = {name: member.size for name, member in members.items()}
                 return _of_members(sizes, lambda name: _read(packed, members[name]))
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, tarfile.TarError, KeyError, RuntimeError, NotImplementedError):
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        zipfile.BadZipFile,
+        tarfile.TarError,
+        KeyError,
+        RuntimeError,
+        NotImplementedError,
+    ):
         return None
     return None
 
@@ -208,7 +225,10 @@ def _of_members(sizes: dict[str, int], read: Callable[[str], bytes]) -> str | No
                 found = reader(read(name).decode("utf-8", "replace"))
                 if found is not None:
                     return found
-    texts = sorted((name for name in sizes if _LICENCE_FILE.search(name) and sizes[name] <= _MOST_TEXT), key=lambda name: name.count("/"))
+    texts = sorted(
+        (name for name in sizes if _LICENCE_FILE.search(name) and sizes[name] <= _MOST_TEXT),
+        key=lambda name: name.count("/"),
+    )
     return next((found for name in texts[:5] if (found := text_licence(read(name).decode("utf-8", "replace")))), None)
 
 
@@ -251,7 +271,9 @@ def _of_jar(text: str) -> str | None:
     if not told:
         return None
     first = str(told).split(";")[0].strip().strip('"')
-    by_address = re.search(r"apache\.org/licenses/LICENSE-2\.0|opensource\.org/licenses/mit|eclipse\.org/legal/epl-v?-?([12])", first)
+    by_address = re.search(
+        r"apache\.org/licenses/LICENSE-2\.0|opensource\.org/licenses/mit|eclipse\.org/legal/epl-v?-?([12])", first
+    )
     if by_address is None:
         return expression_of(first)
     told_by = by_address[0]

@@ -100,7 +100,7 @@ class Machine:
     def _step(self, name: str, argument: Any) -> None:
         step = _STEPS.get(name)
         if step is not None:
-            step(self, argument)
+            getattr(self, step)(argument)
         elif name in _TEXTS:
             self._stack.append(argument)
         elif name in _VALUES:
@@ -150,6 +150,15 @@ class Machine:
 
     def _tuple(self, _: Any) -> None:
         self._stack.append(tuple(self._since_mark()))
+
+    def _tuple_of_1(self, _: Any) -> None:
+        self._tuple_of(1)
+
+    def _tuple_of_2(self, _: Any) -> None:
+        self._tuple_of(2)
+
+    def _tuple_of_3(self, _: Any) -> None:
+        self._tuple_of(3)
 
     def _tuple_of(self, count: int) -> None:
         found = tuple(self._stack[-count:])
@@ -210,7 +219,7 @@ class Machine:
     def _stack_global(self, _: Any) -> None:
         name, module = self._stack.pop(), self._stack.pop()
         if not isinstance(name, str) or not isinstance(module, str):
-            raise ValueError("what it imports is computed")  # noqa: TRY004 - of the pickle, no programmer's mistake
+            raise ValueError("what it imports is computed")  # noqa: TRY004 - of the pickle
         self._name(module, name)
 
     def _name(self, module: str, name: str) -> None:
@@ -258,29 +267,35 @@ class Machine:
 
     def _judge_arguments(self, callee: Global, arguments: tuple[Any, ...]) -> None:
         """What is allowed only with some arguments."""
-        if callee.module == "builtins" and callee.name == "getattr":
-            target, name, *_ = (*arguments, None, None)
-            is_plain = isinstance(name, str) and not name.startswith("__") and len(arguments) >= 2
-            is_module = isinstance(target, Made) and _is_cloudpickle(target, "subimport", "dynamic_subimport")
-            if not is_plain or is_module or not isinstance(target, Global | Made):
-                self._refuse("it reads an attribute by a name that is computed, hidden, or of a module")
-            elif isinstance(target, Global) and isinstance(name, str):
-                self._refuse(why_not_named(Global(target.module, f"{target.name}.{name}"), self._allowed))
+        if callee == Global("builtins", "getattr"):
+            self._judge_attribute(arguments)
         elif callee.module == "copyreg":
-            for kind in arguments[: 2 if callee.name == "_reconstructor" else 1]:
-                if isinstance(kind, Global):
-                    self._refuse(why_not_called(kind, self._allowed))
-                elif isinstance(kind, Made) and not _is_cloudpickle(kind, "_make_skeleton_class"):
-                    self._refuse(f"it makes an object of {_told(kind)}")
-        elif is_cloudpickle(callee) and callee.name in {"_class_setstate", "_function_setstate", "_cell_set", "_fill_function"}:
+            self._judge_kinds(arguments[: 2 if callee.name == "_reconstructor" else 1])
+        elif is_cloudpickle(callee) and callee.name in _CHANGES:
             target = arguments[0] if arguments else None
             if not isinstance(target, Made):
                 self._refuse(f"it changes {_told(target)}, which is not its own")
-            if callee.name == "_class_setstate":
-                for state in arguments[1:]:
-                    self._note_methods(state)
-        elif str(callee) == "types.CodeType":
+            for state in arguments[1:] if callee.name == "_class_setstate" else ():
+                self._note_methods(state)
+        elif callee == Global("types", "CodeType"):
             self._note_code(arguments)
+
+    def _judge_attribute(self, arguments: tuple[Any, ...]) -> None:
+        """`getattr` as methods of objects are written: a plain name, of something that is no module."""
+        target, name, *_ = (*arguments, None, None)
+        is_module = isinstance(target, Made) and _is_cloudpickle(target, "subimport", "dynamic_subimport")
+        if not isinstance(name, str) or name.startswith("__") or is_module or not isinstance(target, Global | Made):
+            self._refuse("it reads an attribute by a name that is computed, hidden, or of a module")
+        elif isinstance(target, Global):
+            self._refuse(why_not_named(Global(target.module, f"{target.name}.{name}"), self._allowed))
+
+    def _judge_kinds(self, kinds: tuple[Any, ...]) -> None:
+        """Classes of which `copyreg` makes objects."""
+        for kind in kinds:
+            if isinstance(kind, Global):
+                self._refuse(why_not_called(kind, self._allowed))
+            elif isinstance(kind, Made) and not _is_cloudpickle(kind, "_make_skeleton_class"):
+                self._refuse(f"it makes an object of {_told(kind)}")
 
     def _note_methods(self, state: Any) -> None:
         for part in state if isinstance(state, tuple) else (state,):
@@ -298,7 +313,9 @@ class Machine:
     def _judge_code(self) -> None:
         found = sorted(self._words & _WORDS - set(self._allowed))
         if found and self._runs:
-            self._refuse(f"code in it runs while it is loaded ({', '.join(sorted(self._runs))}) and uses {', '.join(found)}")
+            self._refuse(
+                f"code in it runs while it is loaded ({', '.join(sorted(self._runs))}) and uses {', '.join(found)}"
+            )
 
     def _build(self, _: Any) -> None:
         state, target = self._stack.pop(), self._stack[-1]
@@ -336,7 +353,7 @@ class Machine:
         told = dict(zip(map(str, state.keys), state.values, strict=True)) if isinstance(state, Items) else {}
         kind, shape = told.get("dtype"), told.get("shape")
         if not isinstance(kind, Made) or str(kind.by) != "numpy.dtype" or not isinstance(shape, tuple):
-            raise ValueError("an array of joblib does not tell its type and shape")  # noqa: TRY004 - of the pickle
+            raise ValueError("an array of joblib does not tell its type and shape")
         if _holds_objects(kind):
             inner = Machine(self._stream, self._allowed, self._persistent, arrays=True)
             try:
@@ -357,23 +374,28 @@ class Machine:
             self._problems.setdefault(why)
 
 
+#: What of cloudpickle changes its first argument.
+_CHANGES = frozenset({"_class_setstate", "_function_setstate", "_cell_set", "_fill_function"})
 _WRAPPER = "joblib.numpy_pickle.NumpyArrayWrapper"
 _TEXTS = frozenset({
     "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "INT", "BININT", "BININT1",
     "BININT2", "LONG", "LONG1", "LONG4",
 })  # fmt: skip
-_VALUES = frozenset({"NEWTRUE", "NEWFALSE", "FLOAT", "BINFLOAT", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"})
-_STEPS: dict[str, Callable[[Machine, Any], None]] = {
-    "MARK": Machine._mark, "POP": Machine._pop, "POP_MARK": Machine._pop_mark, "DUP": Machine._dup, "NONE": Machine._none,
-    "EMPTY_LIST": Machine._empty, "EMPTY_DICT": Machine._empty, "EMPTY_SET": Machine._empty, "LIST": Machine._listed,
-    "FROZENSET": Machine._listed, "DICT": Machine._dictionary, "EMPTY_TUPLE": Machine._no_tuple, "TUPLE": Machine._tuple,
-    "TUPLE1": lambda machine, _: machine._tuple_of(1), "TUPLE2": lambda machine, _: machine._tuple_of(2),
-    "TUPLE3": lambda machine, _: machine._tuple_of(3), "APPEND": Machine._append, "APPENDS": Machine._appends,
-    "ADDITEMS": Machine._appends, "SETITEM": Machine._set_item, "SETITEMS": Machine._set_items, "PUT": Machine._put,
-    "BINPUT": Machine._put, "LONG_BINPUT": Machine._put, "MEMOIZE": Machine._memoize, "GET": Machine._get, "BINGET": Machine._get,
-    "LONG_BINGET": Machine._get, "GLOBAL": Machine._global, "STACK_GLOBAL": Machine._stack_global, "INST": Machine._inst,
-    "OBJ": Machine._obj, "REDUCE": Machine._reduce, "NEWOBJ": Machine._new, "NEWOBJ_EX": Machine._new_ex, "BUILD": Machine._build,
-    "PERSID": Machine._persid, "BINPERSID": Machine._binpersid,
+_VALUES = frozenset(
+    {"NEWTRUE", "NEWFALSE", "FLOAT", "BINFLOAT", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"}
+)
+#: Opcode → the method that carries it out.
+_STEPS = {
+    "MARK": "_mark", "POP": "_pop", "POP_MARK": "_pop_mark", "DUP": "_dup", "NONE": "_none",
+    "EMPTY_LIST": "_empty", "EMPTY_DICT": "_empty", "EMPTY_SET": "_empty", "LIST": "_listed",
+    "FROZENSET": "_listed", "DICT": "_dictionary", "EMPTY_TUPLE": "_no_tuple", "TUPLE": "_tuple",
+    "TUPLE1": "_tuple_of_1", "TUPLE2": "_tuple_of_2",
+    "TUPLE3": "_tuple_of_3", "APPEND": "_append", "APPENDS": "_appends",
+    "ADDITEMS": "_appends", "SETITEM": "_set_item", "SETITEMS": "_set_items", "PUT": "_put",
+    "BINPUT": "_put", "LONG_BINPUT": "_put", "MEMOIZE": "_memoize", "GET": "_get", "BINGET": "_get",
+    "LONG_BINGET": "_get", "GLOBAL": "_global", "STACK_GLOBAL": "_stack_global", "INST": "_inst",
+    "OBJ": "_obj", "REDUCE": "_reduce", "NEWOBJ": "_new", "NEWOBJ_EX": "_new_ex", "BUILD": "_build",
+    "PERSID": "_persid", "BINPERSID": "_binpersid",
 }  # fmt: skip
 
 
@@ -394,7 +416,10 @@ def _is_function(value: Any) -> bool:
     """Whether a value is a function that travels by value, perhaps within a decorator's object."""
     if not isinstance(value, Made):
         return False
-    if _is_cloudpickle(value, "_make_function", "_make_skel_func", "_builtin_type") or str(value.by) == "types.FunctionType":
+    if (
+        _is_cloudpickle(value, "_make_function", "_make_skel_func", "_builtin_type")
+        or str(value.by) == "types.FunctionType"
+    ):
         return True
     return any(_is_function(one) for one in value.arguments)
 

@@ -42,7 +42,26 @@ def looks_like_pickle(content: bytes) -> bool:
         return False
     if content[0] == 0x80 and _FIRST_PROTOCOL <= content[1] <= _LAST_PROTOCOL:
         return True
-    if content[:1] not in {b"(", b"]", b"}", b"c", b"i", b"X", b"U", b"V", b"S", b"l", b"d", b")", b"N", b"I", b"L", b"K", b"J", b"M"}:
+    if content[:1] not in {
+        b"(",
+        b"]",
+        b"}",
+        b"c",
+        b"i",
+        b"X",
+        b"U",
+        b"V",
+        b"S",
+        b"l",
+        b"d",
+        b")",
+        b"N",
+        b"I",
+        b"L",
+        b"K",
+        b"J",
+        b"M",
+    }:
         return False
     imports = False
     try:
@@ -63,18 +82,18 @@ def decompressed(content: bytes, most: int) -> bytes | None:
     """
     opener: Any
     if content[:2] == b"\x1f\x8b":
-        opener = gzip.GzipFile(fileobj=BytesIO(content))
+        opener = gzip.open
     elif content[:3] == b"BZh":
-        opener = bz2.BZ2File(BytesIO(content))
+        opener = bz2.open
     elif content[:6] == b"\xfd7zXZ\x00" or content[:3] == b"]\x00\x00":
-        opener = lzma.LZMAFile(BytesIO(content))
+        opener = lzma.open
     elif content[:1] == b"\x78" and len(content) > 1 and int.from_bytes(content[:2], "big") % 31 == 0:
         return _inflated(content, most)
     else:
         return None
     try:
-        with opener:
-            found: bytes = opener.read(most + 1)
+        with opener(BytesIO(content)) as stream:
+            found: bytes = stream.read(most + 1)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise Unreadable(f"it cannot be unpacked: {error}") from error
     if len(found) > most:
@@ -105,7 +124,9 @@ def scan_pickle(
     return tuple(found.values())
 
 
-def _ours(content: bytes, allowed: Collection[str], persistent: Callable[[Any], str | None] | None) -> Iterator[tuple[str, str]]:
+def _ours(
+    content: bytes, allowed: Collection[str], persistent: Callable[[Any], str | None] | None
+) -> Iterator[tuple[str, str]]:
     stream = BytesIO(content)
     streams, is_torch = 0, False
     while stream.tell() < len(content):
@@ -179,7 +200,21 @@ def _is_needed(reference: str, allowed: Collection[str]) -> bool:
 
 
 #: Modules of which ours lets single names pass, for a reason.
-_JUDGED = frozenset({"builtins", "copyreg", "functools", "operator", "_operator", "types", "logging", "_codecs", "collections", "enum", "re"})
+_JUDGED = frozenset(
+    {
+        "builtins",
+        "copyreg",
+        "functools",
+        "operator",
+        "_operator",
+        "types",
+        "logging",
+        "_codecs",
+        "collections",
+        "enum",
+        "re",
+    }
+)
 
 
 def _inflated(content: bytes, most: int) -> bytes:

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
-from muster.scanning.archives import Budget, Escapes, kind_of, members
-from muster.scanning.machine import Unreadable
+from muster.scanning.archives import Budget, kind_of, members
 
 #: Of a larger file this much is read from its beginning: tables of data hold no keys further down that they do not hold above.
 _MOST_READ = 64 * 2**20
@@ -59,17 +58,29 @@ _RULES = (
         r"(?P<secret>-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\\n|\s|[A-Za-z0-9+/=:,. -]){60,})",
     ),
     _rule("aws-access-key", "A", r"(?<![A-Z0-9])(?P<secret>(?:AKIA|ASIA)[A-Z2-7]{16})(?![A-Z0-9])"),
-    _rule("aws-secret-key", "aws", r"(?i)aws.{0,20}?(?:secret|key).{0,20}?[\"'= :]+(?P<secret>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])"),
+    _rule(
+        "aws-secret-key",
+        "aws",
+        r"(?i)aws.{0,20}?(?:secret|key).{0,20}?[\"'= :]+(?P<secret>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])",
+    ),
     _rule("github-token", "gh", r"(?<![A-Za-z0-9_])(?P<secret>gh[pousr]_[A-Za-z0-9]{36,})"),
     _rule("github-token", "github_pat_", r"(?P<secret>github_pat_[A-Za-z0-9_]{60,})"),
     _rule("gitlab-token", "glpat-", r"(?P<secret>glpat-[A-Za-z0-9_-]{20,})"),
     _rule("slack-token", "xox", r"(?P<secret>xox[abeoprs]-[A-Za-z0-9-]{20,})"),
-    _rule("slack-webhook", "hooks.slack.com", r"(?P<secret>https://hooks\.slack\.com/services/T[A-Z0-9]+/B[A-Z0-9]+/[A-Za-z0-9]{20,})"),
+    _rule(
+        "slack-webhook",
+        "hooks.slack.com",
+        r"(?P<secret>https://hooks\.slack\.com/services/T[A-Z0-9]+/B[A-Z0-9]+/[A-Za-z0-9]{20,})",
+    ),
     _rule("google-api-key", "AIza", r"(?P<secret>AIza[A-Za-z0-9_-]{35})(?![A-Za-z0-9_-])"),
     _rule("google-client-secret", "GOCSPX-", r"(?P<secret>GOCSPX-[A-Za-z0-9_-]{28})"),
     _rule("stripe-key", "_live_", r"(?P<secret>[rs]k_live_[A-Za-z0-9]{20,})"),
     _rule("hugging-face-token", "hf_", r"(?<![A-Za-z0-9_])(?P<secret>hf_[A-Za-z0-9]{34})(?![A-Za-z0-9])"),
-    _rule("openai-key", "sk-", r"(?<![A-Za-z0-9])(?P<secret>sk-(?:proj-|svcacct-)?[A-Za-z0-9_-]*T3BlbkFJ[A-Za-z0-9_-]{20,})"),
+    _rule(
+        "openai-key",
+        "sk-",
+        r"(?<![A-Za-z0-9])(?P<secret>sk-(?:proj-|svcacct-)?[A-Za-z0-9_-]*T3BlbkFJ[A-Za-z0-9_-]{20,})",
+    ),
     _rule("anthropic-key", "sk-ant-", r"(?P<secret>sk-ant-[a-z]+\d+-[A-Za-z0-9_-]{80,})"),
     _rule("npm-token", "npm_", r"(?<![A-Za-z0-9_])(?P<secret>npm_[A-Za-z0-9]{36})(?![A-Za-z0-9])"),
     _rule("pypi-token", "pypi-AgEI", r"(?P<secret>pypi-AgEI[A-Za-z0-9_-]{50,})"),
@@ -94,7 +105,8 @@ _SET = re.compile(
 _SETTINGS = (".env", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties", ".txt", ".sh", ".md")
 _NAMES = (b"passw", b"pwd", b"secret", b"token", b"key")
 _PLACEHOLDER = re.compile(
-    rb"(?i).*(example|placeholder|changeme|change-me|dummy|your[_-]|xxxx|\*\*\*\*|<[^>]*>|\$\{|\{\{|%\(|insert|redacted|not-a-secret).*", re.S
+    rb"(?i).*(example|placeholder|changeme|change-me|dummy|your[_-]|xxxx|\*\*\*\*|<[^>]*>|\$\{|\{\{|%\(|insert|redacted|not-a-secret).*",
+    re.DOTALL,
 )
 
 
@@ -132,7 +144,12 @@ def secrets_in(content: bytes, place: str) -> Iterator[Secret]:
     lower = content.lower() if len(content) <= _MOST_READ else content
     if b"://" in content:
         for match in _URL.finditer(content):
-            if not _PLACEHOLDER.match(match["secret"]) and match["secret"] not in {b"password", b"pass", b"user", b"secret"}:
+            if not _PLACEHOLDER.match(match["secret"]) and match["secret"] not in {
+                b"password",
+                b"pass",
+                b"user",
+                b"secret",
+            }:
                 spans.append(match.span("secret"))
                 yield _secret(content, match, "password-in-url", place)
     if any(name in lower for name in _NAMES) and b"\0" not in content[:8192]:
@@ -181,5 +198,5 @@ def _in(content: bytes, place: str, budget: Budget, depth: int) -> Iterator[Secr
     try:
         for name, inner in members(content, kind, budget):
             yield from _in(inner, f"{place}!{name}" if name else place, budget, depth + 1)
-    except (Unreadable, Escapes):
+    except Exception:  # noqa: BLE001 - of whatever kind
         return  # what cannot be looked into is refused by the scan for code

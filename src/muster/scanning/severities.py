@@ -46,7 +46,9 @@ def severity_of_vector(vector: str) -> Severity:
     score = base_score(vector)
     if score is None:
         return "unknown"
-    return "none" if score == 0 else "low" if score < 4 else "medium" if score < 7 else "high" if score < 9 else "critical"
+    return (
+        "none" if score == 0 else "low" if score < 4 else "medium" if score < 7 else "high" if score < 9 else "critical"
+    )
 
 
 def base_score(vector: str) -> float | None:

@@ -56,9 +56,9 @@ class _Score(msgspec.Struct, frozen=True):
 
 class _Affected(msgspec.Struct, frozen=True):
     package: _Named = _Named()
-    ranges: tuple[_Range, ...] = ()
-    versions: tuple[str, ...] = ()
-    severity: tuple[_Score, ...] = ()
+    ranges: tuple[_Range, ...] | None = None
+    versions: tuple[str, ...] | None = None
+    severity: tuple[_Score, ...] | None = None
     database_specific: dict[str, Any] | None = None
 
 
@@ -68,11 +68,11 @@ class _Record(msgspec.Struct, frozen=True):
     id: str
     modified: str = ""
     withdrawn: str | None = None
-    aliases: tuple[str, ...] = ()
-    summary: str = ""
-    details: str = ""
-    severity: tuple[_Score, ...] = ()
-    affected: tuple[_Affected, ...] = ()
+    aliases: tuple[str, ...] | None = None
+    summary: str | None = None
+    details: str | None = None
+    severity: tuple[_Score, ...] | None = None
+    affected: tuple[_Affected, ...] | None = None
     database_specific: dict[str, Any] | None = None
 
 
@@ -108,6 +108,21 @@ class Hit(msgspec.Struct, frozen=True):
     advisory: Advisory
     fixed: str | None
     """The lowest version above it in which it is mended; None: there is none, or it is not told."""
+
+
+class Source(msgspec.Struct, frozen=True):
+    """A file of vulnerabilities as it was taken in: where what it holds lies in the store."""
+
+    number: int
+    """In its project."""
+    name: str
+    """What the file was called."""
+    digest: str
+    """Of the file."""
+    as_of: str
+    """When its newest record was changed; RFC 3339, or empty."""
+    sheets: dict[str, str]
+    """Digest of the sheet of each ecosystem."""
 
 
 class Reading(msgspec.Struct, frozen=True):
@@ -167,7 +182,9 @@ def hits(packages: Iterable[Package], sheets: Iterable[Sheet]) -> tuple[Hit, ...
         for advisory in known.get(package.ecosystem, {}).get(name, ()):
             if is_affected(package.ecosystem, package.version, advisory):
                 told = f"{package.ecosystem}:{package.name} {package.version}"
-                found.append(Hit(package=told, advisory=advisory, fixed=_mended(package.ecosystem, package.version, advisory)))
+                found.append(
+                    Hit(package=told, advisory=advisory, fixed=_mended(package.ecosystem, package.version, advisory))
+                )
     found.sort(key=lambda hit: (-ORDER.index(hit.advisory.severity), hit.package, hit.advisory.id))
     return tuple(dict.fromkeys(found))
 
@@ -194,9 +211,9 @@ def _is_in(ecosystem: str, version: str, events: tuple[_Event, ...]) -> bool:
     for event in _in_order(ecosystem, events):
         if event.introduced is not None and not _is_before(ecosystem, version, event.introduced):
             affected = True
-        elif event.fixed is not None and not _is_before(ecosystem, version, event.fixed):
-            affected = False
-        elif event.last_affected is not None and _is_before(ecosystem, event.last_affected, version):
+        elif (event.fixed is not None and not _is_before(ecosystem, version, event.fixed)) or (
+            event.last_affected is not None and _is_before(ecosystem, event.last_affected, version)
+        ):
             affected = False
     return affected
 
@@ -254,7 +271,9 @@ def _zipped(content: bytes) -> Iterator[_Record]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = [entry for entry in archive.infolist() if entry.filename.endswith(".json")]
-            if sum(entry.file_size for entry in entries) > MOST_BYTES or any(entry.file_size > _MOST_RECORD for entry in entries):
+            if sum(entry.file_size for entry in entries) > MOST_BYTES or any(
+                entry.file_size > _MOST_RECORD for entry in entries
+            ):
                 raise Unreadable("it unpacks to more than a file of vulnerabilities has")
             for entry in entries:
                 yield msgspec.json.decode(archive.read(entry), type=_Record)
@@ -265,9 +284,9 @@ def _zipped(content: bytes) -> Iterator[_Record]:
 
 
 def _advisories(record: _Record) -> Iterator[tuple[str, str, Advisory]]:
-    for affected in record.affected:
+    for affected in record.affected or ():
         ecosystem = ECOSYSTEMS.get(affected.package.ecosystem.partition(":")[0])
-        ranges = tuple(one.events for one in affected.ranges if one.type in _USED_TYPES)
+        ranges = tuple(one.events for one in affected.ranges or () if one.type in _USED_TYPES)
         if ecosystem is None or not affected.package.name or not (ranges or affected.versions):
             continue
         yield (
@@ -276,9 +295,9 @@ def _advisories(record: _Record) -> Iterator[tuple[str, str, Advisory]]:
             Advisory(
                 id=record.id,
                 severity=_severity(record, affected),
-                summary=(record.summary or record.details)[:200],
-                aliases=record.aliases,
-                versions=affected.versions,
+                summary=(record.summary or record.details or "")[:200],
+                aliases=record.aliases or (),
+                versions=affected.versions or (),
                 ranges=ranges,
             ),
         )
@@ -286,7 +305,7 @@ def _advisories(record: _Record) -> Iterator[tuple[str, str, Advisory]]:
 
 def _severity(record: _Record, affected: _Affected) -> Severity:
     """By the vector where there is one that is understood, the worst of several; else by the database's own word."""
-    vectors = [severity_of_vector(one.score) for one in (*affected.severity, *record.severity)]
+    vectors = [severity_of_vector(one.score) for one in (*(affected.severity or ()), *(record.severity or ()))]
     understood = [one for one in vectors if one != "unknown"]
     if understood:
         return max(understood, key=ORDER.index)
