@@ -16,6 +16,7 @@ from muster.api.identity import OPEN, Identification, OrderRequest, call_of
 from muster.api.origins import Origins
 from muster.api.problems import ProblemAnswers
 from muster.api.routes import (
+    advisories,
     archive,
     audit,
     catalogue,
@@ -46,7 +47,7 @@ _OF_FACTORY = (
 )  # fmt: skip
 _OF_PROJECT = (
     *people.HANDLERS, *sign_in.OF_PROJECT, *models.HANDLERS, *catalogue.HANDLERS, *sessions.HANDLERS, *endpoints.HANDLERS,
-    *evolution.HANDLERS, *requests.HANDLERS, *archive.HANDLERS, *governance.HANDLERS,
+    *evolution.HANDLERS, *requests.HANDLERS, *archive.HANDLERS, *governance.HANDLERS, *advisories.HANDLERS,
 )  # fmt: skip
 
 

@@ -70,6 +70,7 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "diff": Entry("versions", "Show how one version differs from another."),
         "certify": Entry("versions", "Have a version examined and wait for the verdict."),
         "accept": Entry("versions", "Pass a certified version for production use."),
+        "vulnerabilities": Entry("advisories", "Take in what is known against packages, see which versions it hits."),
         "retire": Entry("versions", "End a version's life: new releases refuse it."),
         "ban": Entry("versions", "Say that a version should not be used; serving stops."),
     },
