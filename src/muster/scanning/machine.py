@@ -67,6 +67,7 @@ class Machine:
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
         self._problems: dict[str, None] = {}
+        self._dangers: dict[str, None] = {}
         self._words: set[str] = set()
         self._runs: set[str] = set()
         self.opcodes = 0
@@ -79,6 +80,11 @@ class Machine:
     def problems(self) -> tuple[str, ...]:
         """What refuses it, each in a sentence; of one that cannot be followed, up to there."""
         return tuple(self._problems)
+
+    @property
+    def dangers(self) -> tuple[str, ...]:
+        """Those of the problems that are names which reach beyond the model, whatever becomes of them."""
+        return tuple(self._dangers)
 
     def run(self) -> None:
         """Follow it to its STOP.
@@ -225,7 +231,10 @@ class Machine:
     def _name(self, module: str, name: str) -> None:
         self.executes = True
         named = canonical(module, name)
-        self._refuse(why_not_named(named, self._allowed))
+        why = why_not_named(named, self._allowed)
+        if why is not None:
+            self._dangers.setdefault(why)
+        self._refuse(why)
         self._stack.append(named)
 
     def _inst(self, argument: str) -> None:
@@ -359,7 +368,7 @@ class Machine:
             try:
                 inner.run()
             finally:
-                self._problems.update(inner._problems)
+                self._problems.update(dict.fromkeys(inner.problems))
                 self.opcodes += inner.opcodes
             return
         size = np.dtype(str(kind.arguments[0])).itemsize * prod(int(edge) for edge in shape)

@@ -133,30 +133,31 @@ def _ours(
         begun = stream.tell()
         if streams and not content[begun:].strip(b"\0\n\r \t"):
             return  # padding
-        plain = Machine(stream, allowed, persistent)
-        try:
-            plain.run()
-        except Unreadable as error:
-            yield from (("pickle-call", problem) for problem in plain.problems)
-            if not plain.wraps:
-                yield "unreadable", f"the pickle at byte {begun} is refused unread: {error}"
-                return
+        machine = Machine(stream, allowed, persistent)
+        unreadable = _followed(machine)
+        if machine.wraps:
+            # Plain pickle would read the arrays of joblib as opcodes: names among them would be imported, if it was given the file.
+            yield from (("pickle-call", danger) for danger in machine.dangers)
             stream.seek(begun)
-            wrapped = Machine(stream, allowed, persistent, arrays=True)
-            try:
-                wrapped.run()
-            except Unreadable as other:
-                yield "unreadable", f"the pickle at byte {begun} is refused unread: {other}"
-                return
-            finally:
-                found = wrapped.problems
-            yield from (("pickle-call", problem) for problem in found)
-        else:
-            yield from (("pickle-call", problem) for problem in plain.problems)
+            machine = Machine(stream, allowed, persistent, arrays=True)
+            unreadable = _followed(machine)
+        yield from (("pickle-call", problem) for problem in machine.problems)
+        if unreadable is not None:
+            yield "unreadable", f"the pickle at byte {begun} is refused unread: {unreadable}"
+            return
         streams += 1
         is_torch = is_torch or (streams == 1 and _is_legacy_torch(content))
         if is_torch and streams == 5:  # storages follow, which nobody unpickles
             return
+
+
+def _followed(machine: Machine) -> Unreadable | None:
+    """Why a pickle cannot be followed to its end; None: it was."""
+    try:
+        machine.run()
+    except Unreadable as error:
+        return error
+    return None
 
 
 def _is_legacy_torch(content: bytes) -> bool:

@@ -12,7 +12,6 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from muster.scanning.archives import Budget, kind_of, members
@@ -57,13 +56,19 @@ _RULES = (
         "PRIVATE KEY",
         r"(?P<secret>-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----(?:\\n|\s|[A-Za-z0-9+/=:,. -]){60,})",
     ),
-    _rule("aws-access-key", "A", r"(?<![A-Z0-9])(?P<secret>(?:AKIA|ASIA)[A-Z2-7]{16})(?![A-Z0-9])"),
+    *(
+        _rule("aws-access-key", prefix, rf"(?<![A-Z0-9])(?P<secret>{prefix}[A-Z2-7]{{16}})(?![A-Z0-9])")
+        for prefix in ("AKIA", "ASIA")
+    ),
     _rule(
         "aws-secret-key",
         "aws",
         r"(?i)aws.{0,20}?(?:secret|key).{0,20}?[\"'= :]+(?P<secret>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])",
     ),
-    _rule("github-token", "gh", r"(?<![A-Za-z0-9_])(?P<secret>gh[pousr]_[A-Za-z0-9]{36,})"),
+    *(
+        _rule("github-token", prefix, rf"(?<![A-Za-z0-9_])(?P<secret>{prefix}[A-Za-z0-9]{{36,}})")
+        for prefix in ("ghp_", "gho_", "ghu_", "ghs_", "ghr_")
+    ),
     _rule("github-token", "github_pat_", r"(?P<secret>github_pat_[A-Za-z0-9_]{60,})"),
     _rule("gitlab-token", "glpat-", r"(?P<secret>glpat-[A-Za-z0-9_-]{20,})"),
     _rule("slack-token", "xox", r"(?P<secret>xox[abeoprs]-[A-Za-z0-9-]{20,})"),
@@ -90,12 +95,9 @@ _RULES = (
     _rule("databricks-token", "dapi", r"(?<![A-Za-z0-9])(?P<secret>dapi[0-9a-f]{32}(?:-\d)?)(?![A-Za-z0-9])"),
     _rule("json-web-token", "eyJ", r"(?P<secret>eyJ[A-Za-z0-9_-]{15,}\.eyJ[A-Za-z0-9_-]{15,}\.[A-Za-z0-9_-]{20,})"),
 )
-_URL = re.compile(rb"[a-z][a-z0-9+.-]{2,20}://[^\s:/@\"'<>]{1,100}:(?P<secret>[^\s@/\"'<>{}$]{4,200})@[A-Za-z0-9.-]+")
-_ASSIGNED = re.compile(
-    rb"(?i)(?:^|[^a-z0-9])(?:[a-z0-9_.-]{0,40}[_.-])?"
-    rb"(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|auth[_-]?key|client[_-]?secret|private[_-]?key)"
-    rb"\\?[\"']?\s*(?:=>|:=|=|:)\s*\\?[\"'](?P<secret>[^\s\"'\\]{12,200})\\?[\"']"
-)
+_URL = re.compile(rb"://[^\s:/@\"'<>]{1,100}:(?P<secret>[^\s@/\"'<>{}$]{4,200})@[A-Za-z0-9.-]+")
+#: What follows the last part of a name like `db_password`, where a value is given to it.
+_ASSIGNED = re.compile(rb"\\?[\"']?\s{0,8}(?:=>|:=|=|:)\s{0,8}\\?[\"'](?P<secret>[^\s\"'\\]{12,200})\\?[\"']")
 #: The same without quotes, as files of settings write it.
 _SET = re.compile(
     rb"(?im)^\s*(?:export\s+)?(?:[a-z0-9_.-]{0,40}[_.-])?"
@@ -103,7 +105,12 @@ _SET = re.compile(
     rb"\s*[:=]\s*(?P<secret>[A-Za-z0-9+/=_.!@#%^&*~-]{12,200})\s*$"
 )
 _SETTINGS = (".env", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties", ".txt", ".sh", ".md")
-_NAMES = (b"passw", b"pwd", b"secret", b"token", b"key")
+_NAMES = (
+    b"password", b"passwd", b"pwd", b"secret", b"token", b"api_key", b"api-key", b"apikey", b"access_key", b"access-key", b"accesskey",
+    b"auth_key", b"auth-key", b"private_key", b"private-key", b"client_secret",
+)  # fmt: skip
+#: Passwords that examples have.
+_USUAL = frozenset({b"password", b"pass", b"user", b"secret"})
 _PLACEHOLDER = re.compile(
     rb"(?i).*(example|placeholder|changeme|change-me|dummy|your[_-]|xxxx|\*\*\*\*|<[^>]*>|\$\{|\{\{|%\(|insert|redacted|not-a-secret).*",
     re.DOTALL,
@@ -141,23 +148,33 @@ def secrets_in(content: bytes, place: str) -> Iterator[Secret]:
             for match in rule.pattern.finditer(content):
                 spans.append(match.span("secret"))
                 yield _secret(content, match, rule.kind, place)
-    lower = content.lower() if len(content) <= _MOST_READ else content
     if b"://" in content:
         for match in _URL.finditer(content):
-            if not _PLACEHOLDER.match(match["secret"]) and match["secret"] not in {
-                b"password",
-                b"pass",
-                b"user",
-                b"secret",
-            }:
+            if not _PLACEHOLDER.match(match["secret"]) and match["secret"] not in _USUAL:
                 spans.append(match.span("secret"))
                 yield _secret(content, match, "password-in-url", place)
-    if any(name in lower for name in _NAMES) and b"\0" not in content[:8192]:
-        is_settings = PurePosixPath(place).suffix.lower() in ("", *_SETTINGS)
-        for match in chain(_ASSIGNED.finditer(content), _SET.finditer(content) if is_settings else ()):
-            is_told = any(begin < match.end("secret") and match.start("secret") < end for begin, end in spans)
-            if not is_told and not _PLACEHOLDER.match(match["secret"]) and _is_disorderly(match["secret"]):
-                yield _secret(content, match, "assigned", place)
+    if b"\0" in content[:8192]:
+        return
+    for match in _given(content, place):
+        is_told = any(begin < match.end("secret") and match.start("secret") < end for begin, end in spans)
+        if not is_told and not _PLACEHOLDER.match(match["secret"]) and _is_disorderly(match["secret"]):
+            spans.append(match.span("secret"))
+            yield _secret(content, match, "assigned", place)
+
+
+def _given(content: bytes, place: str) -> Iterator[re.Match[bytes]]:
+    """Values that are given to something called a password, a token or a key."""
+    lower = content.lower()
+    named = [name for name in _NAMES if name in lower]
+    for name in named:
+        at = lower.find(name)
+        while at >= 0:
+            found = _ASSIGNED.match(content, at + len(name))
+            if found is not None:
+                yield found
+            at = lower.find(name, at + len(name))
+    if named and PurePosixPath(place).suffix.lower() in ("", *_SETTINGS):
+        yield from _SET.finditer(content)
 
 
 def entropy(text: bytes) -> float:
