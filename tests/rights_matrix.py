@@ -41,6 +41,8 @@ ASKERS = {
     "front": "front",
     "robot": "approver",
 }
+#: A file of OSV about nothing that a lock names.
+NO_VULNERABILITY = b'{"id": "X-1", "affected": []}'
 STANDARD = 'format = 1\nname = "plain"\n'
 
 
@@ -511,6 +513,10 @@ ROWS: dict[str, Row] = {
     ),
     "setPackageRules": Row(
         rights=("manage-packages",), make=lambda _w, _n, _o: post("packages", rules="", reason="so")
+    ),
+    "importVulnerabilities": Row(
+        rights=("manage-packages",),
+        make=lambda _w, _n, _o: Ask("POST", f"{DEFAULT}/vulnerabilities?reason=so&name=none", content=NO_VULNERABILITY),
     ),
     "accept": Row(rights=("accept",), make=_about_version("accept", **REASON), own=PARTS_IN_VERSION),
     "retire": Row(rights=("retire",), make=lambda w, _n, o: post(f"{at(w.accepted(o))}/retire", **REASON)),

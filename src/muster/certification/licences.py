@@ -57,7 +57,7 @@ class LicencesAllowed:
                 passed=False, figure=None, limit=0, detail="the environment is not sealed, so nobody knows its packages"
             )
         options = bench.given(self, LicenceOptions)
-        found = licences_of(bench.seal.seal, bench.blobs)
+        found = licences_of(bench.seal.seal, bench.blobs.read)
         judged = {purl: verdict(licence, options.allow, options.deny) for purl, licence in found.items()}
         refused = [
             purl

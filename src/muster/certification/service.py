@@ -28,6 +28,8 @@ from muster.environments.sealing import Seal, read_seal
 from muster.registry.differences import Difference, differences
 from muster.registry.records import Version
 from muster.registry.service import Registry
+from muster.scanning.licences import expression_of
+from muster.scanning.parts import licences_of
 from muster.sessions.records import CERTIFICATION, Session
 from muster.sessions.service import Sessions
 from muster.storage.transaction import Database, Transaction
@@ -154,7 +156,10 @@ class Certification:
             raise EnvironmentUnsealed(f"the environment of {name} is not sealed", version=str(name))
         bundle = self._registry.bundle(call, name)
         lock = self._registry.document(version.lock_digest) if bundle.runtime.lock else b""
-        return bill_of(name, version.digest, bundle, seal, LANGUAGES[bundle.runtime.kind].packages(lock))
+        packages = LANGUAGES[bundle.runtime.kind].packages(lock)
+        licences = {package.purl: expression_of(package.licence) for package in packages}
+        licences |= licences_of(seal, self._registry.document)
+        return bill_of(name, version.digest, bundle, seal, packages, licences)
 
     def sealed_differences(self, call: Call, before: VersionName, after: VersionName) -> tuple[Difference, ...]:
         """In what the sealed environments of two versions differ, their packages aside; empty where one is not sealed.

@@ -7,6 +7,7 @@ Source: https://ossf.github.io/osv-schema/, version 1.7, "Evaluation".
 """
 
 import io
+import re
 import zipfile
 from collections.abc import Iterable, Iterator
 from functools import cmp_to_key
@@ -24,8 +25,9 @@ SHEET_FORMAT: Literal[1] = 1
 #: More than this a file unpacks to is refused.
 MOST_BYTES = 4 * 2**30
 _MOST_RECORD = 16 * 2**20
-#: What OSV calls ecosystems that locks name packages of.
-ECOSYSTEMS = {"PyPI": "pypi", "Maven": "maven", "npm": "npm", "Go": "golang", "crates.io": "cargo", "CRAN": "cran"}
+#: What OSV calls ecosystems that locks name packages of, up to the first dot or colon.
+ECOSYSTEMS = {"PyPI": "pypi", "Maven": "maven", "npm": "npm", "Go": "golang", "crates": "cargo", "CRAN": "cran"}
+_ENDS = re.compile(r"[.:]")
 _USED_TYPES = frozenset({"SEMVER", "ECOSYSTEM"})
 
 
@@ -285,7 +287,7 @@ def _zipped(content: bytes) -> Iterator[_Record]:
 
 def _advisories(record: _Record) -> Iterator[tuple[str, str, Advisory]]:
     for affected in record.affected or ():
-        ecosystem = ECOSYSTEMS.get(affected.package.ecosystem.partition(":")[0])
+        ecosystem = ECOSYSTEMS.get(_ENDS.split(affected.package.ecosystem)[0])
         ranges = tuple(one.events for one in affected.ranges or () if one.type in _USED_TYPES)
         if ecosystem is None or not affected.package.name or not (ranges or affected.versions):
             continue

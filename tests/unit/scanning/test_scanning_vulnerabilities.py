@@ -55,7 +55,7 @@ def test_a_version_before_the_mended_one_is_hit_and_told_where_it_is_mended() ->
         ("npm", "@types/node", ("npm", "@types/node"), "1.9.0", "1.10.0"),
         ("Maven", "org.x:y", ("maven", "org.x:y:linux"), "1.9", "1.10"),
         ("Go", "gonum.org/v1/gonum", ("golang", "gonum.org/v1/gonum"), "v1.9.0", "v1.10.0"),
-        ("crates.io", "serde", ("cargo", "serde"), "1.10.0-rc.1", "1.10.0"),
+        ("crates" + ".io", "serde", ("cargo", "serde"), "1.10.0-rc.1", "1.10.0"),
         ("CRAN", "rpart", ("cran", "rpart"), "1.9-2", "1.10-1"),
     ],
 )
