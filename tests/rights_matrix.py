@@ -42,6 +42,8 @@ ASKERS = {
     "front": "front",
     "robot": "approver",
 }
+#: A file of OSV about nothing that a lock names.
+NO_VULNERABILITY = b'{"id": "X-1", "affected": []}'
 STANDARD = 'format = 1\nname = "plain"\n'
 
 
@@ -580,6 +582,10 @@ ROWS: dict[str, Row] = {
         rights=("manage-sources",),
         make=lambda _w, _n, _o: post("sources/unknown/remove", **REASON),
         passes=("sources.not-found",),
+    ),
+    "importVulnerabilities": Row(
+        rights=("manage-packages",),
+        make=lambda _w, _n, _o: Ask("POST", f"{DEFAULT}/vulnerabilities?reason=so&name=none", content=NO_VULNERABILITY),
     ),
     "accept": Row(rights=("accept",), make=_about_version("accept", **REASON), own=PARTS_IN_VERSION),
     "retire": Row(rights=("retire",), make=lambda w, _n, o: post(f"{at(w.accepted(o))}/retire", **REASON)),

@@ -229,6 +229,7 @@ def _services(
         journal=journal,
         registry=registry,
         sessions=sessions,
+        blobs=blobs,
         clock=clock,
         signer=FactorySigner(keys, "f-test"),
     )
@@ -288,6 +289,7 @@ def _services(
         keys=keys,
         certificates=signed.certificates,
         notices=signed.notices,
+        advisories=governance.advisories,
         standards=governance.standards,
         reviews=governance.reviews,
         delegations=governance.delegations,

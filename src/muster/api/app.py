@@ -16,6 +16,7 @@ from muster.api.identity import OPEN, Identification, OrderRequest, call_of
 from muster.api.origins import Origins
 from muster.api.problems import ProblemAnswers
 from muster.api.routes import (
+    advisories,
     archive,
     audit,
     catalogue,
@@ -51,7 +52,7 @@ _OF_FACTORY = (
 _OF_PROJECT = (
     *people.HANDLERS, *sign_in.OF_PROJECT, *models.HANDLERS, *catalogue.HANDLERS, *sessions.HANDLERS, *dossiers.HANDLERS,
     *endpoints.HANDLERS, *evolution.HANDLERS, *livetests.HANDLERS, *certificates.HANDLERS, *requests.HANDLERS, *archive.HANDLERS,
-    *governance.HANDLERS, *training.HANDLERS,
+    *governance.HANDLERS, *training.HANDLERS, *advisories.HANDLERS,
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from muster.access.projects import Projects
 from muster.access.service import Access
 from muster.access.signing.federation import OidcSignIn
 from muster.access.signing.service import SignIn
+from muster.advisories.service import Advisories
 from muster.api.following import Following
 from muster.api.metrics import ControlCounts
 from muster.api.threads import WaitingThreads
@@ -64,6 +65,7 @@ class Services:
     keys: Keys
     certificates: Certificates
     notices: Notices
+    advisories: Advisories
     standards: Standards
     reviews: Reviews
     delegations: Delegations

@@ -74,6 +74,7 @@ def _services(factory: Factory, *, scoring_url: str | None) -> Services:
         keys=factory.keys,
         certificates=factory.certificates,
         notices=factory.notices,
+        advisories=factory.governance.advisories,
         standards=factory.governance.standards,
         reviews=factory.governance.reviews,
         delegations=factory.governance.delegations,

@@ -111,6 +111,7 @@ def factory_of(home: Home) -> Factory:
         journal=journal,
         registry=registry,
         sessions=sessions,
+        blobs=blobs,
         clock=clock,
         signer=FactorySigner(keys, home.factory.factory),
     )

@@ -37,6 +37,7 @@ from muster.registry.records import Version
 from muster.runtimes.channel import Answer, Channel
 from muster.runtimes.conformance.tables import are_same, ask, is_refused, outputs_of, same_answers, wrong_tables
 from muster.runtimes.host import running_host
+from muster.scanning.vulnerabilities import Source
 from muster.sessions.errors import SessionInterrupted
 from muster.sessions.records import Measure
 from muster.storage.errors import DatabaseDamaged, DatabaseUnavailable, SchemaMismatch, WriteConflict
@@ -69,6 +70,8 @@ class Bench:
     """What the environment is made of, in the store."""
     rules: Rules = ALLOW_ALL
     """Which packages the project trusts."""
+    advisories: Source | None = None
+    """The file of known vulnerabilities that the project goes by; None: it has taken none in."""
     lacks: tuple[str, ...] | None = None
     """What the bundle lacks by the project's standard; None: the project has none."""
     forgiven: tuple[str, ...] = ()

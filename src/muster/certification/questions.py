@@ -9,22 +9,29 @@ from muster.certification.conformance import HostConforms
 from muster.certification.data.no_leakage import NoLeakage
 from muster.certification.data.referenced import DataReferenced
 from muster.certification.demands import MeetsStandard
+from muster.certification.licences import LicencesAllowed
 from muster.certification.load.cold_start import ColdStart
 from muster.certification.load.memory_held import MemoryHeld
 from muster.certification.load.throughput import Throughput
 from muster.certification.load.under_load import UnderLoad
+from muster.certification.scans import NoMaliciousCode, NoSecrets
 from muster.certification.sealing import EnvironmentsAlike, EnvironmentSealed, RebuildsOffline
 from muster.certification.trust import PackagesTrusted
 from muster.certification.twins import TwinAgrees
+from muster.certification.vulnerabilities import NoKnownVulnerabilities
 
 QUESTIONS: tuple[checks.Question, ...] = (
     checks.BundleComplete(),
     MeetsStandard(),
     PackagesTrusted(),
+    NoMaliciousCode(),
+    NoSecrets(),
+    NoKnownVulnerabilities(),
     DataReferenced(),
     NoLeakage(),
     checks.EnvironmentBuilds(),
     EnvironmentSealed(),
+    LicencesAllowed(),
     EnvironmentsAlike(),
     checks.ModelLoads(),
     Confined(),

@@ -77,6 +77,7 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "card": Entry("dossiers", "Show the model card of a version."),
         "test-score": Entry("dossiers", "Show how ready a model is, by the ML Test Score; declare tests."),
         "accept": Entry("versions", "Pass a certified version for production use."),
+        "vulnerabilities": Entry("advisories", "Take in what is known against packages, see which versions it hits."),
         "retire": Entry("versions", "End a version's life: new releases refuse it."),
         "ban": Entry("versions", "Say that a version should not be used; serving stops."),
     },

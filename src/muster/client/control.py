@@ -21,6 +21,7 @@ import httpx
 import msgspec
 from msgspec.structs import replace
 
+from muster.client.advisories import Advisories
 from muster.client.catalogue import Catalogue
 from muster.client.certificates import Certificates
 from muster.client.dossiers import Dossiers
@@ -76,7 +77,9 @@ def connect(
     return Factory(Transport(login.url, login.token, timeout_s=timeout_s, transport=transport), project=project)
 
 
-class Factory(People, SigningIn, Catalogue, Evolution, Governance, Training, LiveTesting, Certificates, Dossiers):
+class Factory(
+    People, SigningIn, Catalogue, Evolution, Governance, Training, LiveTesting, Certificates, Dossiers, Advisories
+):
     """A factory's control plane, as one caller in one project sees it."""
 
     def __init__(self, transport: Transport, *, project: str = DEFAULT_PROJECT) -> None:
