@@ -92,6 +92,8 @@ class CertificationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     """One-row latency at the 99th percentile that a version may have on its host, milliseconds."""
     prove_rebuild: bool = True
     """Whether each environment is built a second time, from the seal alone and without a network, and its answers compared."""
+    try_generated: bool = True
+    """Whether rows generated from the contract are put to the model, which may end its host; a standard can ask for it all the same."""
 
 
 class MetricsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

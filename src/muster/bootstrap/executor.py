@@ -81,6 +81,7 @@ def _handlers(factory: Factory) -> dict[str, Handler]:
         options=CertificationOptions(
             latency_limit_ms=home.settings.certification.latency_limit_ms,
             prove_rebuild=home.settings.certification.prove_rebuild,
+            try_generated=home.settings.certification.try_generated,
         ),
         past=factory.past,
     )

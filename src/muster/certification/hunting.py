@@ -63,8 +63,12 @@ class Haul:
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        """The simplest of each kind, in the order in which the kinds were found."""
-        return tuple(self.found.values())
+        """The simplest of each kind, in the order in which the kinds were found.
+
+        A row that fails for a field that fails in the same way by itself is no failure of its own.
+        """
+        found = list(self.found.values())
+        return tuple(one for one in found if not any(_is_part_of(other, one) for other in found if other is not one))
 
     @property
     def rows(self) -> int:
@@ -79,6 +83,12 @@ class Haul:
         if known is None or failure.row.size < known.row.size:
             self.found[failure.kind] = failure
         return True
+
+
+def _is_part_of(one: Failure, other: Failure) -> bool:
+    """Whether one fails as the other does, and with fewer changes."""
+    cause, other_cause = (failure.kind.rpartition(", ")[0] or failure.kind for failure in (one, other))
+    return cause == other_cause and one.row.changes.keys() < other.row.changes.keys()
 
 
 #: Asks a host about rows, each a request of its own.

@@ -25,3 +25,5 @@ class CertificationOptions:
     """Whether the environment is built a second time from the seal alone, with the network cut."""
     latency_budget_s: float = 5.0
     """For how long calls are timed at most, all rounds together, seconds; at least 20 calls are."""
+    try_generated: bool = True
+    """Whether rows that are generated from the contract are put to the model."""

@@ -6,6 +6,7 @@ from typing import Any
 from muster.certification import checks
 from muster.certification.conformance import HostConforms
 from muster.certification.demands import MeetsStandard
+from muster.certification.robustness import Robustness
 from muster.certification.sealing import EnvironmentsAlike, EnvironmentSealed, RebuildsOffline
 from muster.certification.trust import PackagesTrusted
 from muster.certification.twins import TwinAgrees
@@ -21,6 +22,7 @@ QUESTIONS: tuple[checks.Question, ...] = (
     checks.GoldenAnswers(),
     checks.ContractHolds(),
     checks.WrongInputs(),
+    Robustness(),
     checks.OneRowLatency(),
     HostConforms(),
     RebuildsOffline(),
