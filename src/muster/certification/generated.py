@@ -18,6 +18,7 @@ from muster.vocabulary.tensors import FLOATS, NUMPY_NAMES
 from muster.wire.contracts import Contract, Field
 
 MOST_ROWS = 8
+MOST_SINGLES = 2000
 _LONGEST_TEXT = 40
 _SURROGATES = range(0xD800, 0xE000)
 #: Code points in the order in which Hypothesis finds them simpler: `a` first; without U+0000 and the surrogates.
@@ -32,8 +33,27 @@ class Row:
     """The golden row that it was made of."""
     changes: Mapping[str, Any]
     """The fields that have another value, as JSON gives it; `ABSENT` where the field is left out."""
-    reaches: frozenset[Reach]
-    """How far the changes reach."""
+    reach_of: Mapping[str, Reach]
+    """How far each of the changes reaches."""
+
+    @property
+    def reaches(self) -> frozenset[Reach]:
+        """How far the changes reach."""
+        return frozenset(self.reach_of.values())
+
+    @property
+    def farthest(self) -> Reach:
+        """How far the farthest change reaches."""
+        order = list(Reach)
+        return max(self.reaches, key=order.index, default=Reach.SEEN)
+
+    def without(self, field: str) -> "Row":
+        """The row with one change less."""
+        return Row(
+            base=self.base,
+            changes={name: value for name, value in self.changes.items() if name != field},
+            reach_of={name: reach for name, reach in self.reach_of.items() if name != field},
+        )
 
     @property
     def size(self) -> tuple[int, int, int]:
@@ -55,6 +75,44 @@ def golden_records(contract: Contract, golden: Table) -> list[dict[str, Any]]:
     """The golden inputs as consumers send them; whole numbers beyond 2^53 as text."""
     columns = {field.name: values_of(golden.columns[field.name]) for field in contract.inputs}
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def singles(contract: Contract, golden: Table, most: int = MOST_SINGLES) -> list[Row]:
+    """The first golden row with one field changed, by each of the single values that are known to be difficult.
+
+    What chance might leave out is so asked of every model. Of a contract with very many fields, each gets its share of the values.
+
+    Args:
+        contract: of the model.
+        golden: its golden inputs.
+        most: how many rows at most.
+    """
+    found = [
+        [
+            Row(base=0, changes={field.name: _filled(field, reach, pick)}, reach_of={field.name: reach})
+            for reach, values in values_by_reach(field, golden.columns[field.name]).items()
+            for pick in (*values.picks, *_ends(field, values))
+        ]
+        for field in contract.inputs
+    ]
+    stride = max(1, math.ceil(sum(map(len, found)) / most))
+    return [row for at, rows_of_field in enumerate(found) for row in rows_of_field[at % stride :: stride]]
+
+
+def _filled(field: Field, reach: Reach, value: Any) -> Any:
+    """A field's value of one element that is the same everywhere."""
+    return value if reach is Reach.NULL or not field.shape else _nested([value] * math.prod(field.shape), field.shape)
+
+
+def _ends(field: Field, values: Values) -> tuple[Any, ...]:
+    between = values.interval
+    if between is None:
+        return ()
+    if field.datatype not in FLOATS:
+        return tuple(
+            {_as_json(math.ceil(between.low)), _as_json(max(math.ceil(between.low), math.floor(between.high)))}
+        )
+    return tuple(float(value) for value in (between.low, between.high) if _holds(field, value))
 
 
 def rows(contract: Contract, golden: Table) -> st.SearchStrategy[tuple[Row, ...]]:
@@ -89,7 +147,7 @@ def row(contract: Contract, golden: Table) -> st.SearchStrategy[Row]:
         else:
             changed = {name: draw(st.sampled_from(sorted(changers[name]))) for name in names}
         changes = {name: draw(changers[name][of]) for name, of in changed.items()}
-        return Row(base=at, changes=changes, reaches=frozenset(changed.values()))
+        return Row(base=at, changes=changes, reach_of=changed)
 
     return made()
 
@@ -156,9 +214,7 @@ def _character(number: int) -> str:
     return chr(code if code < _SURROGATES.start else code + len(_SURROGATES))
 
 
-def _tensors(
-    field: Field, element: st.SearchStrategy[Any], known: list[Any]
-) -> st.SearchStrategy[Any]:
+def _tensors(field: Field, element: st.SearchStrategy[Any], known: list[Any]) -> st.SearchStrategy[Any]:
     """A golden tensor with one element changed, or one in which all are the same."""
     size = math.prod(field.shape)
 

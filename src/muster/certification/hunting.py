@@ -26,6 +26,8 @@ MOST_KINDS = 5
 CLEAN = frozenset({"model-raised", "output-broken"})
 _SHOWN = 200
 _NAME = 60
+#: Rows that are asked in one batch while none is drawn.
+_AT_ONCE = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,11 @@ class Failure:
     """Two failures of one kind are one: `model-raised, KeyError, unseen`."""
     told: str
     row: Row
+
+    @property
+    def cause(self) -> str:
+        """What went wrong, wherever: `model-raised, KeyError`."""
+        return self.kind.removesuffix(f", {self.row.farthest}")
 
 
 @dataclass(slots=True)
@@ -86,9 +93,11 @@ class Haul:
 
 
 def _is_part_of(one: Failure, other: Failure) -> bool:
-    """Whether one fails as the other does, and with fewer changes."""
-    cause, other_cause = (failure.kind.rpartition(", ")[0] or failure.kind for failure in (one, other))
-    return cause == other_cause and one.row.changes.keys() < other.row.changes.keys()
+    """Whether one fails as the other does, and by a simpler change of the same fields or of fewer."""
+    if one.cause != other.cause or not one.row.changes.keys() <= other.row.changes.keys():
+        return False
+    is_same = one.row.changes == other.row.changes
+    return len(one.row.changes) < len(other.row.changes) or (is_same and one.kind < other.kind)
 
 
 #: Asks a host about rows, each a request of its own.
@@ -96,6 +105,7 @@ Asks = Callable[[Sequence[Row]], Answer | Ended]
 
 
 def hunt(
+    singles: Sequence[Row],
     batches: st.SearchStrategy[tuple[Row, ...]],
     asks: Asks,
     contract: Contract,
@@ -108,6 +118,7 @@ def hunt(
     """Put generated batches to a host, and make what fails smaller.
 
     Args:
+        singles: rows that are asked before any is drawn.
         batches: what is drawn from.
         asks: the host.
         contract: of the model.
@@ -119,6 +130,14 @@ def hunt(
     haul = Haul()
     until = time.monotonic() + seconds
     signals: dict[str, type[Exception]] = {}
+
+    def kept(batch: Sequence[Row]) -> list[Failure]:
+        haul.was_cut = haul.was_cut or time.monotonic() > until
+        found = [] if haul.was_cut else _tried(batch, asks, contract, must_answer, haul)
+        return [failure for failure in found if haul.keep(failure)]
+
+    for start in range(0, len(singles), _AT_ONCE):
+        kept(singles[start : start + _AT_ONCE])
 
     @settings(
         max_examples=examples,
@@ -133,10 +152,7 @@ def hunt(
     @seed(number)
     @given(batches)
     def put(batch: tuple[Row, ...]) -> None:
-        if time.monotonic() > until:
-            haul.was_cut = True
-            return
-        found = [failure for failure in _tried(batch, asks, contract, must_answer, haul) if haul.keep(failure)]
+        found = kept(batch)
         if found:  # an exception of its own class per kind: Hypothesis makes each kind smaller by itself
             raise signals.setdefault(found[0].kind, type("Failed", (Exception,), {}))(found[0].kind)
 
@@ -147,21 +163,34 @@ def hunt(
         # hunt whose time is up, is `Flaky` to Hypothesis and a failure here all the same.
         if not haul.found:
             raise
+    if not haul.was_cut:
+        trimmed = {kind: _trimmed(failure, asks, contract, must_answer) for kind, failure in haul.found.items()}
+        haul.found = trimmed
     return haul
+
+
+def _trimmed(failure: Failure, asks: Asks, contract: Contract, must_answer: Collection[Reach]) -> Failure:
+    """The failure without the changes that it does not need: Hypothesis makes values simple, but does not know that fields are apart."""
+    for name in failure.row.changes if len(failure.row.changes) > 1 else ():
+        fewer = _tried([failure.row.without(name)], asks, contract, must_answer, Haul())
+        failure = next((one for one in fewer if one.cause == failure.cause), failure)
+    return failure
 
 
 def _tried(
     batch: Sequence[Row], asks: Asks, contract: Contract, must_answer: Collection[Reach], haul: Haul
 ) -> list[Failure]:
-    """The failures of one batch; after a host that died, those of its rows alone."""
+    """The failures of one batch; where the host ended, the first row by which it ends alone."""
     haul.batches += 1
-    haul.asked.update(farthest(row) for row in batch)
+    haul.asked.update(row.farthest for row in batch)
     answer = asks(batch)
     if isinstance(answer, Answer):
         return _judged(answer, batch, contract, must_answer, haul)
-    alone = [(row, asks([row])) for row in batch] if len(batch) > 1 and answer.kind == "host-died" else []
-    found = [Failure(kind=ended.kind, told=ended.told, row=row) for row, ended in alone if isinstance(ended, Ended)]
-    return found or [Failure(kind=answer.kind, told=answer.told, row=batch[0])]
+    for row in batch if len(batch) > 1 else ():  # one culprit is enough: each costs a host, or the time of an answer
+        ended = asks([row])
+        if isinstance(ended, Ended):
+            return [Failure(kind=ended.kind, told=ended.told, row=row)]
+    return [Failure(kind=answer.kind, told=answer.told, row=batch[0])]
 
 
 def _judged(
@@ -171,10 +200,10 @@ def _judged(
     for at, error in answer.errors.items():
         row = batch[at]
         if error.code in CLEAN and not row.reaches <= set(must_answer):
-            haul.refused[farthest(row)] += 1
+            haul.refused[row.farthest] += 1
             continue
         name = error.message.partition(":")[0] if error.code == "model-raised" else ""
-        kind = ", ".join(part for part in (error.code, name[:_NAME], farthest(row)) if part)
+        kind = ", ".join(part for part in (error.code, name[:_NAME], row.farthest) if part)
         found.append(Failure(kind=kind, told=f"{error.code}: {error.message[:_SHOWN]}", row=row))
     answered = [row for at, row in enumerate(batch) if at not in answer.errors]
     broken = beyond_contract(answer, contract)
@@ -182,12 +211,6 @@ def _judged(
         at, told = broken
         found.append(Failure(kind=f"answer-broken, {told.partition(':')[0]}", told=told, row=answered[at]))
     return found
-
-
-def farthest(row: Row) -> Reach:
-    """How far the farthest change of a row reaches."""
-    order = list(Reach)
-    return max(row.reaches, key=order.index, default=Reach.SEEN)
 
 
 def beyond_contract(answer: Answer, contract: Contract) -> tuple[int, str] | None:

@@ -65,7 +65,9 @@ def values_for(relation: Relation, field: Field, golden: Column, most: int) -> l
     inner = [low + (high - low) * share / (most - 1) for share in range(most)]
     quantiles = np.quantile(known, np.linspace(0, 1, most)).tolist() if known else []
     numbers = sorted({*inner, *(value for value in quantiles if low <= value <= high)})
-    kept = [numbers[round(at * (len(numbers) - 1) / (most - 1))] for at in range(most)] if len(numbers) > most else numbers
+    kept = (
+        [numbers[round(at * (len(numbers) - 1) / (most - 1))] for at in range(most)] if len(numbers) > most else numbers
+    )
     return kept if field.datatype in FLOATS else sorted({_whole(field.datatype, value) for value in kept})
 
 

@@ -71,6 +71,7 @@ class Robustness:
             return found if isinstance(found, Answer) else hunting.Ended(kind=found[0], told=found[1])
 
         haul = hunting.hunt(
+            generated.singles(contract, golden),
             generated.rows(contract, golden),
             asks,
             contract,

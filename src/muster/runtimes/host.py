@@ -62,7 +62,6 @@ def running_host(
     Raises:
         HostNotStarted, OrderBroken, HostLoadFailed: there is no host; the message says why.
     """
-    wanted = order_of({**_plain(order), "bundle": str(bundle_dir.resolve())})
     with hosts(
         environment,
         bundle_dir,
