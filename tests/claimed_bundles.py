@@ -66,8 +66,9 @@ def claimed_bundle(
     checks: tuple[OwnCheck, ...] = (),
     files: Mapping[str, str] | None = None,
     ranking: bool = False,
+    extra: Mapping[str, Sequence[Any]] | None = None,
 ) -> Path:
-    """A complete bundle in a new folder; its golden answers are the model's own unless others are given."""
+    """A complete bundle in a new folder; its golden answers are the model's own unless others are given, `extra` those of further outputs."""
     (folder / "model").mkdir(parents=True)
     (folder / "src").mkdir()
     text = textwrap.dedent(source)
@@ -79,7 +80,11 @@ def claimed_bundle(
         (folder / path).write_text(textwrap.dedent(content), encoding="utf-8")
     inputs = ContractChecker(contract, max_rows=10_000).check_records([dict(row) for row in rows])
     answers = expected if expected is not None else _answers(text, contract, rows)
-    write_golden(folder / "golden.parquet", inputs, read_sample({"score": [float(one) for one in answers]}).table)
+    outputs = {
+        "score": [float(one) for one in answers],
+        **{name: list(values) for name, values in (extra or {}).items()},
+    }
+    write_golden(folder / "golden.parquet", inputs, read_sample(outputs).table)
     bundle = Bundle(
         format=1,
         name="churn",

@@ -184,10 +184,8 @@ def _numbers(field: Field, between: Interval) -> st.SearchStrategy[Any]:
 
 
 def _part_of_the_way(field: Field, low: float, high: float, share: int) -> float:
-    if share in {0, 1000}:
-        found = float(low if share == 0 else high)
-    else:
-        found = float(low) * (1 - share / 1000) + float(high) * (share / 1000)
+    inner = float(low) * (1 - share / 1000) + float(high) * (share / 1000)  # the difference of the two might overflow
+    found = {0: float(low), 1000: float(high)}.get(share, inner)
     return found if _holds(field, found) else float(low)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from muster.certification import checks
 from muster.certification.conformance import HostConforms
 from muster.certification.demands import MeetsStandard
+from muster.certification.relations import RelationsHold
 from muster.certification.robustness import Robustness
 from muster.certification.sealing import EnvironmentsAlike, EnvironmentSealed, RebuildsOffline
 from muster.certification.trust import PackagesTrusted
@@ -23,6 +24,7 @@ QUESTIONS: tuple[checks.Question, ...] = (
     checks.ContractHolds(),
     checks.WrongInputs(),
     Robustness(),
+    RelationsHold(),
     checks.OneRowLatency(),
     HostConforms(),
     RebuildsOffline(),

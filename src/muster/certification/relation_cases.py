@@ -109,7 +109,7 @@ def numbers_of(output: Field, outputs: Table) -> Floats:
     Null is NaN.
     """
     column = outputs.columns[output.name]
-    values = array_of(column).reshape(outputs.rows, -1)
+    values = array_of(column).reshape(outputs.rows, max(1, math.prod(output.shape)))
     if output.datatype is Datatype.BYTES:
         places = {text: at for at, text in enumerate(sorted({str(text) for text in values.reshape(-1)}))}
         numbers = np.array([[places[str(text)] for text in row] for row in values], dtype=np.float64)
