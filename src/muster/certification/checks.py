@@ -39,6 +39,7 @@ from muster.runtimes.host import Succession, hosts
 from muster.sessions.errors import SessionInterrupted
 from muster.sessions.records import Measure
 from muster.storage.errors import DatabaseDamaged, DatabaseUnavailable, SchemaMismatch, WriteConflict
+from muster.vocabulary.digests import Digest
 from muster.vocabulary.errors import MusterError
 from muster.wire.evidence import CheckEvidence, Exhibit
 
@@ -87,6 +88,8 @@ class Bench:
     """The answers to the golden rows, so that a later question can ask for them again."""
     given_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What the project's standard gives questions as settings, by name."""
+    programs: Mapping[str, Digest] = field(default_factory=dict)
+    """The project's own checks that its standard names: digest of the program, by the name of the check."""
     shown: list[CheckEvidence] = field(default_factory=list)
     measures: list[Measure] = field(default_factory=list)
 

@@ -9,6 +9,7 @@ from muster.certification import checks
 from muster.certification.options import CertificationOptions
 from muster.certification.records import LATENCY_CHECK, Check, Figure
 from muster.registry.records import Version
+from muster.vocabulary.digests import Digest
 
 STANDARD_CHECK = "standard"
 
@@ -31,6 +32,8 @@ class Limits:
     """Settings of checks, by their name."""
     run: Mapping[str, bool] = field(default_factory=dict)
     """Checks that are put, or not, whatever they say themselves."""
+    programs: Mapping[str, Digest] = field(default_factory=dict)
+    """Programs of the project's own checks, by the name of the check."""
 
     def may_fail(self, check: str) -> bool:
         """Whether a version passes although the check failed."""

@@ -110,6 +110,7 @@ class Examination:
             lacks=limits.lacks,
             forgiven=limits.forgiven,
             given_options=limits.options,
+            programs=limits.programs,
         )
 
     def _put_all(self, bench: checks.Bench, stack: ExitStack, limits: Limits) -> tuple[list[Check], bool]:

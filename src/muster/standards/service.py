@@ -58,6 +58,8 @@ class Wanted:
     """Settings of checks."""
     run: dict[str, bool] = field(default_factory=dict)
     """Checks that are put, or not, whatever they say themselves."""
+    programs: dict[str, Digest] = field(default_factory=dict)
+    """Programs of the project's own checks."""
 
 
 class Standards:
@@ -260,6 +262,11 @@ class Standards:
             forgiven=tuple(f"{lack} ({waived[lack.name]})" for lack in lacks if lack.name in waived),
             options={name: rule.options for name, rule in demands.checks.items() if rule.options},
             run={name: rule.run for name, rule in demands.checks.items() if rule.run is not None},
+            programs={
+                name: rule.program
+                for name, rule in demands.checks.items()
+                if rule.program is not None and rule.run is not False
+            },
         )
 
     # Within.
