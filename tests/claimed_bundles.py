@@ -4,28 +4,22 @@ import platform
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from made_bundles import LOCK
 from muster.blobs.local import LocalBlobs
-from muster.certification.checks import Bench, GoldenAnswers, ModelLoads, Question, put
-from muster.certification.options import CertificationOptions
+from muster.certification.checks import Bench, Question, put
+from muster.certification.lab import lab_bench
 from muster.certification.records import Check
 from muster.environments.shelf import Shelf
 from muster.packaging.bundle import read_bundle
 from muster.packaging.claims import OwnCheck, Relation
-from muster.packaging.contract import ContractChecker, contract_digest
+from muster.packaging.contract import ContractChecker
 from muster.packaging.documents import Bundle, GoldenDescription, Tolerance, toml_of
-from muster.packaging.golden import read_golden, write_golden
-from muster.packaging.manifest import manifest_of
+from muster.packaging.golden import write_golden
 from muster.packaging.runtimes import PythonRuntime
 from muster.packaging.samples import read_sample
-from muster.registry.records import Version
-from muster.vocabulary.digests import digest_of
-from muster.vocabulary.names import VersionName
-from muster.vocabulary.states import VersionState
 from muster.vocabulary.tensors import Datatype
 from muster.wire.contracts import Contract, Field
 from muster.wire.evidence import Exhibit
@@ -140,26 +134,12 @@ class Benches:
         self._made += 1
         place = self.root / f"bench-{self._made}"
         folder = claimed_bundle(place / "bundle", *told, **claimed)
-        bundle = read_bundle(folder)
         (place / "scratch").mkdir()
-        bench = Bench(
-            version=_version(folder, bundle),
-            blobs=self.blobs,
-            environments=self.shelf,
-            bundles=place / "bundles",
-            log=place / "host.log",
-            scratch=place / "scratch",
-            options=CertificationOptions(),
-            say=lambda _: None,
-            folder=folder,
-            bundle=bundle,
-            environment=self.shelf.ensure(folder, bundle),
-            golden=read_golden(folder, bundle),
-            given_options=options or {},
-        )
         with ExitStack() as stack:
-            for question in (ModelLoads(), GoldenAnswers()):
-                put(question, bench, stack)
+            bench = lab_bench(
+                folder, read_bundle(folder), self.shelf, self.blobs, place / "scratch", lambda _: None, stack
+            )
+            bench.given_options = options or {}
             yield bench, stack
 
     def put(self, question: Question, *told: Any, **claimed: Any) -> tuple[Check, tuple[Exhibit, ...]]:
@@ -168,24 +148,3 @@ class Benches:
             check = put(question, bench, stack)
             shown = next((one.exhibits for one in bench.shown if one.name == question.name), ())
         return check, shown
-
-
-def _version(folder: Path, bundle: Bundle) -> Version:
-    return Version(
-        name=VersionName("churn", 3),
-        project="default",
-        digest=manifest_of(folder).digest,
-        state=VersionState.REGISTERED,
-        registered_by="ana",
-        registered_at=datetime(2026, 11, 21, tzinfo=UTC),
-        description="",
-        owners=(),
-        authors=(),
-        tags={},
-        contract=bundle.contract,
-        contract_digest=contract_digest(bundle.contract),
-        lock_digest=digest_of(b"lock"),
-        python=platform.python_version(),
-        files=1,
-        size=1,
-    )

@@ -25,6 +25,7 @@ from muster.api.routes import (
     fronts,
     governance,
     models,
+    own_checks,
     people,
     requests,
     sessions,
@@ -46,7 +47,7 @@ _OF_FACTORY = (
 )  # fmt: skip
 _OF_PROJECT = (
     *people.HANDLERS, *sign_in.OF_PROJECT, *models.HANDLERS, *catalogue.HANDLERS, *sessions.HANDLERS, *endpoints.HANDLERS,
-    *evolution.HANDLERS, *requests.HANDLERS, *archive.HANDLERS, *governance.HANDLERS,
+    *evolution.HANDLERS, *requests.HANDLERS, *archive.HANDLERS, *governance.HANDLERS, *own_checks.HANDLERS,
 )  # fmt: skip
 
 

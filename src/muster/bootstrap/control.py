@@ -72,6 +72,7 @@ def _services(factory: Factory, *, scoring_url: str | None) -> Services:
         sessions=factory.sessions,
         certification=factory.certification,
         standards=factory.governance.standards,
+        project_checks=factory.governance.project_checks,
         reviews=factory.governance.reviews,
         delegations=factory.governance.delegations,
         dry_runs=factory.governance.dry_runs,

@@ -118,7 +118,11 @@ class Finding:
 class Question(Protocol):
     """Something that certification asks."""
 
-    name: ClassVar[str]
+    @property
+    def name(self) -> str:
+        """What it is called; of checks that others bring it is each one's own."""
+        ...
+
     asks: ClassVar[str]
     """The question in words."""
     limit: ClassVar[Figure]

@@ -57,8 +57,6 @@ class OwnCheck:
         most: what the figure may be at most, by the author's word; None: the program decides alone.
     """
 
-    # The protocol of questions has these on the class: here each instance has a name of its own.
-    name: str  # type: ignore[misc]
     asks: ClassVar[str] = "does a check of the author's own, or the project's, pass?"
     limit: ClassVar[Figure] = None
     is_needed: ClassVar[bool] = False

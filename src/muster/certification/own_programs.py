@@ -14,6 +14,7 @@ import resource
 import selectors
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,7 @@ _LONGEST_DETAIL = 2000
 #: background has no standard input unless that is handed on by another number.
 _GUARD = ("/bin/sh", "-c", 'exec 3<&0; trap "kill -9 0" TERM; "$@" <&3 3<&- & exec 3<&- 0</dev/null; wait $!', "sh")
 _SHOWN = 300
+_MOST_UNANSWERED = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,8 +140,8 @@ class _Talk:
         self._until = time.monotonic() + bounds.seconds
         self._most = bounds.output_mib << 20
         self._read = 0
-        self._unread = bytearray()
-        self._searched = 0
+        self._begun: list[bytes] = []
+        self._lines: deque[bytes] = deque()
         for pipe in (self._input, self._output):
             os.set_blocking(pipe.fileno(), False)
 
@@ -150,8 +152,6 @@ class _Talk:
             line = self._line()
             if line is None:
                 raise OwnCheckFailed(f"it ended ({_exit(self._process)}) without a verdict")
-            if not line.strip():
-                continue
             said = _said(line)
             if isinstance(said, Verdict):
                 return self._ended_with(said)
@@ -159,9 +159,8 @@ class _Talk:
 
     def _ended_with(self, verdict: Verdict) -> Verdict:
         self._input.close()
-        while (line := self._line()) is not None:
-            if line.strip():
-                raise OwnCheckFailed(f"it went on after its verdict: {_told(line)}")
+        if (line := self._line()) is not None:
+            raise OwnCheckFailed(f"it went on after its verdict: {_told(line)}")
         if (status := _exit(self._process)) != "exit status 0":
             raise OwnCheckFailed(f"it came to a verdict and then ended with {status}")
         return verdict
@@ -184,19 +183,15 @@ class _Talk:
                         return  # it does not listen any more; what it has said still counts
 
     def _line(self) -> bytes | None:
-        """Its next line; None when it has said all."""
+        """Its next line that is not blank; None when it has said all."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._output, selectors.EVENT_READ)
-            while (end := self._unread.find(b"\n", self._searched)) < 0:
-                self._searched = len(self._unread)
+            while not self._lines:
                 self._ready(selector)
                 if not self._take():
-                    rest, self._unread, self._searched = bytes(self._unread), bytearray(), 0
-                    return rest or None
-        line = bytes(self._unread[:end])
-        del self._unread[: end + 1]
-        self._searched = 0
-        return line
+                    rest, self._begun = b"".join(self._begun), []
+                    return rest if rest.strip() else None
+        return self._lines.popleft()
 
     def _ready(self, selector: selectors.BaseSelector) -> list[tuple[selectors.SelectorKey, int]]:
         left = self._until - time.monotonic()
@@ -211,7 +206,16 @@ class _Talk:
         self._read += len(chunk)
         if self._read > self._most:
             raise OwnCheckFailed(f"it wrote more than {self._most >> 20} MiB")
-        self._unread += chunk
+        *ended, rest = chunk.split(b"\n")
+        for part in ended:
+            line = b"".join((*self._begun, part))
+            self._begun = []
+            if line.strip():
+                self._lines.append(line)
+        if rest:
+            self._begun.append(rest)
+        if len(self._lines) > _MOST_UNANSWERED:
+            raise OwnCheckFailed(f"it wrote {len(self._lines):,} lines without waiting for an answer")
         return bool(chunk)
 
 

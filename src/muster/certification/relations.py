@@ -21,7 +21,7 @@ from muster.packaging.errors import ContractBroken
 from muster.runtimes.conformance.tables import ask, outputs_of
 from muster.runtimes.conformance.values import drawn
 from muster.vocabulary.digests import hex_of
-from muster.wire.evidence import Grid, Rows
+from muster.wire.evidence import Exhibit, Grid, Rows
 
 _BATCH_ROWS = 1000
 #: Counterexamples that are shown, of one relation and in all.
@@ -108,7 +108,7 @@ class RelationsHold:
         well = (
             f"{len(tried)} relations hold on {trial.rows} rows, {sum(one.compared for one in tried):,} pairs of answers"
         )
-        exhibits = (_summary(tried), *_counterexamples(bad))
+        exhibits: tuple[Exhibit, ...] = (_summary(tried), *_counterexamples(bad))
         return Finding(
             passed=not bad,
             figure=len(bad),

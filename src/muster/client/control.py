@@ -29,6 +29,7 @@ from muster.client.governance import Governance
 from muster.client.login import find_login
 from muster.client.orders import moment as _moment
 from muster.client.orders import order_of as _order
+from muster.client.own_checks import OwnChecks
 from muster.client.pages import pages
 from muster.client.people import People
 from muster.client.sign_in import SigningIn
@@ -72,7 +73,7 @@ def connect(
     return Factory(Transport(login.url, login.token, timeout_s=timeout_s, transport=transport), project=project)
 
 
-class Factory(People, SigningIn, Catalogue, Evolution, Governance):
+class Factory(People, SigningIn, Catalogue, Evolution, Governance, OwnChecks):
     """A factory's control plane, as one caller in one project sees it."""
 
     def __init__(self, transport: Transport, *, project: str = DEFAULT_PROJECT) -> None:

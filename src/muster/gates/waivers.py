@@ -15,6 +15,7 @@ from muster.gates.words import checked_words
 from muster.storage.transaction import Transaction
 from muster.vocabulary.clock import Clock, rfc3339
 from muster.vocabulary.digests import Digest
+from muster.vocabulary.names import is_name
 
 _LONGEST = timedelta(days=2 * 366)
 

@@ -69,9 +69,9 @@ def said(bench: Bench, program: str, **options: object) -> tuple[Check, tuple[Ex
 
 def test_a_check_of_the_authors_own_passes_one_model_and_not_another(benches: Benches) -> None:
     """It asks the model through its real host; figure, limit, words and exhibits are its own."""
-    bundle = {"files": {"checks/parity.py": PARITY}, "checks": (Declared(name="parity", run="checks/parity.py"),)}
+    files, checks = {"checks/parity.py": PARITY}, (Declared(name="parity", run="checks/parity.py"),)
     for source, passed in ((SOUND, True), (SOUND.replace("/ 1000", "/ 10"), False)):
-        with benches.of(source, **bundle) as (bench, stack):
+        with benches.of(source, files=files, checks=checks) as (bench, stack):
             (question,) = own_checks(bench)
             check = put(question, bench, stack)
             (exhibit,) = bench.shown[0].exhibits
@@ -179,7 +179,7 @@ verdict(passed=True, figure=0, detail=json.dumps(told) + " " + first["model"] + 
     )
     check, _ = said(bench, program, given={"depth": 3})
     assert check.passed, check.detail
-    assert check.detail == '[0.21, null, "model-raised", "contract.broken", 5000] churn:3{"depth": 3}'
+    assert check.detail == '[0.21, null, "model-raised", "contract.broken", 5000] churn:1{"depth": 3}'
 
 
 def test_it_has_no_network_and_nothing_of_the_factory(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
