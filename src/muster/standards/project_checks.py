@@ -4,6 +4,7 @@ Adding one changes nothing by itself. Its digest comes into force with the stand
 what is run is what they have seen.
 """
 
+import json
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -120,7 +121,7 @@ class ProjectChecks:
         return ReadCheck(check=found, text=self._registry.document(digest).decode("utf-8"))
 
     def _present(self, tx: Transaction, project: str, entry: Entry) -> ProjectCheck:
-        digest = Digest(str(entry.details["digest"]))
+        digest = Digest(str(json.loads(entry.details)["digest"]))
         found = store.check(tx, project, entry.subject.removeprefix("check "), digest)
         if found is None:
             _refuse_unknown(project, digest)
