@@ -85,7 +85,8 @@ class Haul:
     def keep(self, failure: Failure) -> bool:
         """Remember a failure if it is the simplest of its kind; whether its kind is one of those that are told."""
         known = self.found.get(failure.kind)
-        if known is None and len(self.found) >= MOST_KINDS:
+        causes = {one.cause for one in self.found.values()}
+        if failure.cause not in causes and len(causes) >= MOST_KINDS:
             return False
         if known is None or failure.row.size < known.row.size:
             self.found[failure.kind] = failure

@@ -30,8 +30,8 @@ def order_of(
     """How scores order rows, held against the expected ones.
 
     A pair counts as turned where the expected scores say that one row is above the other by more than what is allowed, and the
-    given ones say the opposite by more than that; within it, rows are tied, and either order is right. NaN is below everything,
-    and two NaN are tied.
+    given ones say the opposite by more than that; within it, rows are tied, and either order is right. NaN is below every number,
+    tied with minus infinity.
 
     Args:
         given: a score per row.

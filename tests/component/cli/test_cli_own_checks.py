@@ -32,7 +32,7 @@ def test_a_check_is_added_listed_and_shown(as_: As, tmp_path: Path) -> None:
         ana.problem("check", "add", "count", "bad.py", "--reason", "so", code=2)["code"] == "standards.check-malformed"
     )
     vera = as_("vera")
-    assert vera.problem("check", "add", "count", "count.py", "--reason", "so", code=4)["code"] == "access.right-missing"
+    assert vera.problem("check", "add", "count", "count.py", "--reason", "so", code=5)["code"] == "access.right-missing"
     assert vera.problem("check", "show", "sha256:" + "0" * 64, code=3)["code"] == "standards.check-not-found"
 
 
