@@ -127,7 +127,7 @@ DOCUMENTS = {
     "check add": "ProjectCheck",
     "check list": "ProjectChecks",
     "check show": "ProjectCheck",
-    "check try": "`{\"path\", \"passed\", \"checks\": [{\"name\", \"passed\", \"figure\", \"limit\", \"detail\"}]}`",
+    "check try": "`{path, passed, checks: [{name, passed, figure, limit, detail}]}`; exit code 1 if one did not pass",
     "waive ask": "Waiver",
     "waive grant": "Waiver",
     "waive refuse": "Waiver",

@@ -19,13 +19,15 @@ from muster.wire.contracts import Contract, Field
 
 MOST_ROWS = 8
 MOST_SINGLES = 2000
+#: Of an interval, as many equal parts are asked about.
+_STEPS = 8
 _LONGEST_TEXT = 40
 _SURROGATES = range(0xD800, 0xE000)
 #: Code points in the order in which Hypothesis finds them simpler: `a` first; without U+0000 and the surrogates.
 _CODE_POINTS = 0x110000 - len(_SURROGATES) - 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Row:
     """One generated row."""
 
@@ -65,6 +67,10 @@ class Row:
         found = {**golden[self.base], **self.changes}
         return {name: value for name, value in found.items() if value is not ABSENT}
 
+    def __repr__(self) -> str:
+        """Short, whatever its values: Hypothesis shows it."""
+        return f"Row({self.in_words()})"
+
     def in_words(self) -> str:
         """`golden row 0 with plan = "x"`."""
         changed = " and ".join(f"{name} = {_shown(value)}" for name, value in self.changes.items())
@@ -91,12 +97,15 @@ def singles(contract: Contract, golden: Table, most: int = MOST_SINGLES) -> list
         [
             Row(base=0, changes={field.name: _filled(field, reach, pick)}, reach_of={field.name: reach})
             for reach, values in values_by_reach(field, golden.columns[field.name]).items()
-            for pick in (*values.picks, *_ends(field, values))
+            for pick in (*values.picks, *_spread(field, values))
         ]
         for field in contract.inputs
     ]
     stride = max(1, math.ceil(sum(map(len, found)) / most))
-    return [row for at, rows_of_field in enumerate(found) for row in rows_of_field[at % stride :: stride]]
+    kept = [row for at, rows_of_field in enumerate(found) for row in rows_of_field[at % stride :: stride]]
+    order = list(Reach)
+    # The far ones last: a row that is refused has its whole batch computed once more, row by row.
+    return sorted(kept, key=lambda row: order.index(row.farthest))
 
 
 def _filled(field: Field, reach: Reach, value: Any) -> Any:
@@ -104,15 +113,18 @@ def _filled(field: Field, reach: Reach, value: Any) -> Any:
     return value if reach is Reach.NULL or not field.shape else _nested([value] * math.prod(field.shape), field.shape)
 
 
-def _ends(field: Field, values: Values) -> tuple[Any, ...]:
+def _spread(field: Field, values: Values) -> tuple[Any, ...]:
+    """Numbers that lie evenly between two, with both."""
     between = values.interval
     if between is None:
         return ()
-    if field.datatype not in FLOATS:
-        return tuple(
-            {_as_json(math.ceil(between.low)), _as_json(max(math.ceil(between.low), math.floor(between.high)))}
-        )
-    return tuple(float(value) for value in (between.low, between.high) if _holds(field, value))
+    if field.datatype in FLOATS:
+        shares = [
+            _part_of_the_way(field, between.low, between.high, 1000 * step // _STEPS) for step in range(_STEPS + 1)
+        ]
+        return tuple(dict.fromkeys(value for value in shares if _holds(field, value)))
+    low, high = math.ceil(between.low), max(math.ceil(between.low), math.floor(between.high))
+    return tuple(dict.fromkeys(_as_json(low + (high - low) * step // _STEPS) for step in range(_STEPS + 1)))
 
 
 def rows(contract: Contract, golden: Table) -> st.SearchStrategy[tuple[Row, ...]]:
@@ -192,7 +204,8 @@ def _part_of_the_way(field: Field, low: float, high: float, share: int) -> float
 def _holds(field: Field, value: float) -> bool:
     """Whether rounding to the datatype leaves a finite number within the declared limits."""
     declared = field.declared
-    kept = float(np.dtype(NUMPY_NAMES[field.datatype]).type(value))
+    with np.errstate(over="ignore"):  # what is beyond the datatype becomes infinite, and is not held
+        kept = float(np.dtype(NUMPY_NAMES[field.datatype]).type(value))
     if declared is None or not math.isfinite(kept):
         return math.isfinite(kept)
     above = declared.minimum is None or kept >= declared.minimum

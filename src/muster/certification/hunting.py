@@ -24,10 +24,11 @@ from muster.wire.contracts import Contract
 MOST_KINDS = 5
 #: What a host says of a row that it has no answer to; docs/reference/host-protocol.md.
 CLEAN = frozenset({"model-raised", "output-broken"})
+HOST_DIED, NO_ANSWER = "host-died", "no-answer"
 _SHOWN = 200
 _NAME = 60
 #: Rows that are asked in one batch while none is drawn.
-_AT_ONCE = 20
+_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,7 @@ class Ended:
     """There was no answer at all."""
 
     kind: str
-    """`host-died` or `no-answer`."""
+    """`HOST_DIED` or `NO_ANSWER`."""
     told: str
 
 
@@ -134,7 +135,11 @@ def hunt(
 
     def kept(batch: Sequence[Row]) -> list[Failure]:
         haul.was_cut = haul.was_cut or time.monotonic() > until
-        found = [] if haul.was_cut else _tried(batch, asks, contract, must_answer, haul)
+        if haul.was_cut:
+            return []
+        haul.batches += 1
+        haul.asked.update(row.farthest for row in batch)
+        found = _tried(batch, asks, contract, must_answer, haul)
         return [failure for failure in found if haul.keep(failure)]
 
     for start in range(0, len(singles), _AT_ONCE):
@@ -181,17 +186,21 @@ def _trimmed(failure: Failure, asks: Asks, contract: Contract, must_answer: Coll
 def _tried(
     batch: Sequence[Row], asks: Asks, contract: Contract, must_answer: Collection[Reach], haul: Haul
 ) -> list[Failure]:
-    """The failures of one batch; where the host ended, the first row by which it ends alone."""
-    haul.batches += 1
-    haul.asked.update(row.farthest for row in batch)
+    """The failures of one batch; where the host ended, of its rows one by one, up to the first that it hangs over."""
     answer = asks(batch)
     if isinstance(answer, Answer):
         return _judged(answer, batch, contract, must_answer, haul)
-    for row in batch if len(batch) > 1 else ():  # one culprit is enough: each costs a host, or the time of an answer
-        ended = asks([row])
-        if isinstance(ended, Ended):
-            return [Failure(kind=ended.kind, told=ended.told, row=row)]
-    return [Failure(kind=answer.kind, told=answer.told, row=batch[0])]
+    found: list[Failure] = []
+    for row in batch if len(batch) > 1 else ():
+        alone = asks([row])
+        if isinstance(alone, Answer):
+            found += _judged(alone, [row], contract, must_answer, haul)
+            continue
+        found.append(Failure(kind=alone.kind, told=alone.told, row=row))
+        if alone.kind == NO_ANSWER:  # each costs the time of an answer
+            return found
+    is_known = any(failure.kind == answer.kind for failure in found)
+    return found if is_known else [*found, Failure(kind=answer.kind, told=answer.told, row=batch[0])]
 
 
 def _judged(

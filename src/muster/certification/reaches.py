@@ -20,6 +20,7 @@ from muster.wire.contracts import Declared, Field, Observed
 #: Beyond it, JSON gives whole numbers as text.
 _EXACT = 2**53
 _LONG = 1000
+_SHORT = tuple(text for text in TEXTS if len(text) < _LONG)
 _WORDS = ("never seen", "größer 🌈", "unknown")
 
 
@@ -30,18 +31,20 @@ class Reach(StrEnum):
     """Declared, or like the sample: a known category, a number within the range."""
     NULL = "null"
     """Null, or left out, where the contract allows it."""
-    UNSEEN = "unseen"
-    """A category that nobody declared or showed, a number up to one range beyond the range."""
     TEXT = "text"
-    """Empty text, white space, any script, quotes, emoji, text that looks like something else; below 1,000 characters."""
+    """Of a field without known categories: empty text, white space, any script, quotes, emoji, text that looks like something else; below
+    1,000 characters."""
+    UNSEEN = "unseen"
+    """A category that the sample did not show, any text in its place; a number up to one range beyond the range."""
     EXTREME = "extreme"
     """The ends of the datatype, subnormals, whole numbers that no double holds, very long text, text with U+0000."""
     NOT_FINITE = "not-finite"
     """NaN and the infinities, where no declared limit keeps them out."""
 
 
-#: What the contract promises an answer to. Beyond it, a clean error is an answer, too: most libraries refuse infinity, and rightly so.
-ANSWERED = (Reach.SEEN, Reach.NULL, Reach.UNSEEN, Reach.TEXT)
+#: What needs an answer where nobody says otherwise. Beyond it, a clean error is an answer, too: to refuse a category that the model was
+#: never taught, or infinity, can be right, and a caller is told so.
+ANSWERED = (Reach.SEEN, Reach.NULL, Reach.TEXT)
 
 
 class _Absent:
@@ -96,11 +99,11 @@ def values_by_reach(field: Field, golden: Column) -> dict[Reach, Values]:
 
 
 def _texts(field: Field, known: Sequence[Any]) -> dict[Reach, Values]:
-    seen = _categories(field) or tuple(dict.fromkeys(known)) or ("",)
-    found = {Reach.SEEN: Values(picks=seen)}
+    categories = _categories(field)
+    found = {Reach.SEEN: Values(picks=categories or tuple(dict.fromkeys(known)) or ("",))}
     if field.declared is None or field.declared.categories is None:
-        found[Reach.UNSEEN] = Values(picks=tuple(word for word in _WORDS if word not in seen))
-        found[Reach.TEXT] = Values(picks=tuple(text for text in TEXTS if len(text) < _LONG), any_text=True)
+        beyond = (*(word for word in _WORDS if word not in found[Reach.SEEN].picks), *_SHORT)
+        found[Reach.UNSEEN if categories else Reach.TEXT] = Values(picks=beyond, any_text=True)
         found[Reach.EXTREME] = Values(picks=(ZERO_TEXT, *(text for text in TEXTS if len(text) >= _LONG)))
     return found
 
@@ -111,8 +114,9 @@ def _numbers(field: Field, known: Sequence[Any]) -> dict[Reach, Values]:
     if declared.categories is not None:
         return {Reach.SEEN: Values(picks=tuple(declared.categories))}
     low, high = _range(declared, field.observed or Observed(), known)
-    span = max(high - low, 1)
     least, most = _ends(field.datatype)
+    low, high = min(max(low, least), most), min(max(high, least), most)
+    span = max(high - low, 1)
     beyond = Interval(_within(low - span, declared, least, most), _within(high + span, declared, least, most))
     found = {
         Reach.SEEN: Values(picks=categories or (), interval=None if categories else Interval(low, high)),
@@ -182,6 +186,10 @@ def _extremes(datatype: Datatype) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(_json_integer(value) for value in candidates if low <= value <= high))
 
 
+def _json_number(value: float) -> float | str:
+    return _json_integer(value) if isinstance(value, int) else value
+
+
 def _json_integer(value: int) -> int | str:
     """A whole number as JSON gives it: beyond 2^53 as a decimal text."""
     return value if abs(value) <= _EXACT else str(value)
@@ -189,14 +197,23 @@ def _json_integer(value: int) -> int | str:
 
 def _allowed(field: Field, values: Values) -> Values:
     """Without the single values that the contract refuses."""
-    if not values.picks:
-        return values
     check = FieldCheck(field)
     return Values(
         picks=tuple(pick for pick in values.picks if _is_taken(check, pick)),
-        interval=values.interval,
+        interval=_taken(check, values.interval),
         any_text=values.any_text,
     )
+
+
+def _taken(check: FieldCheck, between: Interval | None) -> Interval | None:
+    """The interval, of numbers that the datatype has; None where the contract refuses its ends: limits beyond the datatype."""
+    if between is None:
+        return None
+    low, high = between.low, between.high
+    if check.datatype not in FLOATS:
+        low, high = math.ceil(low), math.floor(high)
+    taken = [value for value in (low, high) if _is_taken(check, _json_number(value))]
+    return Interval(taken[0], taken[-1]) if taken and low <= high else None
 
 
 def _is_taken(check: FieldCheck, element: Any) -> bool:

@@ -58,8 +58,9 @@ def values_for(relation: Relation, field: Field, golden: Column, most: int) -> l
     known = [value for value in _known(golden) if value is not None]
     if seen.interval is None:
         picks = list(seen.picks)
-        if field.datatype is Datatype.BYTES and relation.kind == "invariant" and Reach.UNSEEN in reaches:
-            picks = [*picks[: most - 6], *reaches[Reach.UNSEEN].picks, *reaches[Reach.TEXT].picks[:3]]
+        free = reaches.get(Reach.TEXT) or reaches.get(Reach.UNSEEN)
+        if field.datatype is Datatype.BYTES and relation.kind == "invariant" and free is not None:
+            picks = [*picks[: most - 6], *free.picks[:6]]
         return picks[:most] if field.datatype is Datatype.BYTES else sorted(picks)[:most]
     low, high = float(seen.interval.low), float(seen.interval.high)
     inner = [low + (high - low) * share / (most - 1) for share in range(most)]

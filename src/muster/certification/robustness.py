@@ -17,6 +17,8 @@ from muster.vocabulary.digests import hex_of
 from muster.wire.evidence import Exhibit, Grid, Rows
 
 _LONGEST_SHOWN = 400
+#: As `hunting` has them, which is imported late.
+_DIED, _HUNG = "host-died", "no-answer"
 _SHOWN_OF_LONG = 60
 
 
@@ -30,7 +32,7 @@ class RobustnessOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     answer_s: float = 5.0
     """What one batch may take before it counts as not answered."""
     must_answer: tuple[Reach, ...] = ANSWERED
-    """Kinds of rows that need an answer: seen, null, unseen, text, extreme, not-finite. Of others a clean error is one, too."""
+    """Kinds of rows that need an answer: seen, null, text, unseen, extreme, not-finite. Of others a clean error is one, too."""
 
     def problems(self) -> list[str]:
         """What the types cannot say."""
@@ -116,9 +118,9 @@ class _Tried:
         try:
             return ask(self._channel(), table, [1] * table.rows, self._answer_s)
         except (HostGone, ProtocolBroken) as error:
-            return self._ended("host-died", error.message)
+            return self._ended(_DIED, error.message)
         except HostTimedOut:
-            return self._ended("no-answer", f"no answer within {self._answer_s:g} s")
+            return self._ended(_HUNG, f"no answer within {self._answer_s:g} s")
 
     def changed(self) -> str:
         """What is wrong with the host after all; empty when it answers the golden rows as before."""
@@ -127,7 +129,7 @@ class _Tried:
         try:
             answer = ask(self._channel(), self._golden)
         except (HostGone, ProtocolBroken, HostTimedOut) as error:
-            self._ended("host-died", error.message)
+            self._ended(_DIED, error.message)
             return f"the golden rows were not answered afterwards: {error.message}"
         if same_answers(answer, self._bench.answered[0]):
             return ""
