@@ -1,6 +1,6 @@
 """What can go wrong when a version is examined."""
 
-from muster.vocabulary.errors import Conflict, Refused
+from muster.vocabulary.errors import Conflict, Refused, Unavailable
 
 
 class VersionNotExaminable(Conflict):
@@ -22,3 +22,10 @@ class OwnCheckFailed(Refused):
 
     code = "certification.own-check-failed"
     advice = "Run it in the lab with `muster check try`; docs/reference/own-checks.md has the protocol and an example."
+
+
+class FrontNotStarted(Unavailable):
+    """The front through which a version is put under load did not become ready."""
+
+    code = "certification.front-not-started"
+    advice = "Certify again; if it goes on, look at the message, and at the memory and the processes that this machine allows."

@@ -5,7 +5,13 @@ from typing import Any
 
 from muster.certification import checks
 from muster.certification.conformance import HostConforms
+from muster.certification.data.no_leakage import NoLeakage
+from muster.certification.data.referenced import DataReferenced
 from muster.certification.demands import MeetsStandard
+from muster.certification.load.cold_start import ColdStart
+from muster.certification.load.memory_held import MemoryHeld
+from muster.certification.load.throughput import Throughput
+from muster.certification.load.under_load import UnderLoad
 from muster.certification.own_checks import ANY_OWN, OwnCheck, own_checks
 from muster.certification.records import LATENCY_CHECK
 from muster.certification.relations import RelationsHold
@@ -18,6 +24,8 @@ QUESTIONS: tuple[checks.Question, ...] = (
     checks.BundleComplete(),
     MeetsStandard(),
     PackagesTrusted(),
+    DataReferenced(),
+    NoLeakage(),
     checks.EnvironmentBuilds(),
     EnvironmentSealed(),
     EnvironmentsAlike(),
@@ -28,6 +36,10 @@ QUESTIONS: tuple[checks.Question, ...] = (
     Robustness(),
     RelationsHold(),
     checks.OneRowLatency(),
+    UnderLoad(),
+    Throughput(),
+    MemoryHeld(),
+    ColdStart(),
     HostConforms(),
     RebuildsOffline(),
     TwinAgrees(),
