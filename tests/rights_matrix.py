@@ -659,6 +659,10 @@ ROWS: dict[str, Row] = {
     "proposeStandard": Row(
         rights=("propose-standard",), make=lambda _w, _n, _o: post("standards", text=STANDARD, **REASON)
     ),
+    "addCheck": Row(
+        rights=("propose-standard",),
+        make=lambda _w, _n, _o: post("checks", name="parity", program=f"# {soon()}\nprint(1)", **REASON),
+    ),
     "approveStandard": Row(rights=("adopt-standard",), make=_about_standard("approve", **REASON), own=("proposed",)),
     "rejectStandard": Row(rights=("adopt-standard",), make=_about_standard("reject", **REASON)),
     "changeStandard": Row(

@@ -294,6 +294,7 @@ def _services(
         reviews=governance.reviews,
         delegations=governance.delegations,
         dry_runs=governance.dry_runs,
+        project_checks=governance.project_checks,
         approvals=Approvals(database=database, journal=journal, registry=registry, **judges),  # type: ignore[arg-type]
         releases=releases,
         live_tests=LiveTests(

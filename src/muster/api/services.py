@@ -39,6 +39,7 @@ from muster.release.reviews import Reviews
 from muster.release.service import Releases
 from muster.release.simulation import Simulations
 from muster.sessions.service import Sessions
+from muster.standards.project_checks import ProjectChecks
 from muster.standards.service import Standards
 from muster.storage.transaction import Database
 from muster.training.service import Sources
@@ -67,6 +68,7 @@ class Services:
     notices: Notices
     advisories: Advisories
     standards: Standards
+    project_checks: ProjectChecks
     reviews: Reviews
     delegations: Delegations
     dry_runs: DryRuns

@@ -76,6 +76,7 @@ def _services(factory: Factory, *, scoring_url: str | None) -> Services:
         notices=factory.notices,
         advisories=factory.governance.advisories,
         standards=factory.governance.standards,
+        project_checks=factory.governance.project_checks,
         reviews=factory.governance.reviews,
         delegations=factory.governance.delegations,
         dry_runs=factory.governance.dry_runs,

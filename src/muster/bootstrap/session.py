@@ -54,6 +54,7 @@ def examination_of(factory: Factory) -> Examination:
             latency_limit_ms=home.settings.certification.latency_limit_ms,
             prove_rebuild=home.settings.certification.prove_rebuild,
             kept=_kept(home),
+            try_generated=home.settings.certification.try_generated,
         ),
         past=factory.past,
         sources=factory.sources.of,

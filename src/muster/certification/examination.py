@@ -132,6 +132,7 @@ class Examination:
             lacks=limits.lacks,
             forgiven=limits.forgiven,
             given_options=limits.options,
+            programs=limits.programs,
             at_hand=AtHand(
                 sources=() if self._sources is None else self._sources(version.project), sealed=self._sealed
             ),

@@ -33,6 +33,7 @@ from muster.client.livetests import LiveTesting
 from muster.client.login import find_login
 from muster.client.orders import moment as _moment
 from muster.client.orders import order_of as _order
+from muster.client.own_checks import OwnChecks
 from muster.client.pages import pages
 from muster.client.people import People
 from muster.client.sign_in import SigningIn
@@ -78,7 +79,17 @@ def connect(
 
 
 class Factory(
-    People, SigningIn, Catalogue, Evolution, Governance, Training, LiveTesting, Certificates, Dossiers, Advisories
+    People,
+    SigningIn,
+    Catalogue,
+    Evolution,
+    Governance,
+    Training,
+    LiveTesting,
+    Certificates,
+    Dossiers,
+    Advisories,
+    OwnChecks,
 ):
     """A factory's control plane, as one caller in one project sees it."""
 
