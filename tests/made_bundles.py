@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from muster.packaging.bundle import pack
+from muster.packaging.claims import Claims
 from muster.packaging.columns import Table
 from muster.packaging.documents import Bundle, Card, DataSource, GoldenDescription, Made, Tolerance, toml_of
 from muster.packaging.golden import write_golden
@@ -49,6 +50,7 @@ def made_bundle(
     card: Card | None = None,
     data: tuple[DataSource, ...] = (),
     notebook: bool = False,
+    claims: Claims | None = None,
 ) -> Path:
     """A complete bundle in a new folder.
 
@@ -67,6 +69,7 @@ def made_bundle(
         card: its model card.
         data: what it was made of.
         notebook: whether it carries one.
+        claims: what its author claims.
     """
     (folder / "model").mkdir(parents=True)
     (folder / "src").mkdir()
@@ -80,6 +83,7 @@ def made_bundle(
     inputs = {field.name: rows.columns[field.name] for field in contract.inputs if field.name in rows.columns}
     expected = read_sample({"score": [float(score) for score in scores]}).table
     write_golden(folder / "golden.parquet", Table(rows.rows, inputs), expected)
+    claimed = claims or Claims()
     bundle = Bundle(
         format=1,
         name=name,
@@ -102,6 +106,10 @@ def made_bundle(
         card=card or Card(),
         data=data,
         notebook="notebook.ipynb" if notebook else "",
+        relations=claimed.relations,
+        load=claimed.load,
+        prediction=claimed.prediction,
+        checks=claimed.checks,
     )
     if notebook:
         (folder / "notebook.ipynb").write_text('{"cells": []}', encoding="utf-8")

@@ -392,6 +392,7 @@ def _certificate(found: Certificate) -> control.Certificate:
         at=rfc3339(found.at),
         seal=found.seal,
         twin=found.twin,
+        evidence=found.evidence,
         checks=tuple(
             control.Check(
                 name=check.name,
@@ -400,6 +401,7 @@ def _certificate(found: Certificate) -> control.Certificate:
                 limit=check.limit,
                 detail=check.detail,
                 figures=dict(check.figures),
+                remedy=check.remedy,
             )
             for check in found.checks
         ),

@@ -78,6 +78,10 @@ _KEYS = {
     "external",
     "card",
     "data",
+    "relations",
+    "load",
+    "prediction",
+    "checks",
     "notes",
     "notebook",
 }

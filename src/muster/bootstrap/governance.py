@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from muster.audit.journal import Journal
 from muster.bootstrap.standard_limits import StandardLimits
 from muster.certification.demands import STANDARD_CHECK
-from muster.certification.questions import NAMES
+from muster.certification.questions import KNOWN
 from muster.certification.service import Certification
 from muster.gates.delegations import Delegations
 from muster.gates.service import Gates
@@ -40,7 +40,7 @@ def governance_of(
 ) -> Governance:
     """The services that judge, over a database and a registry."""
     # What the check `standard` finds is waived one by one, by the names of what is lacking.
-    waivable = {*NAMES, *REQUIREMENTS, CERTIFICATE} - {STANDARD_CHECK}
+    waivable = {*KNOWN, *REQUIREMENTS, CERTIFICATE} - {STANDARD_CHECK}
     gates, waivers = Gates(journal=journal, clock=clock), Waivers(journal=journal, clock=clock, names=waivable)
     standards = Standards(
         database=database,
@@ -49,7 +49,7 @@ def governance_of(
         waivers=waivers,
         registry=registry,
         clock=clock,
-        checks=NAMES,
+        checks=KNOWN,
     )
     certification = Certification(
         database=database,

@@ -30,4 +30,6 @@ class StandardLimits:
             waived=wanted.waived,
             lacks=wanted.lacks,
             forgiven=wanted.forgiven,
+            options=wanted.options,
+            run=wanted.run,
         )

@@ -10,8 +10,9 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
+import msgspec
 import psutil
 
 from muster.blobs.protocol import Blobs
@@ -36,12 +37,15 @@ from muster.runtimes.channel import Answer, Channel
 from muster.runtimes.conformance.tables import are_same, ask, is_refused, outputs_of, same_answers, wrong_tables
 from muster.runtimes.host import running_host
 from muster.sessions.errors import SessionInterrupted
+from muster.sessions.records import Measure
 from muster.storage.errors import DatabaseDamaged, DatabaseUnavailable, SchemaMismatch, WriteConflict
 from muster.vocabulary.errors import MusterError
+from muster.wire.evidence import CheckEvidence, Exhibit
 
 #: Told while a line of progress was to be kept: nothing may be concluded from them about the version.
 _NOT_ITS_DOING = (SessionInterrupted, DatabaseUnavailable, DatabaseDamaged, SchemaMismatch, WriteConflict)
 _SHOWN_FIRST, _SHOWN_LAST = 200, 400
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -78,6 +82,14 @@ class Bench:
     golden: Golden | None = None
     answered: list[Answer] = field(default_factory=list)
     """The answers to the golden rows, so that a later question can ask for them again."""
+    given_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the project's standard gives questions as settings, by name."""
+    shown: list[CheckEvidence] = field(default_factory=list)
+    measures: list[Measure] = field(default_factory=list)
+
+    def given(self, question: "Question", options: type[S]) -> S:
+        """The settings of a question: those of the standard, the defaults for the rest."""
+        return msgspec.convert(dict(self.given_options.get(question.name, {})), options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +101,12 @@ class Finding:
     limit: Figure
     detail: str
     figures: Mapping[str, float] = field(default_factory=dict)
+    exhibits: tuple[Exhibit, ...] = ()
+    """What it shows, for the report; all together below `wire.evidence.MOST_BYTES_OF_A_CHECK`."""
+    measures: tuple[Measure, ...] = ()
+    """Numbers by standard definitions, for the session to hold."""
+    remedy: str = ""
+    """What can be done about it, where that is more than the question itself can say."""
 
 
 class Question(Protocol):
@@ -101,6 +119,8 @@ class Question(Protocol):
     """What is asked for, where it does not depend on the version; used when no answer could be had."""
     is_needed: ClassVar[bool]
     """Without it no later question can be put."""
+    remedy: ClassVar[str]
+    """What the author can do when it is not passed."""
 
     def answer(self, bench: Bench, stack: ExitStack) -> Finding:
         """The answer; what has to be ended after the examination goes onto the stack."""
@@ -116,14 +136,37 @@ class Optional(Protocol):
         ...
 
 
+@runtime_checkable
+class Configured(Protocol):
+    """A question with settings, which a project's standard gives: `[checks.NAME] options = { … }`."""
+
+    Options: ClassVar[type[msgspec.Struct]]
+    """Every key has a default; unknown ones are refused. A method `problems() -> list[str]` tells what types cannot."""
+
+
+def option_problems(question: Question, given: Mapping[str, Any]) -> list[str]:
+    """What is wrong with the settings that a standard gives to a question; empty when nothing is."""
+    if not isinstance(question, Configured):
+        return ["the check has no options"] if given else []
+    try:
+        options = msgspec.convert(dict(given), question.Options)
+    except msgspec.ValidationError as error:
+        return [str(error)]
+    told: list[str] = options.problems() if hasattr(options, "problems") else []
+    return told
+
+
 def put(question: Question, bench: Bench, stack: ExitStack) -> Check:
-    """The question, answered; an error that Muster can name is an answer, too."""
+    """The question, answered; an error that Muster can name is an answer, too. What it shows and measures is left on the bench."""
     try:
         found = question.answer(bench, stack)
     except _NOT_ITS_DOING:
         raise
     except MusterError as error:
         found = Finding(passed=False, figure=error.code, limit=question.limit, detail=_told(error))
+    if found.exhibits:
+        bench.shown.append(CheckEvidence(name=question.name, exhibits=found.exhibits))
+    bench.measures.extend(found.measures)
     return Check(
         name=question.name,
         passed=found.passed,
@@ -131,6 +174,7 @@ def put(question: Question, bench: Bench, stack: ExitStack) -> Check:
         limit=found.limit,
         detail=found.detail,
         figures=found.figures,
+        remedy="" if found.passed else found.remedy or question.remedy,
     )
 
 
@@ -141,6 +185,9 @@ class BundleComplete:
     asks: ClassVar[str] = "is the bundle complete, readable and unchanged?"
     limit: ClassVar[Figure] = 0
     is_needed: ClassVar[bool] = True
+    remedy: ClassVar[str] = (
+        "Pack the folder again with `muster pack`, which names every finding, and register the new version."
+    )
 
     def answer(self, bench: Bench, stack: ExitStack) -> Finding:  # noqa: ARG002 - nothing to end
         """How many findings there are."""
@@ -161,6 +208,9 @@ class EnvironmentBuilds:
     asks: ClassVar[str] = "can its environment be built from the lock?"
     limit: ClassVar[Figure] = None
     is_needed: ClassVar[bool] = True
+    remedy: ClassVar[str] = (
+        "Lock again where the model was made (`muster.save` does), or ask the operator whether the package index is reached."
+    )
 
     def answer(self, bench: Bench, stack: ExitStack) -> Finding:
         """Seconds it took."""
@@ -182,6 +232,9 @@ class ModelLoads:
     asks: ClassVar[str] = "does the model load in its host?"
     limit: ClassVar[Figure] = None
     is_needed: ClassVar[bool] = True
+    remedy: ClassVar[str] = (
+        "Run `muster conform DIR` in the lab: it starts the same host. The host's log tells what the model's code said."
+    )
 
     def answer(self, bench: Bench, stack: ExitStack) -> Finding:
         """Seconds from starting the process to its hello."""
@@ -224,6 +277,9 @@ class GoldenAnswers:
     asks: ClassVar[str] = "does it answer the golden rows as its author did?"
     limit: ClassVar[Figure] = 0
     is_needed: ClassVar[bool] = False
+    remedy: ClassVar[str] = (
+        "Look at the first value that differs. If the new answers are right, save the bundle again; if rounding differs, set a tolerance."
+    )
 
     def answer(self, bench: Bench, stack: ExitStack) -> Finding:  # noqa: ARG002 - nothing to end
         """How many values lie outside the tolerance."""
@@ -255,6 +311,7 @@ class ContractHolds:
     asks: ClassVar[str] = "do the golden inputs keep the contract?"
     limit: ClassVar[Figure] = 0
     is_needed: ClassVar[bool] = False
+    remedy: ClassVar[str] = "Save the bundle again with golden rows that consumers could send, or declare wider limits."
 
     def answer(self, bench: Bench, stack: ExitStack) -> Finding:  # noqa: ARG002 - nothing to end
         """How many golden rows do not."""
@@ -282,6 +339,9 @@ class WrongInputs:
     asks: ClassVar[str] = "do wrong inputs get errors and leave the host alive?"
     limit: ClassVar[Figure] = None
     is_needed: ClassVar[bool] = True
+    remedy: ClassVar[str] = (
+        "A host has to refuse what breaks the contract and go on: use its language's helper, or follow docs/reference/host-protocol.md."
+    )
 
     def answer(self, bench: Bench, stack: ExitStack) -> Finding:  # noqa: ARG002 - nothing to end
         """How many wrong tables got an error."""
@@ -310,6 +370,9 @@ class OneRowLatency:
     asks: ClassVar[str] = "how long does one row take?"
     limit: ClassVar[Figure] = None
     is_needed: ClassVar[bool] = False
+    remedy: ClassVar[str] = (
+        "Make the model faster, have a compiled twin made (`muster certify --twin`), or ask for another limit in the standard."
+    )
 
     def answer(self, bench: Bench, stack: ExitStack) -> Finding:  # noqa: ARG002 - nothing to end
         """Milliseconds at the 99th percentile."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from muster.certification import checks
 from muster.certification.options import CertificationOptions
@@ -27,12 +27,16 @@ class Limits:
     """What the bundle lacks by the standard; None: there is none, and the check `standard` is not put."""
     forgiven: tuple[str, ...] = ()
     """What it lacks and need not carry for a while, each with until when and by whose word."""
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Settings of checks, by their name."""
+    run: Mapping[str, bool] = field(default_factory=dict)
+    """Checks that are put, or not, whatever they say themselves."""
 
     def may_fail(self, check: str) -> bool:
         """Whether a version passes although the check failed."""
         return check in self.optional or check in self.waived
 
-    def options(self, options: CertificationOptions) -> CertificationOptions:
+    def settings(self, options: CertificationOptions) -> CertificationOptions:
         """The settings with the limits that the standard gives in their place."""
         return replace(
             options,
@@ -71,6 +75,9 @@ class MeetsStandard:
     asks: ClassVar[str] = "does the bundle carry what the project's standard asks?"
     limit: ClassVar[Figure] = 0
     is_needed: ClassVar[bool] = False
+    remedy: ClassVar[str] = (
+        "Add what is named, `muster standard check DIR` shows it in the lab, and register again; or have it waived."
+    )
 
     def is_asked(self, bench: checks.Bench) -> bool:
         """Whether the project has adopted a standard."""

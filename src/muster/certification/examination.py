@@ -14,10 +14,12 @@ from muster.certification.options import CertificationOptions
 from muster.certification.recorded import PastRows
 from muster.certification.records import Check, Examined
 from muster.certification.twinned import TwinOrder
+from muster.certification.twins import TwinAgrees
 from muster.environments.shelf import Shelf
 from muster.environments.trust import ALLOW_ALL, Rules
 from muster.registry.records import Version
 from muster.vocabulary.digests import hex_of
+from muster.wire.evidence import EVIDENCE_FORMAT, Evidence
 from muster_host.machine import cpu_model
 
 
@@ -79,6 +81,8 @@ class Examination:
             sealed=bench.seal,
             twinned=bench.twinned,
             is_complete=is_complete,
+            evidence=Evidence(format=EVIDENCE_FORMAT, checks=tuple(bench.shown)),
+            measures=tuple(bench.measures),
             may_fail=frozenset(check.name for check in done if limits.may_fail(check.name)),
         )
 
@@ -98,19 +102,20 @@ class Examination:
             bundles=self._bundles,
             log=self._log(version),
             scratch=scratch,
-            options=limits.options(self._options),
+            options=limits.settings(self._options),
             say=say,
             rules=rules,
-            twin=twin,
+            twin=twin or (TwinOrder() if limits.run.get(TwinAgrees.name) else None),
             past=self._past,
             lacks=limits.lacks,
             forgiven=limits.forgiven,
+            given_options=limits.options,
         )
 
     def _put_all(self, bench: checks.Bench, stack: ExitStack, limits: Limits) -> tuple[list[Check], bool]:
         """The checks, and whether all of them could be made."""
         done: list[Check] = []
-        for question in questions.questions_for(bench):
+        for question in questions.questions_for(bench, limits.run):
             bench.say(f"{question.name}: {question.asks}")
             check = limits.judged(checks.put(question, bench, stack))
             done.append(check)

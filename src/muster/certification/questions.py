@@ -1,5 +1,8 @@
 """All questions of certification, in the order in which they are put."""
 
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
 from muster.certification import checks
 from muster.certification.conformance import HostConforms
 from muster.certification.demands import MeetsStandard
@@ -25,12 +28,24 @@ QUESTIONS: tuple[checks.Question, ...] = (
 )
 
 
-def questions_for(bench: checks.Bench) -> tuple[checks.Question, ...]:
-    """Those that are put to a version: some are put only where they were asked for."""
-    return tuple(
-        question for question in QUESTIONS if not isinstance(question, checks.Optional) or question.is_asked(bench)
-    )
+def questions_for(bench: checks.Bench, run: Mapping[str, bool]) -> Iterator[checks.Question]:
+    """Those that are put to a version, one by one: whether some are asked depends on what those before have found.
+
+    Args:
+        bench: what the questions work with.
+        run: what the standard says about it, by name; what others need cannot be left out.
+    """
+    for question in QUESTIONS:
+        asked = not isinstance(question, checks.Optional) or question.is_asked(bench)
+        if question.is_needed or run.get(question.name, asked):
+            yield question
 
 
-#: Names of all checks, for standards that give limits.
-NAMES: tuple[str, ...] = tuple(question.name for question in QUESTIONS)
+def _problems_of(question: checks.Question) -> Callable[[Mapping[str, Any]], list[str]]:
+    return lambda given: checks.option_problems(question, given)
+
+
+#: Every check by its name, with what is wrong with settings that a standard gives it.
+KNOWN: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
+    question.name: _problems_of(question) for question in QUESTIONS
+}

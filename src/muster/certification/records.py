@@ -7,8 +7,10 @@ from datetime import datetime
 from muster.certification.timing import Latency
 from muster.certification.twinned import Twinned
 from muster.environments.sealing import Sealed
+from muster.sessions.records import Measure
 from muster.vocabulary.digests import Digest
 from muster.vocabulary.names import VersionName
+from muster.wire.evidence import EVIDENCE_FORMAT, Evidence
 
 Figure = float | int | str | bool | None
 
@@ -28,7 +30,11 @@ class Check:
     """The figure in words, with its unit; why it failed, if it did."""
     figures: Mapping[str, float] = field(default_factory=dict)
     """What else was measured, by name with its unit; empty in certificates of earlier versions of Muster."""
+    remedy: str = ""
+    """What can be done about it, if it failed."""
 
+
+NO_EVIDENCE = Evidence(format=EVIDENCE_FORMAT, checks=())
 
 #: The check that measures latency; go-live asks for its figures.
 LATENCY_CHECK = "one-row-latency"
@@ -49,6 +55,10 @@ class Examined:
     """Its compiled twin; None: none was asked for, or none could be had."""
     is_complete: bool = True
     """Whether every question could be put."""
+    evidence: Evidence = NO_EVIDENCE
+    """What the checks show besides their figures."""
+    measures: tuple[Measure, ...] = ()
+    """Numbers by standard definitions, for the session to hold."""
     may_fail: frozenset[str] = frozenset()
     """Checks that need not pass, by the project's standard or by a waiver."""
 
@@ -81,6 +91,8 @@ class Certificate:
     """Of the environment; None in certificates of earlier versions of Muster."""
     twin: Digest | None = None
     """The bundle of the compiled twin; None: there is none."""
+    evidence: Digest | None = None
+    """Of what the checks show, in the store; None in certificates of earlier versions of Muster."""
 
     @property
     def latency(self) -> Latency | None:

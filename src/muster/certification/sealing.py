@@ -34,6 +34,7 @@ class EnvironmentSealed:
     asks: ClassVar[str] = "is everything that its environment is made of in the store?"
     limit: ClassVar[Figure] = 0
     is_needed: ClassVar[bool] = False
+    remedy: ClassVar[str] = "Lock packages that an index or the bundle can give as files, with their hashes."
 
     def answer(self, bench: Bench, stack: ExitStack) -> Finding:  # noqa: ARG002 - nothing to end
         """How many parts the store does not have; and the bytes that came into it."""
@@ -64,6 +65,9 @@ class EnvironmentsAlike:
     asks: ClassVar[str] = "is its environment the one it was made in?"
     limit: ClassVar[Figure] = 0
     is_needed: ClassVar[bool] = False
+    remedy: ClassVar[str] = (
+        "Save the bundle again with the packages and the interpreter that this factory has, or bring the factory to those of the lab."
+    )
 
     def answer(self, bench: Bench, stack: ExitStack) -> Finding:  # noqa: ARG002 - nothing to end
         """How many packages, the interpreter among them, are others."""
@@ -84,6 +88,9 @@ class RebuildsOffline:
     asks: ClassVar[str] = "can its environment be built again from the store alone?"
     limit: ClassVar[Figure] = 0
     is_needed: ClassVar[bool] = False
+    remedy: ClassVar[str] = (
+        "A part of the environment is not in its seal, or its build is not repeatable: the detail names it."
+    )
 
     def is_asked(self, bench: Bench) -> bool:
         """Unless the factory's settings leave it out."""

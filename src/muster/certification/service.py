@@ -5,6 +5,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+import msgspec
+import rfc8785
+
 from muster.access.actor import Call
 from muster.access.roles import Right
 from muster.access.service import FACTORY
@@ -28,6 +31,7 @@ from muster.sessions.records import CERTIFICATION, Session
 from muster.sessions.service import Sessions
 from muster.storage.transaction import Database, Transaction
 from muster.vocabulary.clock import Clock
+from muster.vocabulary.digests import Digest
 from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import SessionState, VersionState
 
@@ -211,6 +215,7 @@ class Certification:
         return self._keep(session, version, examined)
 
     def _keep(self, session: Session, version: Version, examined: Examined) -> Session:
+        evidence = self._registry.keep_document(rfc8785.dumps(msgspec.to_builtins(examined.evidence)))
         with self._database.write() as tx:
             self._registry.hold_states(tx)
             now = self._registry.version_in(tx, session.project, version.name)
@@ -225,18 +230,22 @@ class Certification:
                 "hardware": examined.hardware,
                 "seal": None if examined.sealed is None else examined.sealed.digest,
                 "twin": None if examined.twinned is None else examined.twinned.manifest,
+                "evidence": evidence,
             }
             finished = self._sessions.finish(
                 tx, session, SessionState.PASSED if passed else SessionState.FAILED, result
             )
+            self._sessions.keep_measures(tx, session, version.name, examined.measures)
             if passed:
-                self._certify(tx, session, now, examined)
+                self._certify(tx, session, now, examined, evidence)
             else:
                 failed = [check.name for check in examined.checks if not check.passed]
                 self._record(tx, _FAILED, now, session, {"failed": failed})
         return finished
 
-    def _certify(self, tx: Transaction, session: Session, version: Version, examined: Examined) -> None:
+    def _certify(
+        self, tx: Transaction, session: Session, version: Version, examined: Examined, evidence: Digest
+    ) -> None:
         assert examined.environment is not None
         certificate = Certificate(
             session=session.id,
@@ -250,6 +259,7 @@ class Certification:
             at=self._clock.now(),
             seal=None if examined.sealed is None else examined.sealed.digest,
             twin=None if examined.twinned is None else examined.twinned.manifest,
+            evidence=evidence,
         )
         if examined.sealed is not None:
             store.add_seal(tx, examined.sealed, certificate.at)

@@ -38,6 +38,7 @@ def add(tx: Transaction, certificate: Certificate) -> None:
             at=rfc3339(certificate.at),
             seal=certificate.seal,
             twin=certificate.twin,
+            evidence=certificate.evidence,
         )
     )
 
@@ -148,4 +149,5 @@ def _certificate(row: sa.Row[Any]) -> Certificate:
         at=from_rfc3339(row.at),
         seal=None if row.seal is None else Digest(row.seal),
         twin=None if row.twin is None else Digest(row.twin),
+        evidence=None if row.evidence is None else Digest(row.evidence),
     )

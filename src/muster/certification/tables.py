@@ -19,6 +19,7 @@ certificates = sa.Table(
     time_column("at"),
     sa.Column("seal", sa.String(71), nullable=True),
     sa.Column("twin", sa.String(71), nullable=True),
+    sa.Column("evidence", sa.String(71), nullable=True),
     sa.ForeignKeyConstraint(["project", "model", "number"], ["versions.project", "versions.model", "versions.number"]),
     sa.Index(None, "project", "model", "number"),
 )

@@ -20,6 +20,9 @@ class PackagesTrusted:
     limit: ClassVar[Figure] = 0
     is_needed: ClassVar[bool] = True
     """Code of a package that is not trusted is not run."""
+    remedy: ClassVar[str] = (
+        "Do without the package, or ask who manages the project's packages for a rule that lets it pass."
+    )
 
     def answer(self, bench: Bench, stack: ExitStack) -> Finding:  # noqa: ARG002 - nothing to end
         """How many packages are not trusted."""

@@ -70,6 +70,7 @@ class TwinAgrees:
     asks: ClassVar[str] = "does its compiled twin answer as it does?"
     limit: ClassVar[Figure] = 0
     is_needed: ClassVar[bool] = False
+    remedy: ClassVar[str] = "Give a tolerance that the business can bear, or certify the version without a twin."
 
     def is_asked(self, bench: Bench) -> bool:
         """Whether a twin was asked for."""

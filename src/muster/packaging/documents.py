@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 import tomli_w
 
+from muster.packaging.claims import Claims, Load, OwnCheck, Prediction, Relation, claim_problems
 from muster.packaging.contract import contract_problems
 from muster.packaging.errors import BundleMalformed
 from muster.packaging.manifest import DESCRIPTION_NAME, ExternalEntry, declared_in, path_problem
@@ -121,6 +122,15 @@ class Bundle(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
     """File that tells how the author got there; empty: notebook.ipynb, if it is there."""
     card: Card = Card()
     data: tuple[DataSource, ...] = ()
+    relations: tuple[Relation, ...] = ()
+    load: Load | None = None
+    prediction: Prediction | None = None
+    checks: tuple[OwnCheck, ...] = ()
+
+    @property
+    def claims(self) -> Claims:
+        """What the author claims, for certification to hold the model to."""
+        return Claims(relations=self.relations, load=self.load, prediction=self.prediction, checks=self.checks)
 
     @property
     def people(self) -> frozenset[str]:
@@ -130,7 +140,8 @@ class Bundle(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fie
 
 #: Keys in the order in which a person wants to read them; the rest follows.
 _ORDER = (
-    "format", "name", "description", "owners", "authors", "tags", "metrics", "notes", "notebook", "card", "runtime", "contract", "golden",
+    "format", "name", "description", "owners", "authors", "tags", "metrics", "notes", "notebook",
+    "card", "prediction", "load", "runtime", "contract", "golden",
 )  # fmt: skip
 
 
@@ -201,6 +212,7 @@ def description_problems(bundle: Bundle) -> list[str]:
             problems.append(f"[metrics] {name!r} is {value}, and no finite number")
     problems.extend(_card_problems(bundle.card))
     problems.extend(_data_problems(bundle.data))
+    problems.extend(claim_problems(bundle.claims, bundle.contract))
     problems.extend(_path_problems(bundle))
     for entry in bundle.external:
         try:

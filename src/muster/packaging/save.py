@@ -18,6 +18,7 @@ import msgspec
 import numpy as np
 
 from muster.packaging.calling import Call, answers_of, call_of, described, handed
+from muster.packaging.claims import Claims, Load, Prediction, Relation
 from muster.packaging.columns import Table, nulls_of
 from muster.packaging.data_sets import data_sources, data_toml_of, described_data
 from muster.packaging.distributions import Installed
@@ -84,6 +85,9 @@ def save(
     personal: Collection[str] = (),
     data: Mapping[str, Any] | None = None,
     card: Card | Mapping[str, Any] | None = None,
+    prediction: Prediction | Mapping[str, Any] | None = None,
+    relations: Sequence[Relation | Mapping[str, Any]] = (),
+    load: Load | Mapping[str, Any] | None = None,
     authors: Sequence[str] = (),
     tags: Mapping[str, str] | None = None,
     metrics: Mapping[str, float] | None = None,
@@ -116,6 +120,11 @@ def save(
             `{"training": {"uri": "s3://bucket/churn.parquet", "from": "2025-01-01", "to": "2026-01-01"}}`.
         card: what people have to know who judge the model: `intended_use`, `limitations`, `risk_tier`, `business_metric`,
             `licences`, `deputy`; which of it must be there says the project's standard.
+        prediction: what is predicted, so that it can be judged on evaluation data: `{"task": "binary", "label": "churned"}`;
+            also `output`, `positive`, `slices`, `protected`, `group`.
+        relations: how answers have to follow inputs: `[{"name": "older pays less", "kind": "monotone", "field": "age",
+            "direction": "down"}]`.
+        load: what it is expected to bear: `{"requests_per_s": 50, "p99_ms": 20, "memory_mib": 500}`.
         authors: who made it, where that is not the owner.
         tags: free words.
         metrics: figures that you measured, by name: `{"auc": 0.84}`; the version is found by them.
@@ -139,7 +148,7 @@ def save(
     for person in (*owners, *authors):
         checked_name(person, of="user")
     _refuse_foreign(target)
-    told, sources = _card_of(card), described_data(data or {})
+    told, sources, claims = _card_of(card), described_data(data or {}), _claims_of(prediction, relations, load)
     call = call_of(model, read_sample(sample), method, input_kind)
     rows, inputs = _golden(sample, golden, call.sample)
     contract, runtime = _inputs(call, inputs, personal=personal, declared=declared or {}, nullable=nullable)
@@ -167,6 +176,9 @@ def save(
         notebook="" if notebook is None else NOTEBOOK_NAME,
         card=told,
         data=data_sources(sources),
+        relations=claims.relations,
+        load=claims.load,
+        prediction=claims.prediction,
     )
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".saving", dir=target.parent))
@@ -204,6 +216,18 @@ def _card_of(given: Card | Mapping[str, Any] | None) -> Card:
         return msgspec.convert(dict(given or {}), Card)
     except msgspec.ValidationError as error:
         raise SampleUnusable(f"card cannot be used: {error}") from error
+
+
+def _claims_of(
+    prediction: Prediction | Mapping[str, Any] | None,
+    relations: Sequence[Relation | Mapping[str, Any]],
+    load: Load | Mapping[str, Any] | None,
+) -> Claims:
+    given = {"prediction": prediction, "relations": relations, "load": load}
+    try:
+        return msgspec.convert(msgspec.to_builtins(given), Claims)
+    except (msgspec.ValidationError, TypeError) as error:
+        raise SampleUnusable(f"prediction, relations or load cannot be used: {error}") from error
 
 
 def _refuse_foreign(target: Path) -> None:

@@ -1,5 +1,6 @@
 """Models and versions: register, look at, compare, retire, ban; and which packages they may be made of."""
 
+import io
 import json
 import shutil
 import tempfile
@@ -368,6 +369,10 @@ class Registry:
     def document(self, digest: Digest) -> bytes:
         """A small document that another room has put into the store beside the bundles: a seal, for one."""
         return self._blobs.read(digest)
+
+    def keep_document(self, content: bytes) -> Digest:
+        """Put a small document of another room into the store; one that is there already stays as it is."""
+        return self._blobs.put(io.BytesIO(content), digest_of(content))
 
     # For the rooms above, within their transactions.
 

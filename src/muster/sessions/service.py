@@ -9,9 +9,10 @@ from muster.access.actor import Call
 from muster.access.roles import Right
 from muster.sessions import store
 from muster.sessions.errors import SessionInterrupted, SessionNotFound
-from muster.sessions.records import Session
+from muster.sessions.records import Measure, Measured, MeasuresAsked, Session
 from muster.storage.transaction import Database, Transaction
 from muster.vocabulary.clock import Clock
+from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import SESSION_MOVES, SessionState
 
 DEAD_AFTER = timedelta(seconds=60)
@@ -49,6 +50,12 @@ class Sessions:
         call.require(Right.READ)
         with self._database.read() as tx:
             return store.newest_of(tx, call.project, limit)
+
+    def measures(self, call: Call, asked: MeasuresAsked, limit: int = 1000) -> tuple[Measured, ...]:
+        """What was measured of a model, across sessions and periods, the newest first."""
+        call.require(Right.READ)
+        with self._database.read() as tx:
+            return store.measures(tx, call.project, asked, limit)
 
     # For services that queue work, within their transactions.
 
@@ -99,6 +106,12 @@ class Sessions:
             raise SessionInterrupted(f"session {session.id} is {now}", session=session.id, state=str(now))
         store.set_finished(tx, session.id, state, result, self._clock.now())
         return self._held(tx, session.project, session.id)
+
+    def keep_measures(
+        self, tx: Transaction, session: Session, version: VersionName, measures: Sequence[Measure]
+    ) -> None:
+        """Keep what was measured of a version in a session; in the transaction that ends it."""
+        store.add_measures(tx, session, version, measures, self._clock.now())
 
     # For executors.
 

@@ -1,16 +1,17 @@
 """All statements about sessions."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from muster.sessions.records import Session
-from muster.sessions.tables import session_lines, sessions
+from muster.sessions.records import Measure, Measured, MeasuresAsked, Session
+from muster.sessions.tables import session_lines, session_measures, sessions
 from muster.storage.transaction import Transaction
 from muster.vocabulary.clock import from_rfc3339, rfc3339
+from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import SessionState
 
 
@@ -119,6 +120,71 @@ def add_line(tx: Transaction, session_id: str, text: str, at: datetime) -> None:
     """Add a line of progress."""
     number = last_line(tx, session_id) + 1
     tx.execute(sa.insert(session_lines).values(session=session_id, number=number, at=rfc3339(at), text=text))
+
+
+def add_measures(
+    tx: Transaction, session: Session, version: VersionName, measures: Sequence[Measure], at: datetime
+) -> None:
+    """Keep what was measured in a session."""
+    if measures:
+        tx.execute(
+            sa.insert(session_measures),
+            [
+                {
+                    "session": session.id,
+                    "name": one.name,
+                    "computed_over": one.over,
+                    "slice": one.slice,
+                    "definition": one.version,
+                    "project": session.project,
+                    "model": version.model,
+                    "number": version.number,
+                    "value": one.value,
+                    "low": one.low,
+                    "high": one.high,
+                    "at": rfc3339(at),
+                }
+                for one in measures
+            ],
+        )
+
+
+def measures(tx: Transaction, project: str, asked: MeasuresAsked, limit: int) -> tuple[Measured, ...]:
+    """What was measured, the newest first."""
+    rows = session_measures
+    wanted = [rows.c.project == project, rows.c.model == asked.model]
+    exact = (
+        (rows.c.number, asked.number),
+        (rows.c.name, asked.name or None),
+        (rows.c.computed_over, asked.over or None),
+        (rows.c.slice, asked.slice),
+        (rows.c.session, asked.session or None),
+    )
+    wanted.extend(column == value for column, value in exact if value is not None)
+    if asked.since is not None:
+        wanted.append(rows.c.at >= rfc3339(asked.since))
+    if asked.until is not None:
+        wanted.append(rows.c.at < rfc3339(asked.until))
+    order = (rows.c.at.desc(), rows.c.session, rows.c.computed_over, rows.c.name, rows.c.slice)
+    found = tx.execute(sa.select(rows).where(*wanted).order_by(*order).limit(limit))
+    return tuple(
+        Measured(
+            session=row.session,
+            project=row.project,
+            version=VersionName(row.model, row.number),
+            measure=Measure(
+                name=row.name,
+                version=row.definition,
+                value=row.value,
+                over=row.computed_over,
+                slice=row.slice,
+                low=row.low,
+                high=row.high,
+            ),
+            at=from_rfc3339(row.at),
+        )
+        for row in found
+    )
 
 
 def _update(tx: Transaction, session_id: str, **values: Any) -> None:

@@ -23,6 +23,24 @@ sessions = sa.Table(
     sa.Index(None, "project", "kind", "subject"),
 )
 
+session_measures = sa.Table(
+    "session_measures",
+    METADATA,
+    sa.Column("session", sa.String(40), sa.ForeignKey("sessions.id"), primary_key=True),
+    sa.Column("name", sa.String(100), primary_key=True),
+    sa.Column("computed_over", sa.String(100), primary_key=True),
+    sa.Column("slice", sa.String(200), primary_key=True),
+    sa.Column("definition", sa.Integer, nullable=False),
+    name_column("project"),
+    name_column("model"),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("value", sa.Float(53), nullable=False),
+    sa.Column("low", sa.Float(53), nullable=True),
+    sa.Column("high", sa.Float(53), nullable=True),
+    time_column("at"),
+    sa.Index(None, "project", "model", "name", "at"),
+)
+
 session_lines = sa.Table(
     "session_lines",
     METADATA,

@@ -4,7 +4,7 @@ Unknown keys are refused: a rule that is misspelt must not be silently without e
 """
 
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
@@ -60,6 +60,8 @@ class _Check(_Strict, frozen=True):
     gate: Literal["acceptance", "go-live"] = "acceptance"
     limit: float | None = None
     needed: bool = True
+    run: bool | None = None
+    options: dict[str, Any] = {}
 
 
 class _Certificate(_Strict, frozen=True):
@@ -117,6 +119,10 @@ class CheckRule:
     """What its figure may be at most; None: what the check itself asks for."""
     is_needed: bool
     """Whether failing it keeps a version from passing."""
+    run: bool | None = None
+    """Whether it is put at all; None: as it says itself."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Its settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -220,14 +226,23 @@ def read_standard(text: str) -> Standard:
     )
 
 
-def check_names(standard: Standard, known: Collection[str]) -> None:
-    """Nothing, if there are all the checks that a standard names.
+#: What is wrong with the settings of a check, by its name.
+KnownChecks = Mapping[str, Callable[[Mapping[str, Any]], list[str]]]
+
+
+def check_names(standard: Standard, known: KnownChecks) -> None:
+    """Nothing, if there are all the checks that a standard names, and they take the settings that it gives.
 
     Raises:
-        StandardMalformed: there is none of a name.
+        StandardMalformed: there is none of a name, or it takes other settings.
     """
     for name in sorted(standard.checks - set(known)):
         raise StandardMalformed(f"checks.{name}: there is no such check", check=name, known=sorted(known))
+    for tier, demands in {"": standard.base, **standard.tiers}.items():
+        where = f"tiers.{tier}.checks" if tier else "checks"
+        for name, rule in demands.checks.items():
+            for problem in known[name](rule.options):
+                raise StandardMalformed(f"{where}.{name}.options: {problem}", check=name)
 
 
 def ready_text(name: str) -> str:
@@ -285,7 +300,9 @@ def _demands(document: _Document, where: str, tiers: tuple[str, ...]) -> Demands
     return Demands(
         require=tuple(dict.fromkeys(document.bundle.require)),
         checks={
-            name: CheckRule(gate=Gate(rule.gate), limit=rule.limit, is_needed=rule.needed)
+            name: CheckRule(
+                gate=Gate(rule.gate), limit=rule.limit, is_needed=rule.needed, run=rule.run, options=rule.options
+            )
             for name, rule in document.checks.items()
         },
         valid=None if valid is None else span_of(valid, f"{where}certificate.valid"),

@@ -136,7 +136,7 @@ def _lacks_of_checks(demands: Demands, gate: Gate, evidence: Evidence) -> Iterab
     for name, rule in demands.checks.items():
         # What failed stays failed at every gate; a limit is asked for at its own.
         found = evidence.checks.get(name)
-        if not rule.is_needed:
+        if not rule.is_needed or rule.run is False:
             continue
         if found is not None and not found.passed:
             yield Lack(name=name, problem="the check failed when it was last put", remedy=_MEND)

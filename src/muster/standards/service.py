@@ -1,8 +1,10 @@
 """The standards of projects: proposed by one, adopted by others, in force until the next."""
 
 from collections import OrderedDict
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
 
 from muster.access.actor import Call
 from muster.access.custom_roles import role_names
@@ -19,7 +21,7 @@ from muster.registry.reasons import checked_reason
 from muster.registry.records import Version
 from muster.registry.service import Registry
 from muster.standards import store
-from muster.standards.document import NOTHING_ADOPTED, Demands, Standard, check_names, read_standard, ready
+from muster.standards.document import NOTHING_ADOPTED, Demands, KnownChecks, Standard, check_names, read_standard, ready
 from muster.standards.errors import (
     StandardExpired,
     StandardMalformed,
@@ -52,6 +54,10 @@ class Wanted:
     """What its bundle lacks, waivers counted; None: the project has adopted no standard."""
     forgiven: tuple[str, ...]
     """What its bundle lacks and need not carry for a while, each with until when and by whose word."""
+    options: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Settings of checks."""
+    run: dict[str, bool] = field(default_factory=dict)
+    """Checks that are put, or not, whatever they say themselves."""
 
 
 class Standards:
@@ -64,7 +70,7 @@ class Standards:
         waivers: tells what need not be met for a while.
         registry: tells what a bundle says of itself.
         clock: tells when.
-        checks: names of the checks that certification can put; a standard that names another is refused.
+        checks: the checks that certification can put, with what is wrong with their settings; a standard that names another is refused.
     """
 
     def __init__(
@@ -76,7 +82,7 @@ class Standards:
         waivers: Waivers,
         registry: Registry,
         clock: Clock,
-        checks: Iterable[str] = (),
+        checks: KnownChecks = MappingProxyType({}),
     ) -> None:
         self._database = database
         self._journal = journal
@@ -84,7 +90,7 @@ class Standards:
         self._waivers = waivers
         self._registry = registry
         self._clock = clock
-        self._checks = frozenset(checks)
+        self._checks = dict(checks)
         self._facts: OrderedDict[Digest, BundleFacts] = OrderedDict()
 
     # What there is.
@@ -252,6 +258,8 @@ class Standards:
             waived=waived,
             lacks=tuple(str(lack) for lack in unwaived(lacks, waivers)) if in_force.is_own else None,
             forgiven=tuple(f"{lack} ({waived[lack.name]})" for lack in lacks if lack.name in waived),
+            options={name: rule.options for name, rule in demands.checks.items() if rule.options},
+            run={name: rule.run for name, rule in demands.checks.items() if rule.run is not None},
         )
 
     # Within.

@@ -372,6 +372,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
     figures: dict[str, float] = {}
     """What else was measured, by name with its unit."""
+    remedy: str = ""
+    """What can be done about it, if it failed."""
 
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True):
@@ -387,6 +389,8 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the list of everything that the environment is made of, all of it in the store; null: not sealed."""
     twin: str | None = None
     """Digest of the compiled twin that was found to agree; null: none was asked for."""
+    evidence: str | None = None
+    """Digest of what the checks show, a document in the store; null in certificates of earlier versions of Muster."""
 
 
 class VersionSummary(msgspec.Struct, frozen=True, kw_only=True):

@@ -128,14 +128,14 @@ def check_folder(out: Output, folder: Path, source: str | None) -> int:
     """
     if not folder.is_dir():
         raise FileMissing(f"there is no folder {folder}", path=str(folder))
-    from muster.certification.questions import NAMES  # noqa: PLC0415 - most commands do without
+    from muster.certification.questions import KNOWN  # noqa: PLC0415 - most commands do without
     from muster.packaging.bundle import read_bundle  # noqa: PLC0415
     from muster.standards.document import check_names, read_standard  # noqa: PLC0415
     from muster.standards.evaluation import lacks_of_bundle  # noqa: PLC0415
     from muster.standards.facts import facts_of_folder  # noqa: PLC0415
 
     asked = read_standard(_named(None) if source is None else _text_of(source))
-    check_names(asked, NAMES)
+    check_names(asked, KNOWN)
     facts = facts_of_folder(folder, read_bundle(folder))
     lacks = lacks_of_bundle(asked.of_tier(facts.tier), facts)
     document = {
