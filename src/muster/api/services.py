@@ -21,8 +21,10 @@ from muster.archive.retention import Retention
 from muster.archive.service import Exporting, Requests
 from muster.audit.journal import Journal
 from muster.catalogue.service import Catalogue
+from muster.certification.metrics import Metrics
 from muster.certification.replay import Replays
 from muster.certification.service import Certification
+from muster.evaluation_sets.service import EvaluationSets
 from muster.gates.delegations import Delegations
 from muster.publishing.board import Board
 from muster.registry.service import Registry
@@ -54,6 +56,8 @@ class Services:
     registry: Registry
     sessions: Sessions
     certification: Certification
+    evaluations: EvaluationSets
+    metrics: Metrics
     standards: Standards
     reviews: Reviews
     delegations: Delegations

@@ -71,6 +71,8 @@ def _services(factory: Factory, *, scoring_url: str | None) -> Services:
         registry=factory.registry,
         sessions=factory.sessions,
         certification=factory.certification,
+        evaluations=factory.evaluations,
+        metrics=factory.metrics,
         standards=factory.governance.standards,
         reviews=factory.governance.reviews,
         delegations=factory.governance.delegations,

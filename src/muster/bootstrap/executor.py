@@ -83,6 +83,8 @@ def _handlers(factory: Factory) -> dict[str, Handler]:
             prove_rebuild=home.settings.certification.prove_rebuild,
         ),
         past=factory.past,
+        evaluations=factory.evaluations,
+        champions=factory.champions.of_model,
     )
 
     def certify(session: Session, say: Say) -> None:

@@ -23,14 +23,17 @@ from muster.bootstrap.governance import Governance, governance_of
 from muster.bootstrap.home import Home
 from muster.bootstrap.sign_in import sign_in_options
 from muster.bootstrap.stores import blobs_of, environments_of
+from muster.certification.metrics import Metrics
 from muster.certification.recorded import PastRows
 from muster.certification.replay import Replays
 from muster.certification.seals import Seals
 from muster.certification.service import Certification
 from muster.environments.shelf import Shelf
+from muster.evaluation_sets.service import EvaluationSets
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
+from muster.release.champions import LiveChampions
 from muster.release.passing import live_variants
 from muster.release.service import Releases
 from muster.release.simulation import Simulations
@@ -63,6 +66,9 @@ class Factory:
     releases: Releases
     requests: Requests
     past: PastRows
+    evaluations: EvaluationSets
+    metrics: Metrics
+    champions: LiveChampions
     replays: Replays
     simulations: Simulations
     exporting: Exporting
@@ -140,6 +146,9 @@ def factory_of(home: Home) -> Factory:
         releases=releases,
         requests=requests,
         past=PastRows(reader=reader, endpoints=releases.endpoints_with),
+        evaluations=EvaluationSets(database=database, journal=journal, blobs=blobs, registry=registry, clock=clock),
+        metrics=Metrics(database=database, sessions=sessions, blobs=blobs),
+        champions=LiveChampions(database, registry),
         replays=Replays(
             database=database,
             journal=journal,

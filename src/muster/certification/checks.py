@@ -16,6 +16,8 @@ import msgspec
 import psutil
 
 from muster.blobs.protocol import Blobs
+from muster.certification.evaluated import Evaluated, KeptTable
+from muster.certification.judgement import Judgement
 from muster.certification.options import CertificationOptions
 from muster.certification.recorded import PastRows
 from muster.certification.records import LATENCY_CHECK, Check, Figure
@@ -86,6 +88,16 @@ class Bench:
     """What the project's standard gives questions as settings, by name."""
     shown: list[CheckEvidence] = field(default_factory=list)
     measures: list[Measure] = field(default_factory=list)
+    evaluation: Evaluated | None = None
+    """The newest evaluation set of the model; None: it has none."""
+    champion: Version | None = None
+    """The version of the model that is in front now; None: none is."""
+    judgement: Judgement | None = None
+    """The version's answers to the evaluation set, once it was asked."""
+    unjudged: MusterError | None = None
+    """Why there is no judgement although it was wanted."""
+    tables: list[KeptTable] = field(default_factory=list)
+    """Tables in the store that curves are derived from."""
 
     def given(self, question: "Question", options: type[S]) -> S:
         """The settings of a question: those of the standard, the defaults for the rest."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from muster.blobs.protocol import Blobs
 from muster.certification import checks, questions
 from muster.certification.demands import NONE, Limits
+from muster.certification.evaluated import Champions, Evaluated
 from muster.certification.options import CertificationOptions
 from muster.certification.recorded import PastRows
 from muster.certification.records import Check, Examined
@@ -17,6 +18,7 @@ from muster.certification.twinned import TwinOrder
 from muster.certification.twins import TwinAgrees
 from muster.environments.shelf import Shelf
 from muster.environments.trust import ALLOW_ALL, Rules
+from muster.evaluation_sets.service import EvaluationSets
 from muster.registry.records import Version
 from muster.vocabulary.digests import hex_of
 from muster.wire.evidence import EVIDENCE_FORMAT, Evidence
@@ -33,6 +35,8 @@ class Examination:
         logs: folder where the hosts' logs go.
         options: the limits.
         past: where to find what callers have asked; None: nowhere.
+        evaluations: the evaluation sets of models; None: there are none.
+        champions: tells which version of a model is in front; None: none is.
     """
 
     def __init__(
@@ -44,6 +48,8 @@ class Examination:
         logs: Path,
         options: CertificationOptions | None = None,
         past: PastRows | None = None,
+        evaluations: EvaluationSets | None = None,
+        champions: Champions | None = None,
     ) -> None:
         self._blobs = blobs
         self._environments = environments
@@ -51,6 +57,8 @@ class Examination:
         self._logs = logs
         self._options = options or CertificationOptions()
         self._past = past
+        self._evaluations = evaluations
+        self._champions = champions
 
     def examine(
         self,
@@ -83,6 +91,7 @@ class Examination:
             is_complete=is_complete,
             evidence=Evidence(format=EVIDENCE_FORMAT, checks=tuple(bench.shown)),
             measures=tuple(bench.measures),
+            tables=tuple(bench.tables),
             may_fail=frozenset(check.name for check in done if limits.may_fail(check.name)),
         )
 
@@ -107,10 +116,19 @@ class Examination:
             rules=rules,
             twin=twin or (TwinOrder() if limits.run.get(TwinAgrees.name) else None),
             past=self._past,
+            evaluation=self._evaluated(version),
+            champion=None if self._champions is None else self._champions(version.project, version.name.model),
             lacks=limits.lacks,
             forgiven=limits.forgiven,
             given_options=limits.options,
         )
+
+    def _evaluated(self, version: Version) -> Evaluated | None:
+        """The set that counts now; it is the same for the whole examination, whatever is sealed meanwhile."""
+        if self._evaluations is None:
+            return None
+        held = self._evaluations.newest(version.project, version.name.model)
+        return None if held is None else Evaluated(held=held, sets=self._evaluations)
 
     def _put_all(self, bench: checks.Bench, stack: ExitStack, limits: Limits) -> tuple[list[Check], bool]:
         """The checks, and whether all of them could be made."""

@@ -85,31 +85,43 @@ def judgement_of(
         PredictionsUnusable: output and labels do not fit the task.
         EvaluationSetUnfit: the set lacks the column that groups a ranking.
     """
-    field = contract.output(claim.output) if claim.output else contract.outputs[0]
-    if field is None:
-        raise PredictionsUnusable(f"there is no output {claim.output!r}", output=claim.output)
+    field = judged_output(claim, contract)
     column = answers.outputs.columns[field.name]
     nulls = nulls_of(column)
     there = np.ones(answers.outputs.rows, np.bool_) if nulls is None else ~nulls
     places = np.flatnonzero(answers.answered)[there]
-    labels = [rows.labels[place] for place in places.tolist()]
+    every = rows.labels
+    labels = [every[place] for place in places.tolist()]
     given = array_of(column)[there]
     if not len(places):
         raise PredictionsUnusable(f"none of {rows.rows} rows has an answer; {answers.why or 'they are null'}")
-    groups = [rows.values(claim.group)[place] for place in places.tolist()] if claim.group else []
+    ranked = rows.values(claim.group) if claim.group else ()
+    groups = [ranked[place] for place in places.tolist()] if claim.group else []
     return Judgement(
         task=Task(claim.task),
         claim=claim,
         held=held,
         rows=rows,
-        predictions=_predictions(claim, field, given, labels, groups, cutoff),
+        predictions=predictions_of(claim, field, given, labels, groups, cutoff),
         places=places,
         unanswered=rows.rows - len(places),
         why=answers.why or (f"{field.name} is null" if len(places) < rows.rows else ""),
     )
 
 
-def _predictions(
+def judged_output(claim: Prediction, contract: Contract) -> Field:
+    """The output that a claim is about.
+
+    Raises:
+        PredictionsUnusable: the contract has none of this name.
+    """
+    field = contract.output(claim.output) if claim.output else contract.outputs[0]
+    if field is None:
+        raise PredictionsUnusable(f"there is no output {claim.output!r}", output=claim.output)
+    return field
+
+
+def predictions_of(
     claim: Prediction,
     field: Field,
     given: npt.NDArray[Any],
@@ -117,6 +129,19 @@ def _predictions(
     groups: Sequence[Any],
     cutoff: float,
 ) -> Predictions:
+    """Answers and labels as predictions of the task.
+
+    Args:
+        claim: what is predicted.
+        field: the output that is judged.
+        given: its values, one place per row.
+        labels: what really happened.
+        groups: of a ranking, which rows belong together.
+        cutoff: of binary tasks.
+
+    Raises:
+        PredictionsUnusable: they do not fit the task.
+    """
     task = Task(claim.task)
     if task is Task.BINARY:
         return _binary(claim, field, given, labels, cutoff)
@@ -136,7 +161,7 @@ def _predictions(
 def _binary(
     claim: Prediction, field: Field, given: npt.NDArray[Any], labels: Sequence[Any], cutoff: float
 ) -> BinaryPredictions:
-    positive = _positive(claim.positive, labels)
+    positive = _positive(claim, labels)
     truth = np.fromiter((label == positive for label in labels), np.bool_, len(labels))
     if field.datatype not in FLOATS:
         if field.shape:
@@ -151,11 +176,11 @@ def _binary(
     return BinaryPredictions(labels=truth, scores=_single(field, given), cutoff=cutoff)
 
 
-def _positive(claimed: str | int | bool | None, labels: Sequence[Any]) -> Any:
+def _positive(claim: Prediction, labels: Sequence[Any]) -> Any:
     """The value of the label that is the positive class: what is claimed, true, 1, or the second in order."""
     different = set(labels)
-    if claimed is not None:
-        return claimed
+    if claim.positive is not None:
+        return claim.positive
     if different <= {0, 1}:  # booleans are among them
         return 1
     if len(different) != _TWO:

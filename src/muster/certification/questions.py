@@ -6,6 +6,11 @@ from typing import Any
 from muster.certification import checks
 from muster.certification.conformance import HostConforms
 from muster.certification.demands import MeetsStandard
+from muster.certification.prediction.calibration import Calibrated
+from muster.certification.prediction.champion import AgainstChampion
+from muster.certification.prediction.fairness import Fair
+from muster.certification.prediction.performance import PredictionPerformance
+from muster.certification.prediction.slices import SlicesHold
 from muster.certification.sealing import EnvironmentsAlike, EnvironmentSealed, RebuildsOffline
 from muster.certification.trust import PackagesTrusted
 from muster.certification.twins import TwinAgrees
@@ -21,6 +26,11 @@ QUESTIONS: tuple[checks.Question, ...] = (
     checks.GoldenAnswers(),
     checks.ContractHolds(),
     checks.WrongInputs(),
+    PredictionPerformance(),
+    AgainstChampion(),
+    SlicesHold(),
+    Calibrated(),
+    Fair(),
     checks.OneRowLatency(),
     HostConforms(),
     RebuildsOffline(),

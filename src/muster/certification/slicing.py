@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,6 @@ def slices_of(column: str, values: Sequence[Any], min_rows: int) -> list[tuple[s
 
 def _ranges(values: Sequence[Any], known: npt.NDArray[np.float64]) -> list[str]:
     edges = sorted(set(np.quantile(known[np.isfinite(known)], _QUARTERS).tolist()))
-    names = [f"below {edges[0]:g}", *(f"{low:g} to {high:g}" for low, high in zip(edges, edges[1:], strict=False))]
+    names = [f"below {edges[0]:g}", *(f"{low:g} to {high:g}" for low, high in pairwise(edges))]
     names.append(f"from {edges[-1]:g}")
     return ["null" if value is None else names[int(np.searchsorted(edges, value, side="right"))] for value in values]

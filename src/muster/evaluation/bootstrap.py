@@ -43,15 +43,21 @@ def resamples_for(rows: int) -> int:
     return max(_FEWEST, min(RESAMPLES, _MOST_WORK // max(1, rows)))
 
 
-def interval(metric: Metric[Any], predictions: Predictions, seed: int) -> Interval:
+def interval(metric: Metric[Any], predictions: Predictions, seed: int, most: int = RESAMPLES) -> Interval:
     """A metric with its interval.
+
+    Args:
+        metric: any standard one.
+        predictions: of its task.
+        seed: of the resamples.
+        most: how many resamples there are at most.
 
     Raises:
         MetricUndefined: it has no value on these rows, or on too many resamples of them.
 
     Source: Efron & Tibshirani, An introduction to the bootstrap (1993), chapter 13.
     """
-    drawn = resamples_for(predictions.rows)
+    drawn = min(most, resamples_for(predictions.rows))
     found = _valued(metric, (predictions,), seed, drawn)[:, 0]
     return _interval(metric, definitions.value(metric, predictions), found, drawn)
 
