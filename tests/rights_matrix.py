@@ -399,6 +399,12 @@ def _register(world: World, _name: str, own: Own) -> Ask:
     return Ask("POST", f"{DEFAULT}/versions", content=packed(world.bundle(own)).read_bytes())
 
 
+def _seal(world: World, _name: str, own: Own) -> Ask:
+    model = world.version(own=own).partition(":")[0]
+    query = "label=came&reason=sealed"
+    return Ask("POST", f"{DEFAULT}/models/{model}/evaluations?{query}", content=b"x,came\n1.0,true\n2.5,false\n")
+
+
 def _replay(world: World, _name: str, _own: Own) -> Ask:
     archive = world.control.home / "archive"
     request = record_request(archive, world.name("e"), [answer_of("other:1", "champion", [2.0])], [1.0])
@@ -511,6 +517,9 @@ ROWS: dict[str, Row] = {
     ),
     "setPackageRules": Row(
         rights=("manage-packages",), make=lambda _w, _n, _o: post("packages", rules="", reason="so")
+    ),
+    "sealEvaluation": Row(
+        rights=("seal-evaluation",), make=_seal, own=PARTS_IN_VERSION, own_codes=("evaluation-sets.own-model",)
     ),
     "accept": Row(rights=("accept",), make=_about_version("accept", **REASON), own=PARTS_IN_VERSION),
     "retire": Row(rights=("retire",), make=lambda w, _n, o: post(f"{at(w.accepted(o))}/retire", **REASON)),

@@ -40,10 +40,12 @@ from muster.blobs.local import LocalBlobs
 from muster.bootstrap.governance import governance_of
 from muster.catalogue.service import Catalogue
 from muster.certification.examination import Examination
+from muster.certification.metrics import Metrics
 from muster.certification.replay import Replays
 from muster.client.control import Factory
 from muster.client.transport import Transport
 from muster.environments.shelf import Shelf
+from muster.evaluation_sets.service import EvaluationSets
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
@@ -256,6 +258,8 @@ def _services(
         registry=registry,
         sessions=sessions,
         certification=certification,
+        evaluations=EvaluationSets(database=database, journal=journal, blobs=blobs, registry=registry, clock=clock),
+        metrics=Metrics(database=database, sessions=sessions, blobs=blobs),
         standards=governance.standards,
         reviews=governance.reviews,
         delegations=governance.delegations,

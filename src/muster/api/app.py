@@ -20,6 +20,7 @@ from muster.api.routes import (
     audit,
     catalogue,
     endpoints,
+    evaluations,
     evolution,
     factory,
     fronts,
@@ -46,7 +47,7 @@ _OF_FACTORY = (
 )  # fmt: skip
 _OF_PROJECT = (
     *people.HANDLERS, *sign_in.OF_PROJECT, *models.HANDLERS, *catalogue.HANDLERS, *sessions.HANDLERS, *endpoints.HANDLERS,
-    *evolution.HANDLERS, *requests.HANDLERS, *archive.HANDLERS, *governance.HANDLERS,
+    *evaluations.HANDLERS, *evolution.HANDLERS, *requests.HANDLERS, *archive.HANDLERS, *governance.HANDLERS,
 )  # fmt: skip
 
 

@@ -28,4 +28,4 @@ class CurveUnfit(Invalid):
     """The curve cannot be derived from the table that is kept: a ROC curve is of two classes, outcomes are of numbers."""
 
     code = "certification.curve-unfit"
-    advice = "docs/reference/metrics.md says which curves there are for which task."
+    advice = "docs/reference/standard-metrics.md says which curves there are for which task."

@@ -103,7 +103,9 @@ def _derived(
         if kind in _OF_CUTOFFS:
             return *_OF_CUTOFFS[kind](table), None
     if isinstance(table, ClassTable) and kind == "confusion":
-        rows: tuple[tuple[Cell, ...], ...] = tuple((name, *counts) for name, counts in zip(table.classes, table.counts, strict=True))
+        rows: tuple[tuple[Cell, ...], ...] = tuple(
+            (name, *counts) for name, counts in zip(table.classes, table.counts, strict=True)
+        )
         return ("is", *(f"said {name}" for name in table.classes)), rows, None
     if isinstance(table, OutcomeTable) and kind == "outcomes":
         return *_outcomes(table), None

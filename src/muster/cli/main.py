@@ -69,6 +69,8 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "show": Entry("versions", "Show a version, or a model with its versions."),
         "diff": Entry("versions", "Show how one version differs from another."),
         "certify": Entry("versions", "Have a version examined and wait for the verdict."),
+        "evaluation": Entry("evaluations", "Seal rows on which the versions of a model are judged."),
+        "metrics": Entry("evaluations", "Show how well versions predict: metrics, curves."),
         "accept": Entry("versions", "Pass a certified version for production use."),
         "retire": Entry("versions", "End a version's life: new releases refuse it."),
         "ban": Entry("versions", "Say that a version should not be used; serving stops."),

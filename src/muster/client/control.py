@@ -24,6 +24,7 @@ from msgspec.structs import replace
 from muster.client.catalogue import Catalogue
 from muster.client.durations import Duration, milliseconds_of
 from muster.client.errors import AnswerLate, TargetExists, WorkInterrupted
+from muster.client.evaluations import Evaluations
 from muster.client.evolution import Evolution
 from muster.client.governance import Governance
 from muster.client.login import find_login
@@ -32,7 +33,7 @@ from muster.client.orders import order_of as _order
 from muster.client.pages import pages
 from muster.client.people import People
 from muster.client.sign_in import SigningIn
-from muster.client.transport import Transport, ZipBody
+from muster.client.transport import FileBody, Transport
 from muster.vocabulary.names import DEFAULT_PROJECT, VersionName, checked_name
 from muster.vocabulary.pages import MOST
 from muster.vocabulary.request_ids import request_id_bytes, request_id_text
@@ -72,7 +73,7 @@ def connect(
     return Factory(Transport(login.url, login.token, timeout_s=timeout_s, transport=transport), project=project)
 
 
-class Factory(People, SigningIn, Catalogue, Evolution, Governance):
+class Factory(People, SigningIn, Catalogue, Evaluations, Evolution, Governance):
     """A factory's control plane, as one caller in one project sees it."""
 
     def __init__(self, transport: Transport, *, project: str = DEFAULT_PROJECT) -> None:
@@ -135,7 +136,7 @@ class Factory(People, SigningIn, Catalogue, Evolution, Governance):
 
     def _upload(self, file: Path, model: str | None) -> control.Version:
         return self._transport.post(
-            f"{self._project}/versions", control.Version, ZipBody(file=file), wait_s=600.0, model=model
+            f"{self._project}/versions", control.Version, FileBody(file=file), wait_s=600.0, model=model
         )
 
     def models(self, *, limit: int | None = None, after: str | None = None) -> control.Models:

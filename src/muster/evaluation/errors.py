@@ -14,7 +14,7 @@ class MetricUnknown(NotFound):
     """There is no standard metric of this name for this kind of prediction."""
 
     code = "evaluation.metric-unknown"
-    advice = "docs/reference/metrics.md lists the metrics of each task."
+    advice = "docs/reference/standard-metrics.md lists the metrics of each task."
 
 
 class PredictionsUnusable(Invalid):

@@ -4,6 +4,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from muster.wire.control import Answer
+from muster.wire.evidence import Cell
+
 
 class CutoffTable(msgspec.Struct, frozen=True, kw_only=True, tag="cutoffs", tag_field="kind"):
     """What each cut-off of a score does, the highest cut-off first; rows at or above it are selected."""
@@ -49,6 +52,93 @@ class ClassTable(msgspec.Struct, frozen=True, kw_only=True, tag="classes", tag_f
 
 
 StoredTable = CutoffTable | OutcomeTable | ClassTable
+
+
+class EvaluationSet(Answer, frozen=True, kw_only=True):
+    """Rows of a model with what really happened, sealed by somebody who has no part in it."""
+
+    model: str
+    number: int
+    digest: str
+    """Of the rows as Parquet."""
+    source: str
+    """Digest of the file that was given: what `sha256sum` prints of it."""
+    label: str
+    """The column that holds what really happened."""
+    columns: tuple[str, ...]
+    rows: int
+    bytes: int
+    against: int
+    """Number of the version with whose contract it was compared when it came."""
+    sealed_by: str
+    sealed_at: str
+    reason: str
+
+
+class EvaluationSets(Answer, frozen=True, kw_only=True):
+    """The sets of a model, the newest first; the newest counts."""
+
+    sets: tuple[EvaluationSet, ...]
+
+
+class MeasuredValue(msgspec.Struct, frozen=True, kw_only=True):
+    """A number that was measured of a version, by a definition that does not change."""
+
+    metric: str
+    definition: int
+    """Version of its definition."""
+    value: float
+    low: float | None = None
+    """Lower end of its 95 % interval; null: none was computed."""
+    high: float | None = None
+    over: str
+    """What it was computed on: `evaluation:2`."""
+    slice: str
+    """`region=north`; empty: all of it."""
+    version: str
+    session: str
+    at: str
+
+
+class Measures(Answer, frozen=True, kw_only=True):
+    """What was measured of a model, across versions, sessions and periods, the newest first."""
+
+    model: str
+    measures: tuple[MeasuredValue, ...]
+
+
+class KeptTable(msgspec.Struct, frozen=True, kw_only=True):
+    """A table from which curves are derived."""
+
+    over: str
+    slice: str
+    part: str
+    """Of several classes: which one against the rest; empty elsewhere."""
+    kind: str
+    """`cutoffs`, `outcomes` or `classes`."""
+    digest: str
+
+
+class KeptTables(Answer, frozen=True, kw_only=True):
+    """The tables that a session has kept."""
+
+    session: str
+    tables: tuple[KeptTable, ...]
+
+
+class MetricCurve(Answer, frozen=True, kw_only=True):
+    """A curve or matrix of a session as lines of a table, derived from the table that the session kept."""
+
+    session: str
+    version: str
+    over: str
+    slice: str
+    part: str
+    kind: str
+    cutoff: float | None = None
+    """At which a confusion matrix is; null elsewhere."""
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
 
 
 def encoded(table: StoredTable) -> bytes:

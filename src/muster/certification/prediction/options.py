@@ -118,7 +118,9 @@ def metric_problems(least: Mapping[str, float], most: Mapping[str, float]) -> li
     for key, limits in (("min", least), ("max", most)):
         for name, value in limits.items():
             if name not in _ALL_METRICS:
-                told.append(f"{key}.{name}: there is no such standard metric; docs/reference/metrics.md lists them")
+                told.append(
+                    f"{key}.{name}: there is no such standard metric; docs/reference/standard-metrics.md lists them"
+                )
             elif not math.isfinite(value):
                 told.append(f"{key}.{name} is {value}, and no finite number")
     return told
