@@ -519,7 +519,7 @@ ROWS: dict[str, Row] = {
         rights=("manage-packages",), make=lambda _w, _n, _o: post("packages", rules="", reason="so")
     ),
     "sealEvaluation": Row(
-        rights=("seal-evaluation",), make=_seal, own=PARTS_IN_VERSION, own_codes=("evaluation-sets.own-model",)
+        rights=("seal-evaluation",), make=_seal, own=PARTS_IN_VERSION, own_codes=("evaluation_sets.own-model",)
     ),
     "accept": Row(rights=("accept",), make=_about_version("accept", **REASON), own=PARTS_IN_VERSION),
     "retire": Row(rights=("retire",), make=lambda w, _n, o: post(f"{at(w.accepted(o))}/retire", **REASON)),

@@ -66,6 +66,14 @@ def named(task: Task, name: str) -> Metric[Any]:
     return found
 
 
+def usual(task: Task, predictions: Predictions) -> str:
+    """The metric by which such predictions are compared of themselves: labels without scores by what they get right."""
+    is_hard = isinstance(predictions, BinaryPredictions) and predictions.is_hard
+    if is_hard or (isinstance(predictions, ClassPredictions) and predictions.probabilities is None):
+        return "balanced_accuracy"
+    return PRIMARY[task]
+
+
 def value(metric: Metric[Any], predictions: Predictions) -> float:
     """What a metric gives for predictions of its task.
 

@@ -227,7 +227,7 @@ OTHER_TASKS: dict[str, tuple[Prediction, Contract, str, dict[str, Any], str]] = 
         Contract(inputs=CONTRACT.inputs, outputs=(Field("score", Datatype.BYTES),)),
         "'long' if tenure > 50 else 'short'",
         {"kind": ["long" if tenure > 60 else "short" for tenure in frame()["tenure"]]},
-        "log_loss is not defined",
+        "balanced_accuracy is ",
     ),
     "probabilistic": (
         Prediction(task="probabilistic", label="months", quantiles=(0.1, 0.9)),

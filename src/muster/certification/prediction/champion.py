@@ -47,7 +47,7 @@ class AgainstChampion:
             return Finding(passed=True, figure=0.0, limit=margin, detail="there is no champion to be compared with")
         found = judging.judged(bench)
         other = _answers_of(bench, champion, found)
-        metric = judging.primary(bench, found.task)
+        metric = judging.primary(bench, found)
         both = np.intersect1d(found.places, other.places)
         mine, theirs = _common(found, both), _common(other, both)
         seed = bootstrap.seed_of(bench.version.digest, champion.digest, found.held.digest)

@@ -104,13 +104,13 @@ def keep_answers(evaluation: Evaluated, manifest: Digest, environment: Digest, a
         evaluation.sets.keep_answers(manifest, evaluation.held, environment, content)
 
 
-def primary(bench: Bench, task: Task) -> Metric[Any]:
-    """The metric by which versions and slices are compared.
+def primary(bench: Bench, found: Judgement) -> Metric[Any]:
+    """The metric by which versions and slices are compared: what the standard names, or the usual one.
 
     Raises:
         MetricUnknown: the standard names one of another task.
     """
-    return definitions.named(task, options_of(bench).primary or definitions.PRIMARY[task])
+    return definitions.named(found.task, options_of(bench).primary or definitions.usual(found.task, found.predictions))
 
 
 def measures_of(task: Task, figures: Figures, over: str, of_slice: str = "") -> tuple[Measure, ...]:

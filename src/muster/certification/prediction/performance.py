@@ -44,7 +44,7 @@ class PredictionPerformance:
         """How many limits are not kept; a row without an answer breaks one."""
         options = judging.options_of(bench)
         found = judging.judged(bench)
-        metric = judging.primary(bench, found.task)
+        metric = judging.primary(bench, found)
         figures = definitions.figures(found.task, found.predictions)
         seed = bootstrap.seed_of(bench.version.digest, found.held.digest)
         spread = _spread(found, metric, seed)

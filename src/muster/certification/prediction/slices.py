@@ -59,7 +59,7 @@ class SlicesHold:
         """How many slices are worse than they may be."""
         options = bench.given(self, SliceOptions)
         found = judging.judged(bench)
-        metric = judging.primary(bench, found.task)
+        metric = judging.primary(bench, found)
         whole = definitions.value(metric, found.predictions)
         seed = bootstrap.seed_of(bench.version.digest, found.held.digest, "slices")
         slices = [
