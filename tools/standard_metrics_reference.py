@@ -15,8 +15,8 @@ One definition of each figure, so that figures of different models, versions and
 from predictions and labels ([evaluation](evaluation.md)), and held against scikit-learn in the tests where it has them. A definition
 that would give other figures is another version, and measures say which version they are of. No metric is weighted by rows.
 
-Where a metric has no value (one class only, nothing at or above the cut-off, labels that are all alike) it is refused with the reason, and no
-number stands in for it. NaN is never a figure.
+Where a metric has no value (one class only, nothing at or above the cut-off, labels that are all alike) it is refused with the reason,
+and no number stands in for it. NaN is never a figure.
 """
 _TASKS = {
     Task.BINARY: "Two classes, one score per row. Scores are counted per distinct score, so ties are one place.",

@@ -1,6 +1,6 @@
 """What can go wrong when a version is examined."""
 
-from muster.vocabulary.errors import Conflict, Invalid, NotFound, Refused
+from muster.vocabulary.errors import Conflict, Invalid, NotFound, Refused, Unavailable
 
 
 class VersionNotExaminable(Conflict):
@@ -29,3 +29,10 @@ class CurveUnfit(Invalid):
 
     code = "certification.curve-unfit"
     advice = "docs/reference/standard-metrics.md says which curves there are for which task."
+
+
+class FrontNotStarted(Unavailable):
+    """The front through which a version is put under load did not become ready."""
+
+    code = "certification.front-not-started"
+    advice = "Certify again; if it goes on, look at the message, and at the memory and the processes that this machine allows."

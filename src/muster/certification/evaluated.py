@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from muster.certification.at_hand import NewestSealed, SealedRows
+from muster.evaluation_sets.errors import EvaluationSetUnfit
 from muster.evaluation_sets.records import EvaluationSet
 from muster.evaluation_sets.rows import EvaluationRows
 from muster.evaluation_sets.service import EvaluationSets
@@ -29,6 +31,21 @@ class Evaluated:
             EvaluationSetDamaged: the store has other rows.
         """
         return self.sets.rows(self.held, contract)
+
+
+def newest_sealed(sets: EvaluationSets) -> NewestSealed:
+    """Tells the rows of the newest set of a version's model, for whoever looks for what the author should not know."""
+
+    def sealed(version: Version) -> SealedRows | None:
+        held = sets.newest(version.project, version.name.model)
+        if held is None:
+            return None
+        try:
+            return SealedRows(name=held.over, table=sets.rows(held, version.contract).whole())
+        except EvaluationSetUnfit:  # the version cannot be asked these rows: `prediction-performance` says so
+            return None
+
+    return sealed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,13 @@ from typing import Any
 
 from muster.certification import checks
 from muster.certification.conformance import HostConforms
+from muster.certification.data.no_leakage import NoLeakage
+from muster.certification.data.referenced import DataReferenced
 from muster.certification.demands import MeetsStandard
+from muster.certification.load.cold_start import ColdStart
+from muster.certification.load.memory_held import MemoryHeld
+from muster.certification.load.throughput import Throughput
+from muster.certification.load.under_load import UnderLoad
 from muster.certification.prediction.calibration import Calibrated
 from muster.certification.prediction.champion import AgainstChampion
 from muster.certification.prediction.fairness import Fair
@@ -19,6 +25,8 @@ QUESTIONS: tuple[checks.Question, ...] = (
     checks.BundleComplete(),
     MeetsStandard(),
     PackagesTrusted(),
+    DataReferenced(),
+    NoLeakage(),
     checks.EnvironmentBuilds(),
     EnvironmentSealed(),
     EnvironmentsAlike(),
@@ -32,6 +40,10 @@ QUESTIONS: tuple[checks.Question, ...] = (
     Calibrated(),
     Fair(),
     checks.OneRowLatency(),
+    UnderLoad(),
+    Throughput(),
+    MemoryHeld(),
+    ColdStart(),
     HostConforms(),
     RebuildsOffline(),
     TwinAgrees(),

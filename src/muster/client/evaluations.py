@@ -75,7 +75,8 @@ class Evaluations:
             since: measured then or later.
             until: measured before.
         """
-        query: dict[str, str | float | None] = {"slice": of_slice, "from": moment(since), "to": moment(until), "slices": "true" if slices else None}
+        query: dict[str, str | float | None] = {"slice": of_slice, "slices": "true" if slices else None}
+        query |= {"from": moment(since), "to": moment(until)}
         path = f"{self._project}/models/{checked_name(model, of='model')}/metrics"
         query |= {"metric": metric, "version": version, "over": over, "session": session}
         return self._transport.get(path, evaluations.Measures, wait_s=0.0, **query)

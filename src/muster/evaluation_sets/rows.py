@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from muster.evaluation_sets.errors import EvaluationSetUnfit
-from muster.packaging.columns import Column, Table
+from muster.packaging.columns import Column, Table, nan_as_null
 from muster.packaging.errors import SampleUnusable
 from muster.packaging.field_checks import FieldBroken, FieldCheck
 from muster.packaging.golden import conformed
@@ -60,6 +60,17 @@ class EvaluationRows:
             raise EvaluationSetUnfit(f"the column {column[:80]!r} holds {found.type}", column=column)
         values: list[Any] = found.to_pylist()
         return values
+
+    def whole(self) -> Table:
+        """All columns that a contract could express: inputs as the version takes them, the label, and others."""
+        columns = dict(self.inputs.columns)
+        for name in self.columns:
+            if name not in columns:
+                try:
+                    columns[name] = nan_as_null(column_of_arrow(name, self._table.column(name)))
+                except SampleUnusable:  # a moment, a decimal: it is no input, and nobody slices by it
+                    continue
+        return Table(self.rows, columns)
 
     def _check_label(self, contract: Contract) -> None:
         label = self.label_name
