@@ -72,6 +72,8 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "notices": Entry("certificates", "Show what is to be said of certificates: renewals, ends."),
         "session": Entry("sessions", "See, follow and cancel certifications and replays."),
         "certify": Entry("versions", "Have a version examined and wait for the verdict."),
+        "evaluation": Entry("evaluations", "Seal rows on which the versions of a model are judged."),
+        "metrics": Entry("evaluations", "Show how well versions predict: metrics, curves."),
         "source": Entry("training", "Say from where the factory may read data that bundles name."),
         "profile": Entry("training", "Look at the data that versions were trained on, in numbers."),
         "card": Entry("dossiers", "Show the model card of a version."),
