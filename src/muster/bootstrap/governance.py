@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from muster.advisories.service import Advisories
 from muster.audit.journal import Journal
+from muster.blobs.protocol import Blobs
 from muster.bootstrap.standard_limits import StandardLimits
 from muster.certification.demands import STANDARD_CHECK
 from muster.certification.questions import KNOWN
@@ -35,6 +37,7 @@ class Governance:
     judging: Judging
     reviews: Reviews
     dry_runs: DryRuns
+    advisories: Advisories
 
 
 def governance_of(
@@ -43,6 +46,7 @@ def governance_of(
     journal: Journal,
     registry: Registry,
     sessions: Sessions,
+    blobs: Blobs,
     clock: Clock,
     signer: Signer | None = None,
 ) -> Governance:
@@ -59,6 +63,7 @@ def governance_of(
         clock=clock,
         checks=KNOWN,
     )
+    advisories = Advisories(database=database, journal=journal, registry=registry, blobs=blobs, clock=clock)
     certification = Certification(
         database=database,
         journal=journal,
@@ -67,6 +72,7 @@ def governance_of(
         clock=clock,
         standard=StandardLimits(standards),
         signer=signer,
+        advisories=advisories,
     )
     judging = Judging(
         journal=journal,
@@ -95,4 +101,5 @@ def governance_of(
             waivers=waivers,
         ),
         dry_runs=DryRuns(database=database, registry=registry, judging=judging, clock=clock),
+        advisories=advisories,
     )

@@ -17,6 +17,8 @@ import psutil
 
 from muster.blobs.protocol import Blobs
 from muster.certification.at_hand import AtHand
+from muster.certification.evaluated import Evaluated, KeptTable
+from muster.certification.judgement import Judgement
 from muster.certification.options import CertificationOptions
 from muster.certification.recorded import PastRows
 from muster.certification.records import LATENCY_CHECK, Check, Figure
@@ -37,6 +39,7 @@ from muster.registry.records import Version
 from muster.runtimes.channel import Answer, Channel
 from muster.runtimes.conformance.tables import are_same, ask, is_refused, outputs_of, same_answers, wrong_tables
 from muster.runtimes.host import Succession, hosts
+from muster.scanning.vulnerabilities import Source
 from muster.sessions.errors import SessionInterrupted
 from muster.sessions.records import Measure
 from muster.storage.errors import DatabaseDamaged, DatabaseUnavailable, SchemaMismatch, WriteConflict
@@ -70,6 +73,8 @@ class Bench:
     """What the environment is made of, in the store."""
     rules: Rules = ALLOW_ALL
     """Which packages the project trusts."""
+    advisories: Source | None = None
+    """The file of known vulnerabilities that the project goes by; None: it has taken none in."""
     lacks: tuple[str, ...] | None = None
     """What the bundle lacks by the project's standard; None: the project has none."""
     forgiven: tuple[str, ...] = ()
@@ -93,6 +98,16 @@ class Bench:
     """The project's own checks that its standard names: digest of the program, by the name of the check."""
     shown: list[CheckEvidence] = field(default_factory=list)
     measures: list[Measure] = field(default_factory=list)
+    evaluation: Evaluated | None = None
+    """The newest evaluation set of the model; None: it has none."""
+    champion: Version | None = None
+    """The version of the model that is in front now; None: none is."""
+    judgement: Judgement | None = None
+    """The version's answers to the evaluation set, once it was asked."""
+    unjudged: MusterError | None = None
+    """Why there is no judgement although it was wanted."""
+    tables: list[KeptTable] = field(default_factory=list)
+    """Tables in the store that curves are derived from."""
     at_hand: AtHand = field(default_factory=AtHand)
     """Data that the factory may read, and what questions about data and load leave for those after them."""
 

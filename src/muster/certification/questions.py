@@ -4,37 +4,56 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from muster.certification import checks
+from muster.certification.confinement import Confined
 from muster.certification.conformance import HostConforms
 from muster.certification.data.no_leakage import NoLeakage
 from muster.certification.data.referenced import DataReferenced
 from muster.certification.demands import MeetsStandard
+from muster.certification.licences import LicencesAllowed
 from muster.certification.load.cold_start import ColdStart
 from muster.certification.load.memory_held import MemoryHeld
 from muster.certification.load.throughput import Throughput
 from muster.certification.load.under_load import UnderLoad
 from muster.certification.own_checks import ANY_OWN, OwnCheck, own_checks
+from muster.certification.prediction.calibration import Calibrated
+from muster.certification.prediction.champion import AgainstChampion
+from muster.certification.prediction.fairness import Fair
+from muster.certification.prediction.performance import PredictionPerformance
+from muster.certification.prediction.slices import SlicesHold
 from muster.certification.records import LATENCY_CHECK
 from muster.certification.relations import RelationsHold
 from muster.certification.robustness import Robustness
+from muster.certification.scans import NoMaliciousCode, NoSecrets
 from muster.certification.sealing import EnvironmentsAlike, EnvironmentSealed, RebuildsOffline
 from muster.certification.trust import PackagesTrusted
 from muster.certification.twins import TwinAgrees
+from muster.certification.vulnerabilities import NoKnownVulnerabilities
 
 QUESTIONS: tuple[checks.Question, ...] = (
     checks.BundleComplete(),
     MeetsStandard(),
     PackagesTrusted(),
+    NoMaliciousCode(),
+    NoSecrets(),
+    NoKnownVulnerabilities(),
     DataReferenced(),
     NoLeakage(),
     checks.EnvironmentBuilds(),
     EnvironmentSealed(),
+    LicencesAllowed(),
     EnvironmentsAlike(),
     checks.ModelLoads(),
+    Confined(),
     checks.GoldenAnswers(),
     checks.ContractHolds(),
     checks.WrongInputs(),
     Robustness(),
     RelationsHold(),
+    PredictionPerformance(),
+    AgainstChampion(),
+    SlicesHold(),
+    Calibrated(),
+    Fair(),
     checks.OneRowLatency(),
     UnderLoad(),
     Throughput(),
