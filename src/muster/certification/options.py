@@ -27,4 +27,6 @@ class CertificationOptions:
     latency_budget_s: float = 5.0
     """For how long calls are timed at most, all rounds together, seconds; at least 20 calls are."""
     kept: Mapping[str, str] = field(default_factory=dict)
-    """What in words → file of this factory that no model has any business with: `the admin's token`. Texts, for options are digested as JSON."""
+    """What in words → file of this factory that no model has any business with. Texts, because options are digested as JSON."""
+    try_generated: bool = True
+    """Whether rows that are generated from the contract are put to the model."""
