@@ -63,7 +63,7 @@ class Laboratory:
         claimed = factory.sessions.claim("e1", ["certification"])
         assert claimed is not None
         assert claimed.id == asked.id
-        return self.run(claimed, **options)
+        return self.run(claimed, None, **options)
 
     def run(self, claimed: Session, say: Callable[[str], None] | None = None, **options: float) -> Session:
         bench = Examination(
