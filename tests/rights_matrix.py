@@ -401,6 +401,17 @@ def _ramp(world: World, _name: str, _own: Own) -> Ask:
     return post(f"endpoints/{endpoint}/releases/1/step", step=1, reason="all is well")
 
 
+def _start_live_test(world: World, _name: str, _own: Own) -> Ask:
+    endpoint = world.endpoint()
+    return post(f"endpoints/{endpoint}/livetests", version=world.accepted(), requests=10, reason="is it better?")
+
+
+def _stop_live_test(world: World, _name: str, _own: Own) -> Ask:
+    endpoint, version = world.endpoint(), world.accepted()
+    started = world.control.as_("admin").start_live_test(endpoint, version, "is it better?", requests=10)
+    return post(f"endpoints/{endpoint}/livetests/{started.number}/stop", reason="enough")
+
+
 def _roll_back(world: World, _name: str, _own: Own) -> Ask:
     endpoint = world.endpoint()
     _, number = world.proposed(endpoint=endpoint)
@@ -543,6 +554,15 @@ ROWS: dict[str, Row] = {
     "setPackageRules": Row(
         rights=("manage-packages",), make=lambda _w, _n, _o: post("packages", rules="", reason="so")
     ),
+    "addSource": Row(
+        rights=("manage-sources",),
+        make=lambda w, _n, _o: post("sources", name=w.name("s"), uri="/srv/data", **REASON),
+    ),
+    "removeSource": Row(
+        rights=("manage-sources",),
+        make=lambda _w, _n, _o: post("sources/unknown/remove", **REASON),
+        passes=("sources.not-found",),
+    ),
     "accept": Row(rights=("accept",), make=_about_version("accept", **REASON), own=PARTS_IN_VERSION),
     "retire": Row(rights=("retire",), make=lambda w, _n, o: post(f"{at(w.accepted(o))}/retire", **REASON)),
     "ban": Row(rights=("ban",), make=_about_version("ban", **REASON)),
@@ -590,6 +610,8 @@ ROWS: dict[str, Row] = {
     "commentRelease": Row(rights=("read",), make=_about_release("review/comments", text="seen")),
     "withdrawReleaseVote": Row(rights=("approve",), make=lambda w, n, o: _vote_on(of(w.proposed(o)), w, n)),
     "stepRelease": Row(rights=("ramp",), make=_ramp),
+    "startLiveTest": Row(rights=("live-test",), make=_start_live_test),
+    "stopLiveTest": Row(rights=("live-test",), make=_stop_live_test),
     "simulateRelease": Row(rights=("read-requests",), make=_about_release("simulate")),
     "rollBack": Row(rights=("roll-back",), make=_roll_back),
     "acknowledgeRelease:on-behalf": Row(

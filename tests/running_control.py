@@ -47,6 +47,8 @@ from muster.certification.replay import Replays
 from muster.client.control import Factory
 from muster.client.transport import Transport
 from muster.environments.shelf import Shelf
+from muster.livetests.rules import StandardRules
+from muster.livetests.service import LiveTests
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
@@ -57,10 +59,12 @@ from muster.release.simulation import Simulations
 from muster.sessions.records import CERTIFICATION, REPLAY
 from muster.sessions.service import Sessions
 from muster.storage.transaction import Database
+from muster.training.service import Sources
+from muster.training.version_profiles import VersionProfiles
 from muster.vocabulary.clock import SystemClock, rfc3339
 from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import VersionState
-from muster.wire.plans import EndpointPlans, FrontReport, Publications, ServingPlan
+from muster.wire.plans import EndpointPlans, FrontReport, Publications, ServingPlan, Shadow
 from small_bundles import SmallBundles
 
 PEOPLE = {
@@ -241,7 +245,10 @@ def _services(
     judges = {"judging": governance.judging, "gates": governance.gates}
     reader = Reader(home / "archive")
     requests = Requests(reader, access, registry.owns)
-    examination = Examination(blobs=blobs, environments=environments, bundles=home / "bundles", logs=home / "logs")
+    sources = Sources(database, journal, clock, private=[home])
+    examination = Examination(
+        blobs=blobs, environments=environments, bundles=home / "bundles", logs=home / "logs", sources=sources.of
+    )
     releases = Releases(
         database=database,
         journal=journal,
@@ -286,6 +293,15 @@ def _services(
         dry_runs=governance.dry_runs,
         approvals=Approvals(database=database, journal=journal, registry=registry, **judges),  # type: ignore[arg-type]
         releases=releases,
+        live_tests=LiveTests(
+            database=database,
+            journal=journal,
+            registry=registry,
+            releases=releases,
+            sessions=sessions,
+            rules=StandardRules(governance.standards),
+            clock=clock,
+        ),
         references=References(database, registry),
         catalogue=Catalogue(database),
         requests=requests,
@@ -313,6 +329,8 @@ def _services(
         ),
         retention=Retention(database, journal, clock, require_endpoint=releases.endpoint),
         consumers=Consumers(database, access, clock),
+        sources=sources,
+        version_profiles=VersionProfiles(database, registry),
         journal=journal,
         board=board,
         database=database,
@@ -393,9 +411,19 @@ class FollowingFront:
     def _take(self, http: httpx.Client, plans: EndpointPlans, number: int) -> None:
         if plans.loading is not None:
             self._report(http, plans.loading, "loaded" if self._loads else "golden_failed", number)
+        if plans.shadow is not None:
+            self._report_shadow(http, plans.endpoint, plans.shadow, number)
         if plans.serving is not None:
             self.serving[plans.endpoint] = plans.serving.release
             self._report(http, plans.serving, "serving", number)
+
+    def _report_shadow(self, http: httpx.Client, endpoint: str, shadow: Shadow, number: int) -> None:
+        state = "loaded" if self._loads else "golden_failed"
+        report = FrontReport(
+            self._name, endpoint, shadow.release, state, rfc3339(SystemClock().now()),  # type: ignore[arg-type]
+            "" if self._loads else "answers differ", number, shadow.live_test,
+        )  # fmt: skip
+        http.post("/api/v1/fronts/reports", content=msgspec.json.encode(report)).raise_for_status()
 
     def _report(self, http: httpx.Client, plan: ServingPlan, state: str, number: int) -> None:
         report = FrontReport(

@@ -208,6 +208,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`; empty: `muster.db` in the home."""
     store: str = ""
     """A folder, or `s3://BUCKET/PREFIX`; empty: `store` in the home."""
+    confinement: Literal["require", "best-effort", "off"] = "best-effort"
+    """Where this kernel cannot keep models from files, network and processes: start no host, or say what is lacking; or never confine."""
     control: ControlSettings = ControlSettings()
     serving: ServingSettings = ServingSettings()
     archive: ArchiveSettings = ArchiveSettings()

@@ -25,11 +25,13 @@ from muster.api.routes import (
     factory,
     fronts,
     governance,
+    livetests,
     models,
     people,
     requests,
     sessions,
     sign_in,
+    training,
 )
 from muster.api.services import Given, Services
 from muster.api.threads import WaitingThreads
@@ -47,7 +49,8 @@ _OF_FACTORY = (
 )  # fmt: skip
 _OF_PROJECT = (
     *people.HANDLERS, *sign_in.OF_PROJECT, *models.HANDLERS, *catalogue.HANDLERS, *sessions.HANDLERS, *endpoints.HANDLERS,
-    *evolution.HANDLERS, *certificates.HANDLERS, *requests.HANDLERS, *archive.HANDLERS, *governance.HANDLERS,
+    *evolution.HANDLERS, *livetests.HANDLERS, *certificates.HANDLERS, *requests.HANDLERS, *archive.HANDLERS,
+    *governance.HANDLERS, *training.HANDLERS,
 )  # fmt: skip
 
 

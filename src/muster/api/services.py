@@ -27,6 +27,7 @@ from muster.certificates.service import Certificates
 from muster.certification.replay import Replays
 from muster.certification.service import Certification
 from muster.gates.delegations import Delegations
+from muster.livetests.service import LiveTests
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
@@ -38,6 +39,8 @@ from muster.release.simulation import Simulations
 from muster.sessions.service import Sessions
 from muster.standards.service import Standards
 from muster.storage.transaction import Database
+from muster.training.service import Sources
+from muster.training.version_profiles import VersionProfiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,7 @@ class Services:
     dry_runs: DryRuns
     approvals: Approvals
     releases: Releases
+    live_tests: LiveTests
     references: References
     catalogue: Catalogue
     requests: Requests
@@ -74,6 +78,8 @@ class Services:
     exporting: Exporting
     retention: Retention
     consumers: Consumers
+    sources: Sources
+    version_profiles: VersionProfiles
     journal: Journal
     board: Board
     database: Database

@@ -33,6 +33,8 @@ from muster.certification.replay import Replays
 from muster.certification.seals import Seals
 from muster.certification.service import Certification
 from muster.environments.shelf import Shelf
+from muster.livetests.rules import StandardRules
+from muster.livetests.service import LiveTests
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
@@ -41,6 +43,8 @@ from muster.release.service import Releases
 from muster.release.simulation import Simulations
 from muster.sessions.service import Sessions
 from muster.storage.transaction import Database
+from muster.training.service import Sources
+from muster.training.version_profiles import VersionProfiles
 from muster.vocabulary.clock import SystemClock
 
 
@@ -69,6 +73,8 @@ class Factory:
     governance: Governance
     approvals: Approvals
     releases: Releases
+    live_tests: LiveTests
+    reader: Reader
     requests: Requests
     past: PastRows
     replays: Replays
@@ -77,6 +83,8 @@ class Factory:
     retention: Retention
     consumers: Consumers
     archive_store: ArchiveStore
+    sources: Sources
+    version_profiles: VersionProfiles
 
 
 def factory_of(home: Home) -> Factory:
@@ -167,6 +175,16 @@ def factory_of(home: Home) -> Factory:
             seals=seals,
         ),
         releases=releases,
+        live_tests=LiveTests(
+            database=database,
+            journal=journal,
+            registry=registry,
+            releases=releases,
+            sessions=sessions,
+            rules=StandardRules(governance.standards),
+            clock=clock,
+        ),
+        reader=reader,
         requests=requests,
         past=PastRows(reader=reader, endpoints=releases.endpoints_with),
         replays=Replays(
@@ -200,4 +218,6 @@ def factory_of(home: Home) -> Factory:
         ),
         consumers=consumers,
         archive_store=archive_store,
+        sources=Sources(database, journal, clock, private=[home.path]),
+        version_profiles=VersionProfiles(database, registry),
     )

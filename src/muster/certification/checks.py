@@ -16,6 +16,7 @@ import msgspec
 import psutil
 
 from muster.blobs.protocol import Blobs
+from muster.certification.at_hand import AtHand
 from muster.certification.options import CertificationOptions
 from muster.certification.recorded import PastRows
 from muster.certification.records import LATENCY_CHECK, Check, Figure
@@ -86,6 +87,8 @@ class Bench:
     """What the project's standard gives questions as settings, by name."""
     shown: list[CheckEvidence] = field(default_factory=list)
     measures: list[Measure] = field(default_factory=list)
+    at_hand: AtHand = field(default_factory=AtHand)
+    """Data that the factory may read, and what questions about data and load leave for those after them."""
 
     def given(self, question: "Question", options: type[S]) -> S:
         """The settings of a question: those of the standard, the defaults for the rest."""

@@ -1,8 +1,6 @@
 """The bench on which a version is examined: its bundle as a folder, its environment, a host of its own."""
 
 import fcntl
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +10,9 @@ from typing import IO
 
 from muster.blobs.protocol import Blobs
 from muster.certification import checks, questions
+from muster.certification.at_hand import AtHand, NewestSealed
 from muster.certification.demands import NONE, Limits
+from muster.certification.hardware import hardware
 from muster.certification.keeping import Keeping, NothingKept, content_of, is_kept, key_of, taken_over
 from muster.certification.options import CertificationOptions
 from muster.certification.recorded import PastRows
@@ -22,9 +22,9 @@ from muster.certification.twins import TwinAgrees
 from muster.environments.shelf import Shelf
 from muster.environments.trust import ALLOW_ALL, Rules
 from muster.registry.records import Version
+from muster.training.records import Source
 from muster.vocabulary.digests import hex_of
 from muster.wire.evidence import EVIDENCE_FORMAT, Evidence
-from muster_host.machine import cpu_model
 
 #: What the name of an examination's own folder begins with; one that was killed leaves it behind.
 SCRATCH = ".examination-"
@@ -42,6 +42,8 @@ class Examination:
         logs: folder where the hosts' logs go.
         options: the limits.
         past: where to find what callers have asked; None: nowhere.
+        sources: tells what data sources a project has registered; None: nothing is fetched.
+        sealed: tells the newest evaluation set of a version's model; None: nobody keeps any.
     """
 
     def __init__(
@@ -53,6 +55,8 @@ class Examination:
         logs: Path,
         options: CertificationOptions | None = None,
         past: PastRows | None = None,
+        sources: Callable[[str], tuple[Source, ...]] | None = None,
+        sealed: NewestSealed | None = None,
     ) -> None:
         self._blobs = blobs
         self._environments = environments
@@ -60,6 +64,8 @@ class Examination:
         self._logs = logs
         self._options = options or CertificationOptions()
         self._past = past
+        self._sources = sources
+        self._sealed = sealed
 
     def examine(
         self,
@@ -94,6 +100,7 @@ class Examination:
             is_complete=is_complete,
             evidence=Evidence(format=EVIDENCE_FORMAT, checks=tuple(bench.shown)),
             measures=tuple(bench.measures),
+            profiled=bench.at_hand.profiled,
             may_fail=frozenset(check.name for check in done if limits.may_fail(check.name)),
         )
 
@@ -121,6 +128,9 @@ class Examination:
             lacks=limits.lacks,
             forgiven=limits.forgiven,
             given_options=limits.options,
+            at_hand=AtHand(
+                sources=() if self._sources is None else self._sources(version.project), sealed=self._sealed
+            ),
         )
 
     def _put_all(
@@ -182,8 +192,3 @@ def _wait_for(lock: IO[bytes], say: Callable[[], None]) -> None:
         if time.monotonic() - told > _TELL_EVERY_S:
             told = time.monotonic()
             say()
-
-
-def hardware() -> str:
-    """This machine in words: `Intel(R) Xeon(R) …, 2 cores, Linux x86_64`."""
-    return f"{cpu_model()}, {len(os.sched_getaffinity(0))} cores, {platform.system()} {platform.machine()}"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from muster.certification.at_hand import Profiled
 from muster.certification.timing import Latency
 from muster.certification.twinned import Twinned
 from muster.environments.sealing import Sealed
@@ -53,6 +54,8 @@ class Examined:
     """What its environment is made of, in the store; None: it was not sealed."""
     twinned: Twinned | None = None
     """Its compiled twin; None: none was asked for, or none could be had."""
+    profiled: Profiled | None = None
+    """The profile of its training data; None: the factory could read none."""
     is_complete: bool = True
     """Whether every question could be put."""
     evidence: Evidence = NO_EVIDENCE

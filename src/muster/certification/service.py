@@ -31,6 +31,8 @@ from muster.registry.service import Registry
 from muster.sessions.records import CERTIFICATION, Session
 from muster.sessions.service import Sessions
 from muster.storage.transaction import Database, Transaction
+from muster.training.records import Kept
+from muster.training.version_profiles import VersionProfiles
 from muster.vocabulary.clock import Clock
 from muster.vocabulary.digests import Digest
 from muster.vocabulary.names import VersionName
@@ -82,6 +84,7 @@ class Certification:
         self._registry = registry
         self._sessions = sessions
         self._clock = clock
+        self._profiles = VersionProfiles(database, registry)
 
     def certify(self, call: Call, name: VersionName, twin: TwinOrder | None = None) -> Session:
         """Have a version examined by an executor; one that is being examined already is not examined twice at once.
@@ -258,6 +261,8 @@ class Certification:
 
     def _keep(self, session: Session, version: Version, examined: Examined, limits: Limits) -> Session:
         evidence = self._registry.keep_document(rfc8785.dumps(msgspec.to_builtins(examined.evidence)))
+        profiled = examined.profiled
+        profile = None if profiled is None else self._registry.keep_document(profiled.document)
         with self._database.write() as tx:
             self._registry.hold_states(tx)
             now = self._registry.version_in(tx, session.project, version.name)
@@ -273,11 +278,25 @@ class Certification:
                 "seal": None if examined.sealed is None else examined.sealed.digest,
                 "twin": None if examined.twinned is None else examined.twinned.manifest,
                 "evidence": evidence,
+                "profile": profile,
             }
             finished = self._sessions.finish(
                 tx, session, SessionState.PASSED if passed else SessionState.FAILED, result
             )
             self._sessions.keep_measures(tx, session, version.name, examined.measures)
+            if profiled is not None and profile is not None:
+                self._profiles.keep(
+                    tx,
+                    Kept(
+                        version=version.name,
+                        project=session.project,
+                        digest=profile,
+                        data=profiled.data,
+                        data_digest=profiled.data_digest,
+                        session=session.id,
+                        at=self._clock.now(),
+                    ),
+                )
             if passed:
                 self._certify(tx, session, now, examined, evidence, limits)
             else:

@@ -27,12 +27,14 @@ from muster.client.durations import Duration, milliseconds_of
 from muster.client.errors import AnswerLate, TargetExists, WorkInterrupted
 from muster.client.evolution import Evolution
 from muster.client.governance import Governance
+from muster.client.livetests import LiveTesting
 from muster.client.login import find_login
 from muster.client.orders import moment as _moment
 from muster.client.orders import order_of as _order
 from muster.client.pages import pages
 from muster.client.people import People
 from muster.client.sign_in import SigningIn
+from muster.client.training import Training
 from muster.client.transport import Transport, ZipBody
 from muster.vocabulary.names import DEFAULT_PROJECT, VersionName, checked_name
 from muster.vocabulary.pages import MOST
@@ -73,7 +75,7 @@ def connect(
     return Factory(Transport(login.url, login.token, timeout_s=timeout_s, transport=transport), project=project)
 
 
-class Factory(People, SigningIn, Catalogue, Evolution, Governance, Certificates):
+class Factory(People, SigningIn, Catalogue, Evolution, Governance, Training, LiveTesting, Certificates):
     """A factory's control plane, as one caller in one project sees it."""
 
     def __init__(self, transport: Transport, *, project: str = DEFAULT_PROJECT) -> None:

@@ -8,10 +8,12 @@ import pytest
 from governed_factory import GovernedFactory
 from made_bundles import CONTRACT, LOCK, SCORES
 from muster.access.errors import RightMissing
+from muster.certification.checks import Optional
 from muster.certification.errors import VersionNotExaminable
 from muster.certification.examination import Examination
 from muster.certification.options import CertificationOptions
 from muster.certification.questions import QUESTIONS
+from muster.certification.sealing import RebuildsOffline
 from muster.environments.shelf import Shelf
 from muster.packaging.trees import remove_tree
 from muster.registry.errors import BundleRefused, VersionNotFound
@@ -25,8 +27,12 @@ from muster.vocabulary.states import SessionState, VersionState
 from muster.vocabulary.tensors import Datatype
 from muster.wire.contracts import Contract, Declared, Field
 
-#: What is put to every version; a twin is examined where one is asked for.
-NAMES = [question.name for question in QUESTIONS if question.name not in {"standard", "twin-agrees"}]
+#: What is put to every version; the others are put where there is something to ask about.
+NAMES = [
+    question.name
+    for question in QUESTIONS
+    if not isinstance(question, Optional) or isinstance(question, RebuildsOffline)
+]
 
 
 @pytest.fixture
