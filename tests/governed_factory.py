@@ -12,6 +12,8 @@ from muster.access.users import Grant, Profile, UserKind
 from muster.audit.journal import Journal
 from muster.blobs.local import LocalBlobs
 from muster.bootstrap.governance import governance_of
+from muster.certificates.keys import Keys
+from muster.certificates.signing import FactorySigner
 from muster.livetests.rules import StandardRules
 from muster.livetests.service import LiveTests
 from muster.publishing.board import Board, endpoint_subject
@@ -99,8 +101,10 @@ class GovernedFactory:
         self.open_books()
         parts = {"database": self.database, "journal": self.journal, "clock": self.clock}
         self.registry = Registry(blobs=self.blobs, scratch=self.folder / "scratch", members=members, **parts)  # type: ignore[arg-type]
-        self.sessions = Sessions(database=self.database, clock=self.clock)
-        self.governance = governance_of(registry=self.registry, sessions=self.sessions, **parts)  # type: ignore[arg-type]
+        self.sessions = Sessions(database=self.database, journal=self.journal, clock=self.clock)
+        self.keys = Keys(folder=self.folder / "keys", **parts)  # type: ignore[arg-type]
+        signer = FactorySigner(self.keys, "f-test")
+        self.governance = governance_of(registry=self.registry, sessions=self.sessions, signer=signer, **parts)  # type: ignore[arg-type]
         self.certification = self.governance.certification
         self.standards = self.governance.standards
         judges = {"judging": self.governance.judging, "gates": self.governance.gates}

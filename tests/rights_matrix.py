@@ -19,6 +19,7 @@ import pytest
 import sqlalchemy as sa
 
 from muster.access.actor import Actor, Call
+from muster.attestation.keys import new_key
 from muster.client.control import Factory
 from muster.packaging.bundle import pack
 from muster.packaging.save import save
@@ -259,6 +260,18 @@ class World:
             answer = http.post(f"{DEFAULT}/{at(version)}/waivers", json=order)
         assert answer.is_success, answer.text
         return str(answer.json()["id"])
+
+    def session(self) -> str:
+        """Work of ana's that waits, and that nobody takes up."""
+        sessions = self.control.services.sessions
+        with self.control.services.database.write() as tx:
+            found, _ = sessions.queue(tx, self.forged("ana"), "a kind of its own", self.name("s"))
+        return found.id
+
+    def key(self, owner: str) -> str:
+        """A key of somebody's that is known."""
+        made = self.control.services.keys.add(self.forged(owner), new_key().public.pem, "to sign with")
+        return made.public.id
 
     def user(self, role: str = "viewer", **said: Any) -> dict[str, Any]:
         """Somebody new."""
@@ -517,11 +530,38 @@ ROWS: dict[str, Row] = {
     # Versions.
     "register": Row(rights=("register",), make=_register),
     "certify": Row(rights=("certify",), make=lambda w, _n, o: Ask("POST", f"{DEFAULT}/{at(w.version(own=o))}/certify")),
+    "cancelSession": Row(rights=("certify",), make=lambda w, _n, _o: post(f"sessions/{w.session()}/cancel", **REASON)),
+    "addCertificateKey": Row(
+        rights=("certify",),
+        make=lambda _w, _n, _o: post("certificates/keys", public_key=new_key().public.pem, **REASON),
+    ),
+    "revokeCertificateKey": Row(
+        rights=("certify",), make=lambda w, n, _o: post(f"certificates/keys/{w.key(n)}/revoke", **REASON)
+    ),
+    "rotateCertificateKey": Row(
+        rights=("manage-keys",),
+        make=lambda _w, _n, _o: Ask("POST", f"{API}/certificates/keys/rotate", dict(REASON)),
+        inside=False,
+    ),
+    "signCertificate": Row(
+        rights=("certify",),
+        make=_about_version("certificate/signatures", session=f"s-{'0' * 32}", key="0" * 64, sig="AAAA", **REASON),
+        passes=("certificates.missing", "certificates.unsigned"),
+    ),
     "setModel": Row(
         rights=("manage-models",), make=_set_model, refusals=("registry.not-your-model", "access.right-missing")
     ),
     "setPackageRules": Row(
         rights=("manage-packages",), make=lambda _w, _n, _o: post("packages", rules="", reason="so")
+    ),
+    "addSource": Row(
+        rights=("manage-sources",),
+        make=lambda w, _n, _o: post("sources", name=w.name("s"), uri="/srv/data", **REASON),
+    ),
+    "removeSource": Row(
+        rights=("manage-sources",),
+        make=lambda _w, _n, _o: post("sources/unknown/remove", **REASON),
+        passes=("sources.not-found",),
     ),
     "accept": Row(rights=("accept",), make=_about_version("accept", **REASON), own=PARTS_IN_VERSION),
     "retire": Row(rights=("retire",), make=lambda w, _n, o: post(f"{at(w.accepted(o))}/retire", **REASON)),

@@ -38,7 +38,10 @@ from muster.archive.verify import Verifier
 from muster.audit.journal import Journal
 from muster.blobs.local import LocalBlobs
 from muster.bootstrap.governance import governance_of
+from muster.bootstrap.signed_certificates import environment_here, signed_certificates_of
 from muster.catalogue.service import Catalogue
+from muster.certificates.keys import Keys
+from muster.certificates.signing import FactorySigner
 from muster.certification.examination import Examination
 from muster.certification.replay import Replays
 from muster.client.control import Factory
@@ -56,6 +59,8 @@ from muster.release.simulation import Simulations
 from muster.sessions.records import CERTIFICATION, REPLAY
 from muster.sessions.service import Sessions
 from muster.storage.transaction import Database
+from muster.training.service import Sources
+from muster.training.version_profiles import VersionProfiles
 from muster.vocabulary.clock import SystemClock, rfc3339
 from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import VersionState
@@ -216,13 +221,34 @@ def _services(
     registry = Registry(
         database=database, journal=journal, blobs=blobs, clock=clock, scratch=home / "uploads", members=access
     )
-    sessions = Sessions(database=database, clock=clock)
-    governance = governance_of(database=database, journal=journal, registry=registry, sessions=sessions, clock=clock)
+    sessions = Sessions(database=database, journal=journal, clock=clock)
+    keys = Keys(database=database, journal=journal, clock=clock, folder=home / "keys")
+    governance = governance_of(
+        database=database,
+        journal=journal,
+        registry=registry,
+        sessions=sessions,
+        clock=clock,
+        signer=FactorySigner(keys, "f-test"),
+    )
     certification = governance.certification
+    signed = signed_certificates_of(
+        database=database,
+        journal=journal,
+        certification=certification,
+        registry=registry,
+        sessions=sessions,
+        keys=keys,
+        environment_now=environment_here(environments, blobs, home / "bundles"),
+        clock=clock,
+    )
     judges = {"judging": governance.judging, "gates": governance.gates}
     reader = Reader(home / "archive")
     requests = Requests(reader, access, registry.owns)
-    examination = Examination(blobs=blobs, environments=environments, bundles=home / "bundles", logs=home / "logs")
+    sources = Sources(database, journal, clock, private=[home])
+    examination = Examination(
+        blobs=blobs, environments=environments, bundles=home / "bundles", logs=home / "logs", sources=sources.of
+    )
     releases = Releases(
         database=database,
         journal=journal,
@@ -258,6 +284,9 @@ def _services(
         registry=registry,
         sessions=sessions,
         certification=certification,
+        keys=keys,
+        certificates=signed.certificates,
+        notices=signed.notices,
         standards=governance.standards,
         reviews=governance.reviews,
         delegations=governance.delegations,
@@ -300,6 +329,8 @@ def _services(
         ),
         retention=Retention(database, journal, clock, require_endpoint=releases.endpoint),
         consumers=Consumers(database, access, clock),
+        sources=sources,
+        version_profiles=VersionProfiles(database, registry),
         journal=journal,
         board=board,
         database=database,

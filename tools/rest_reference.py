@@ -15,6 +15,7 @@ import msgspec
 from muster.api.app import openapi
 from muster.wire import (
     catalogue,
+    certificates,
     contracts,
     control,
     evidence,
@@ -23,13 +24,17 @@ from muster.wire import (
     livetests,
     people,
     plans,
+    profiles,
     sign_in,
+    training,
 )
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "rest.md"
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", NoneType: "null", Any: "anything"}
 _METHODS = ("get", "post", "put", "patch", "delete")
-_MODULES = (control, people, sign_in, catalogue, evolution, governance, livetests, evidence, plans, contracts)
+_MODULES = (
+    control, people, sign_in, catalogue, evolution, certificates, governance, training, profiles, livetests, evidence, plans, contracts,
+)  # fmt: skip
 
 _HEAD = """\
 # REST API

@@ -21,6 +21,9 @@ from muster.archive.retention import Retention
 from muster.archive.service import Exporting, Requests
 from muster.audit.journal import Journal
 from muster.catalogue.service import Catalogue
+from muster.certificates.keys import Keys
+from muster.certificates.notices import Notices
+from muster.certificates.service import Certificates
 from muster.certification.replay import Replays
 from muster.certification.service import Certification
 from muster.gates.delegations import Delegations
@@ -36,6 +39,8 @@ from muster.release.simulation import Simulations
 from muster.sessions.service import Sessions
 from muster.standards.service import Standards
 from muster.storage.transaction import Database
+from muster.training.service import Sources
+from muster.training.version_profiles import VersionProfiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,9 @@ class Services:
     registry: Registry
     sessions: Sessions
     certification: Certification
+    keys: Keys
+    certificates: Certificates
+    notices: Notices
     standards: Standards
     reviews: Reviews
     delegations: Delegations
@@ -70,6 +78,8 @@ class Services:
     exporting: Exporting
     retention: Retention
     consumers: Consumers
+    sources: Sources
+    version_profiles: VersionProfiles
     journal: Journal
     board: Board
     database: Database

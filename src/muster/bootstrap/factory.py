@@ -22,7 +22,12 @@ from muster.bootstrap.archive_store import archive_store_of
 from muster.bootstrap.governance import Governance, governance_of
 from muster.bootstrap.home import Home
 from muster.bootstrap.sign_in import sign_in_options
+from muster.bootstrap.signed_certificates import environment_here, keys_of, signed_certificates_of
 from muster.bootstrap.stores import blobs_of, environments_of
+from muster.certificates.keys import Keys
+from muster.certificates.notices import Notices
+from muster.certificates.service import Certificates
+from muster.certificates.signing import FactorySigner
 from muster.certification.recorded import PastRows
 from muster.certification.replay import Replays
 from muster.certification.seals import Seals
@@ -38,6 +43,8 @@ from muster.release.service import Releases
 from muster.release.simulation import Simulations
 from muster.sessions.service import Sessions
 from muster.storage.transaction import Database
+from muster.training.service import Sources
+from muster.training.version_profiles import VersionProfiles
 from muster.vocabulary.clock import SystemClock
 
 
@@ -60,6 +67,9 @@ class Factory:
     registry: Registry
     sessions: Sessions
     certification: Certification
+    keys: Keys
+    certificates: Certificates
+    notices: Notices
     governance: Governance
     approvals: Approvals
     releases: Releases
@@ -73,6 +83,8 @@ class Factory:
     retention: Retention
     consumers: Consumers
     archive_store: ArchiveStore
+    sources: Sources
+    version_profiles: VersionProfiles
 
 
 def factory_of(home: Home) -> Factory:
@@ -90,8 +102,26 @@ def factory_of(home: Home) -> Factory:
     registry = Registry(
         database=database, journal=journal, blobs=blobs, clock=clock, scratch=home.scratch, members=access
     )
-    sessions = Sessions(database=database, clock=clock)
-    governance = governance_of(database=database, journal=journal, registry=registry, sessions=sessions, clock=clock)
+    sessions = Sessions(database=database, journal=journal, clock=clock)
+    keys = keys_of(home, database, journal, clock)
+    governance = governance_of(
+        database=database,
+        journal=journal,
+        registry=registry,
+        sessions=sessions,
+        clock=clock,
+        signer=FactorySigner(keys, home.factory.factory),
+    )
+    signed = signed_certificates_of(
+        database=database,
+        journal=journal,
+        certification=governance.certification,
+        registry=registry,
+        sessions=sessions,
+        keys=keys,
+        environment_now=environment_here(environments, blobs, home.bundles),
+        clock=clock,
+    )
     seals = Seals(database, blobs)
     archive_store = archive_store_of(home)
     reader = Reader(home.archive, archive_store)
@@ -132,6 +162,9 @@ def factory_of(home: Home) -> Factory:
         registry=registry,
         sessions=sessions,
         certification=governance.certification,
+        keys=keys,
+        certificates=signed.certificates,
+        notices=signed.notices,
         governance=governance,
         approvals=Approvals(
             database=database,
@@ -185,4 +218,6 @@ def factory_of(home: Home) -> Factory:
         ),
         consumers=consumers,
         archive_store=archive_store,
+        sources=Sources(database, journal, clock, private=[home.path]),
+        version_profiles=VersionProfiles(database, registry),
     )

@@ -5,7 +5,13 @@ from typing import Any
 
 from muster.certification import checks
 from muster.certification.conformance import HostConforms
+from muster.certification.data.no_leakage import NoLeakage
+from muster.certification.data.referenced import DataReferenced
 from muster.certification.demands import MeetsStandard
+from muster.certification.load.cold_start import ColdStart
+from muster.certification.load.memory_held import MemoryHeld
+from muster.certification.load.throughput import Throughput
+from muster.certification.load.under_load import UnderLoad
 from muster.certification.sealing import EnvironmentsAlike, EnvironmentSealed, RebuildsOffline
 from muster.certification.trust import PackagesTrusted
 from muster.certification.twins import TwinAgrees
@@ -14,6 +20,8 @@ QUESTIONS: tuple[checks.Question, ...] = (
     checks.BundleComplete(),
     MeetsStandard(),
     PackagesTrusted(),
+    DataReferenced(),
+    NoLeakage(),
     checks.EnvironmentBuilds(),
     EnvironmentSealed(),
     EnvironmentsAlike(),
@@ -22,6 +30,10 @@ QUESTIONS: tuple[checks.Question, ...] = (
     checks.ContractHolds(),
     checks.WrongInputs(),
     checks.OneRowLatency(),
+    UnderLoad(),
+    Throughput(),
+    MemoryHeld(),
+    ColdStart(),
     HostConforms(),
     RebuildsOffline(),
     TwinAgrees(),

@@ -41,7 +41,7 @@ from muster.environments.surroundings import surroundings
 from muster.packaging.documents import WHEELS_NAME, Bundle, load_order
 from muster.packaging.environments import Environment, Environments
 from muster.packaging.errors import EnvironmentDamaged, EnvironmentMissing
-from muster.packaging.interpreters import Interpreter, platform_tag
+from muster.packaging.interpreters import Interpreter, find_interpreter, platform_tag
 from muster.packaging.runtimes import ProgramRuntime, RemoteRuntime
 from muster.packaging.standing import StandingTrees
 from muster.packaging.trees import listing_of, remove_tree
@@ -187,6 +187,20 @@ class Shelf:
             BundleMalformed: the lock is none.
         """
         return self._ensure(folder, bundle, say, None, offline=offline)
+
+    def identity(self, folder: Path, bundle: Bundle) -> Digest:
+        """The id of the environment that this machine would build of a bundle now; nothing is built.
+
+        Raises:
+            ToolchainMissing, InterpreterMissing: the tools are not on this machine.
+            BundleMalformed: the lock is none.
+        """
+        language, lock = LANGUAGES[bundle.runtime.kind], _lock_of(folder, bundle)
+        if bundle.runtime.kind in VENVS:
+            toolchain, packages = find_interpreter(bundle.runtime.interpreter).name, 0
+        else:
+            toolchain, packages = language.toolchain(bundle).name, len(language.packages(lock))
+        return Digest(recipe_of(folder, bundle, lock, toolchain, platform_tag(), packages).id)
 
     def _ensure(self, folder: Path, bundle: Bundle, say: Say | None, seal: Seal | None, *, offline: bool) -> Built:
         language = LANGUAGES[bundle.runtime.kind]

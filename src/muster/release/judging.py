@@ -204,7 +204,7 @@ class Judging:
             }
             # An examination that failed after it gives no certificate, and is evidence all the same.
             found_by |= {name: CheckFound(passed=False, figure=None) for name in failed}
-            evidence = Evidence(at=certificate.at, checks=found_by)
+            evidence = Evidence(at=certificate.at, checks=found_by, expires=certificate.expires)
         waived = self._waivers.holding(tx, version.project, version.digest, now)
         found = (
             *lacks_of_bundle(demands, self._standards.facts(version)),

@@ -68,6 +68,7 @@ class _Check(_Strict, frozen=True):
 
 class _Certificate(_Strict, frozen=True):
     valid: str | None = None
+    renew: str | None = None
 
 
 class _Need(_Strict, frozen=True):
@@ -166,6 +167,8 @@ class Demands:
     checks: Mapping[str, CheckRule] = field(default_factory=dict)
     valid: timedelta | None = None
     """How long a certificate lasts; None: for ever."""
+    renew: timedelta | None = None
+    """How long before its end the factory certifies by itself again; None: it does not."""
     gates: Mapping[Gate, Rule] = field(default_factory=lambda: {gate: Rule() for gate in Gate})
     freezes: tuple[Freeze, ...] = ()
     confirm_within: timedelta = timedelta(hours=4)
@@ -331,7 +334,7 @@ def _demands(document: _Document, where: str, tiers: tuple[str, ...]) -> Demands
     for name, rule in document.checks.items():
         if rule.limit is not None and not 0 <= rule.limit < float("inf"):
             raise StandardMalformed(f"{where}checks.{name}: limit is {rule.limit}; it is 0 or more", where=name)
-    valid = document.certificate.valid
+    valid, renew = _lifetime(document.certificate, where)
     return Demands(
         require=tuple(dict.fromkeys(document.bundle.require)),
         checks={
@@ -340,7 +343,8 @@ def _demands(document: _Document, where: str, tiers: tuple[str, ...]) -> Demands
             )
             for name, rule in document.checks.items()
         },
-        valid=None if valid is None else span_of(valid, f"{where}certificate.valid"),
+        valid=valid,
+        renew=renew,
         gates={gate: _rule(described, f"{where}gates.{gate}") for gate, described in gates.items()},
         freezes=tuple(
             freeze_of(one.from_, one.to, one.weekly, one.timezone, one.reason, where=f"{where}freeze")
@@ -375,6 +379,18 @@ def _livetest(described: _LiveTest, where: str) -> LiveTestRule:
         max_disagreement=described.max_disagreement,
         max_shift=described.max_shift,
     )
+
+
+def _lifetime(said: _Certificate, where: str) -> tuple[timedelta | None, timedelta | None]:
+    """How long a certificate lasts, and how long before its end it is renewed."""
+    valid = None if said.valid is None else span_of(said.valid, f"{where}certificate.valid")
+    renew = None if said.renew is None else span_of(said.renew, f"{where}certificate.renew")
+    if renew is not None and (valid is None or renew >= valid):
+        named = f"{where}certificate.renew"
+        raise StandardMalformed(
+            f"{named} is {said.renew}; it is less than certificate.valid, which must be said, too", where=named
+        )
+    return valid, renew
 
 
 def _rule(described: _Gate, where: str) -> Rule:

@@ -34,6 +34,8 @@ class Evidence:
 
     at: datetime
     checks: Mapping[str, CheckFound]
+    expires: datetime | None = None
+    """Until when it is good by its own words; None: it says nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +130,10 @@ def lacks_of_evidence(demands: Demands, gate: Gate, evidence: Evidence | None, n
         if not found.passed and name not in demands.checks
     ]
     lacks.extend(_lacks_of_checks(demands, gate, evidence))
-    if demands.valid is not None and evidence.at + demands.valid <= now:
+    if evidence.expires is not None and evidence.expires <= now:
+        problem = f"the newest certificate was good until {evidence.expires.isoformat()}"
+        lacks.append(Lack(name=CERTIFICATE, problem=problem, remedy=_CERTIFY))
+    elif demands.valid is not None and evidence.at + demands.valid <= now:
         lacks.append(
             Lack(
                 name=CERTIFICATE,

@@ -55,15 +55,23 @@ class SessionState(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     INTERRUPTED = "interrupted"
+    CANCELLED = "cancelled"
 
 
+#: Work that is interrupted is begun again by itself; after its third attempt that ended so, it is `failed`.
 SESSION_MOVES: dict[SessionState, frozenset[SessionState]] = {
-    SessionState.QUEUED: frozenset({SessionState.RUNNING}),
-    SessionState.RUNNING: frozenset({SessionState.PASSED, SessionState.FAILED, SessionState.INTERRUPTED}),
+    SessionState.QUEUED: frozenset({SessionState.RUNNING, SessionState.CANCELLED}),
+    SessionState.RUNNING: frozenset(
+        {SessionState.PASSED, SessionState.FAILED, SessionState.INTERRUPTED, SessionState.CANCELLED}
+    ),
+    SessionState.INTERRUPTED: frozenset({SessionState.RUNNING, SessionState.CANCELLED}),
     SessionState.PASSED: frozenset(),
     SessionState.FAILED: frozenset(),
-    SessionState.INTERRUPTED: frozenset(),
+    SessionState.CANCELLED: frozenset(),
 }
+
+#: A session in one of these will go on.
+OPEN_SESSIONS: frozenset[SessionState] = frozenset(state for state, moves in SESSION_MOVES.items() if moves)
 
 
 class LiveTestState(StrEnum):
