@@ -46,6 +46,7 @@ from muster.certification.examination import Examination
 from muster.certification.replay import Replays
 from muster.client.control import Factory
 from muster.client.transport import Transport
+from muster.dossiers.service import Dossiers
 from muster.environments.shelf import Shelf
 from muster.livetests.rules import StandardRules
 from muster.livetests.service import LiveTests
@@ -228,6 +229,7 @@ def _services(
         journal=journal,
         registry=registry,
         sessions=sessions,
+        blobs=blobs,
         clock=clock,
         signer=FactorySigner(keys, "f-test"),
     )
@@ -287,10 +289,12 @@ def _services(
         keys=keys,
         certificates=signed.certificates,
         notices=signed.notices,
+        advisories=governance.advisories,
         standards=governance.standards,
         reviews=governance.reviews,
         delegations=governance.delegations,
         dry_runs=governance.dry_runs,
+        project_checks=governance.project_checks,
         approvals=Approvals(database=database, journal=journal, registry=registry, **judges),  # type: ignore[arg-type]
         releases=releases,
         live_tests=LiveTests(
@@ -304,6 +308,18 @@ def _services(
         ),
         references=References(database, registry),
         catalogue=Catalogue(database),
+        dossiers=Dossiers(
+            database=database,
+            journal=journal,
+            registry=registry,
+            sessions=sessions,
+            certification=certification,
+            certificates=signed.certificates,
+            standards=governance.standards,
+            reviews=governance.reviews,
+            releases=releases,
+            clock=clock,
+        ),
         requests=requests,
         replays=Replays(
             database=database,

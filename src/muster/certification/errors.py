@@ -17,6 +17,13 @@ class TwinNotMade(Refused):
     advice = "Certify the version without a twin; docs/how-to/bring-a-model/onnx.md says which models convert."
 
 
+class OwnCheckFailed(Refused):
+    """A check of the bundle's or the project's own came to no verdict: it crashed, hung, or said what nobody understands."""
+
+    code = "certification.own-check-failed"
+    advice = "Run it in the lab with `muster check try`; docs/reference/own-checks.md has the protocol and an example."
+
+
 class FrontNotStarted(Unavailable):
     """The front through which a version is put under load did not become ready."""
 
