@@ -425,6 +425,12 @@ def _register(world: World, _name: str, own: Own) -> Ask:
     return Ask("POST", f"{DEFAULT}/versions", content=packed(world.bundle(own)).read_bytes())
 
 
+def _seal(world: World, _name: str, own: Own) -> Ask:
+    model = world.version(own=own).partition(":")[0]
+    query = "label=came&reason=sealed"
+    return Ask("POST", f"{DEFAULT}/models/{model}/evaluations?{query}", content=b"x,came\n1.0,true\n2.5,false\n")
+
+
 def _replay(world: World, _name: str, _own: Own) -> Ask:
     archive = world.control.home / "archive"
     request = record_request(archive, world.name("e"), [answer_of("other:1", "champion", [2.0])], [1.0])
@@ -573,6 +579,9 @@ ROWS: dict[str, Row] = {
     ),
     "setPackageRules": Row(
         rights=("manage-packages",), make=lambda _w, _n, _o: post("packages", rules="", reason="so")
+    ),
+    "sealEvaluation": Row(
+        rights=("seal-evaluation",), make=_seal, own=PARTS_IN_VERSION, own_codes=("evaluation_sets.own-model",)
     ),
     "addSource": Row(
         rights=("manage-sources",),

@@ -23,6 +23,7 @@ from muster.api.routes import (
     certificates,
     dossiers,
     endpoints,
+    evaluations,
     evolution,
     factory,
     fronts,
@@ -53,7 +54,7 @@ _OF_FACTORY = (
 _OF_PROJECT = (
     *people.HANDLERS, *sign_in.OF_PROJECT, *models.HANDLERS, *catalogue.HANDLERS, *sessions.HANDLERS, *dossiers.HANDLERS,
     *endpoints.HANDLERS, *evolution.HANDLERS, *livetests.HANDLERS, *certificates.HANDLERS, *requests.HANDLERS, *archive.HANDLERS,
-    *governance.HANDLERS, *training.HANDLERS, *advisories.HANDLERS, *own_checks.HANDLERS,
+    *governance.HANDLERS, *training.HANDLERS, *advisories.HANDLERS, *own_checks.HANDLERS, *evaluations.HANDLERS,
 )  # fmt: skip
 
 

@@ -25,9 +25,11 @@ from muster.catalogue.service import Catalogue
 from muster.certificates.keys import Keys
 from muster.certificates.notices import Notices
 from muster.certificates.service import Certificates
+from muster.certification.metrics import Metrics
 from muster.certification.replay import Replays
 from muster.certification.service import Certification
 from muster.dossiers.service import Dossiers
+from muster.evaluation_sets.service import EvaluationSets
 from muster.gates.delegations import Delegations
 from muster.livetests.service import LiveTests
 from muster.publishing.board import Board
@@ -63,6 +65,8 @@ class Services:
     registry: Registry
     sessions: Sessions
     certification: Certification
+    evaluations: EvaluationSets
+    metrics: Metrics
     keys: Keys
     certificates: Certificates
     notices: Notices

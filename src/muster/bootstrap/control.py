@@ -71,6 +71,8 @@ def _services(factory: Factory, *, scoring_url: str | None) -> Services:
         registry=factory.registry,
         sessions=factory.sessions,
         certification=factory.certification,
+        evaluations=factory.evaluations,
+        metrics=factory.metrics,
         keys=factory.keys,
         certificates=factory.certificates,
         notices=factory.notices,

@@ -17,6 +17,8 @@ import psutil
 
 from muster.blobs.protocol import Blobs
 from muster.certification.at_hand import AtHand
+from muster.certification.evaluated import Evaluated, KeptTable
+from muster.certification.judgement import Judgement
 from muster.certification.options import CertificationOptions
 from muster.certification.recorded import PastRows
 from muster.certification.records import LATENCY_CHECK, Check, Figure
@@ -96,6 +98,16 @@ class Bench:
     """The project's own checks that its standard names: digest of the program, by the name of the check."""
     shown: list[CheckEvidence] = field(default_factory=list)
     measures: list[Measure] = field(default_factory=list)
+    evaluation: Evaluated | None = None
+    """The newest evaluation set of the model; None: it has none."""
+    champion: Version | None = None
+    """The version of the model that is in front now; None: none is."""
+    judgement: Judgement | None = None
+    """The version's answers to the evaluation set, once it was asked."""
+    unjudged: MusterError | None = None
+    """Why there is no judgement although it was wanted."""
+    tables: list[KeptTable] = field(default_factory=list)
+    """Tables in the store that curves are derived from."""
     at_hand: AtHand = field(default_factory=AtHand)
     """Data that the factory may read, and what questions about data and load leave for those after them."""
 

@@ -12,6 +12,7 @@ from muster.blobs.protocol import Blobs
 from muster.certification import checks, questions
 from muster.certification.at_hand import AtHand, NewestSealed
 from muster.certification.demands import NONE, Limits
+from muster.certification.evaluated import Champions, Evaluated
 from muster.certification.hardware import hardware
 from muster.certification.keeping import Keeping, NothingKept, content_of, is_kept, key_of, taken_over
 from muster.certification.options import CertificationOptions
@@ -21,6 +22,7 @@ from muster.certification.twinned import TwinOrder
 from muster.certification.twins import TwinAgrees
 from muster.environments.shelf import Shelf
 from muster.environments.trust import ALLOW_ALL, Rules
+from muster.evaluation_sets.service import EvaluationSets
 from muster.registry.records import Version
 from muster.scanning.vulnerabilities import Source as AdvisorySource
 from muster.training.records import Source
@@ -43,6 +45,8 @@ class Examination:
         logs: folder where the hosts' logs go.
         options: the limits.
         past: where to find what callers have asked; None: nowhere.
+        evaluations: the evaluation sets of models; None: there are none.
+        champions: tells which version of a model is in front; None: none is.
         sources: tells what data sources a project has registered; None: nothing is fetched.
         sealed: tells the newest evaluation set of a version's model; None: nobody keeps any.
     """
@@ -56,6 +60,8 @@ class Examination:
         logs: Path,
         options: CertificationOptions | None = None,
         past: PastRows | None = None,
+        evaluations: EvaluationSets | None = None,
+        champions: Champions | None = None,
         sources: Callable[[str], tuple[Source, ...]] | None = None,
         sealed: NewestSealed | None = None,
     ) -> None:
@@ -65,6 +71,8 @@ class Examination:
         self._logs = logs
         self._options = options or CertificationOptions()
         self._past = past
+        self._evaluations = evaluations
+        self._champions = champions
         self._sources = sources
         self._sealed = sealed
 
@@ -104,6 +112,7 @@ class Examination:
             is_complete=is_complete,
             evidence=Evidence(format=EVIDENCE_FORMAT, checks=tuple(bench.shown)),
             measures=tuple(bench.measures),
+            tables=tuple(bench.tables),
             profiled=bench.at_hand.profiled,
             may_fail=frozenset(check.name for check in done if limits.may_fail(check.name)),
         )
@@ -129,6 +138,8 @@ class Examination:
             rules=rules,
             twin=twin or (TwinOrder() if limits.run.get(TwinAgrees.name) else None),
             past=self._past,
+            evaluation=self._evaluated(version),
+            champion=None if self._champions is None else self._champions(version.project, version.name.model),
             lacks=limits.lacks,
             forgiven=limits.forgiven,
             given_options=limits.options,
@@ -137,6 +148,13 @@ class Examination:
                 sources=() if self._sources is None else self._sources(version.project), sealed=self._sealed
             ),
         )
+
+    def _evaluated(self, version: Version) -> Evaluated | None:
+        """The set that counts now; it is the same for the whole examination, whatever is sealed meanwhile."""
+        if self._evaluations is None:
+            return None
+        held = self._evaluations.newest(version.project, version.name.model)
+        return None if held is None else Evaluated(held=held, sets=self._evaluations)
 
     def _put_all(
         self, bench: checks.Bench, stack: ExitStack, limits: Limits, keeping: Keeping

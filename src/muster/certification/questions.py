@@ -15,6 +15,11 @@ from muster.certification.load.memory_held import MemoryHeld
 from muster.certification.load.throughput import Throughput
 from muster.certification.load.under_load import UnderLoad
 from muster.certification.own_checks import ANY_OWN, OwnCheck, own_checks
+from muster.certification.prediction.calibration import Calibrated
+from muster.certification.prediction.champion import AgainstChampion
+from muster.certification.prediction.fairness import Fair
+from muster.certification.prediction.performance import PredictionPerformance
+from muster.certification.prediction.slices import SlicesHold
 from muster.certification.records import LATENCY_CHECK
 from muster.certification.relations import RelationsHold
 from muster.certification.robustness import Robustness
@@ -44,6 +49,11 @@ QUESTIONS: tuple[checks.Question, ...] = (
     checks.WrongInputs(),
     Robustness(),
     RelationsHold(),
+    PredictionPerformance(),
+    AgainstChampion(),
+    SlicesHold(),
+    Calibrated(),
+    Fair(),
     checks.OneRowLatency(),
     UnderLoad(),
     Throughput(),

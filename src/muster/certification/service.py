@@ -297,6 +297,7 @@ class Certification:
                 tx, session, SessionState.PASSED if passed else SessionState.FAILED, result
             )
             self._sessions.keep_measures(tx, session, version.name, examined.measures)
+            store.add_tables(tx, session.id, session.project, version.name, examined.tables)
             if profiled is not None and profile is not None:
                 self._profiles.keep(
                     tx,

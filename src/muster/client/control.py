@@ -27,6 +27,7 @@ from muster.client.certificates import Certificates
 from muster.client.dossiers import Dossiers
 from muster.client.durations import Duration, milliseconds_of
 from muster.client.errors import AnswerLate, TargetExists, WorkInterrupted
+from muster.client.evaluations import Evaluations
 from muster.client.evolution import Evolution
 from muster.client.governance import Governance
 from muster.client.livetests import LiveTesting
@@ -38,7 +39,7 @@ from muster.client.pages import pages
 from muster.client.people import People
 from muster.client.sign_in import SigningIn
 from muster.client.training import Training
-from muster.client.transport import Transport, ZipBody
+from muster.client.transport import FileBody, Transport
 from muster.vocabulary.names import DEFAULT_PROJECT, VersionName, checked_name
 from muster.vocabulary.pages import MOST
 from muster.vocabulary.request_ids import request_id_bytes, request_id_text
@@ -82,6 +83,7 @@ class Factory(
     People,
     SigningIn,
     Catalogue,
+    Evaluations,
     Evolution,
     Governance,
     Training,
@@ -153,7 +155,7 @@ class Factory(
 
     def _upload(self, file: Path, model: str | None) -> control.Version:
         return self._transport.post(
-            f"{self._project}/versions", control.Version, ZipBody(file=file), wait_s=600.0, model=model
+            f"{self._project}/versions", control.Version, FileBody(file=file), wait_s=600.0, model=model
         )
 
     def models(self, *, limit: int | None = None, after: str | None = None) -> control.Models:

@@ -31,7 +31,7 @@ DEFAULT_TOLERANCES = {
 }
 _EXACT = Tolerance()
 
-_ARROW_TYPES = {
+ARROW_TYPES = {
     Datatype.BOOL: pa.bool_(), Datatype.BYTES: pa.string(),
     Datatype.UINT8: pa.uint8(), Datatype.UINT16: pa.uint16(), Datatype.UINT32: pa.uint32(), Datatype.UINT64: pa.uint64(),
     Datatype.INT8: pa.int8(), Datatype.INT16: pa.int16(), Datatype.INT32: pa.int32(), Datatype.INT64: pa.int64(),
@@ -167,8 +167,8 @@ def arrow_of(column: Column) -> Any:
     nulls = nulls_of(column)
     flat = array_of(column).reshape(-1)
     if not column.shape:
-        return pa.array(flat, type=_ARROW_TYPES[column.datatype], mask=nulls, from_pandas=False)
-    array = pa.array(flat, type=_ARROW_TYPES[column.datatype], from_pandas=False)
+        return pa.array(flat, type=ARROW_TYPES[column.datatype], mask=nulls, from_pandas=False)
+    array = pa.array(flat, type=ARROW_TYPES[column.datatype], from_pandas=False)
     for depth, size in enumerate(reversed(column.shape)):
         mask = pa.array(nulls) if nulls is not None and depth == len(column.shape) - 1 else None
         array = pa.FixedSizeListArray.from_arrays(array, size, mask=mask)
