@@ -19,11 +19,13 @@ from muster.api.routes import (
     archive,
     audit,
     catalogue,
+    certificates,
     endpoints,
     evolution,
     factory,
     fronts,
     governance,
+    livetests,
     models,
     people,
     requests,
@@ -43,12 +45,12 @@ PREFIX = "/api/v1"
 ORDER_BYTES = 1024 * 1024
 
 _OF_FACTORY = (
-    *factory.HANDLERS, *people.OF_FACTORY, *sign_in.OF_FACTORY, *fronts.HANDLERS, *audit.HANDLERS,
+    *factory.HANDLERS, *people.OF_FACTORY, *sign_in.OF_FACTORY, *fronts.HANDLERS, *certificates.OF_FACTORY, *audit.HANDLERS,
 )  # fmt: skip
 _OF_PROJECT = (
     *people.HANDLERS, *sign_in.OF_PROJECT, *models.HANDLERS, *catalogue.HANDLERS, *sessions.HANDLERS, *endpoints.HANDLERS,
-    *evolution.HANDLERS, *requests.HANDLERS, *archive.HANDLERS, *governance.HANDLERS,
-    *training.HANDLERS,
+    *evolution.HANDLERS, *livetests.HANDLERS, *certificates.HANDLERS, *requests.HANDLERS, *archive.HANDLERS,
+    *governance.HANDLERS, *training.HANDLERS,
 )  # fmt: skip
 
 

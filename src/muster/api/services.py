@@ -21,9 +21,13 @@ from muster.archive.retention import Retention
 from muster.archive.service import Exporting, Requests
 from muster.audit.journal import Journal
 from muster.catalogue.service import Catalogue
+from muster.certificates.keys import Keys
+from muster.certificates.notices import Notices
+from muster.certificates.service import Certificates
 from muster.certification.replay import Replays
 from muster.certification.service import Certification
 from muster.gates.delegations import Delegations
+from muster.livetests.service import LiveTests
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
@@ -56,12 +60,16 @@ class Services:
     registry: Registry
     sessions: Sessions
     certification: Certification
+    keys: Keys
+    certificates: Certificates
+    notices: Notices
     standards: Standards
     reviews: Reviews
     delegations: Delegations
     dry_runs: DryRuns
     approvals: Approvals
     releases: Releases
+    live_tests: LiveTests
     references: References
     catalogue: Catalogue
     requests: Requests

@@ -22,12 +22,19 @@ from muster.bootstrap.archive_store import archive_store_of
 from muster.bootstrap.governance import Governance, governance_of
 from muster.bootstrap.home import Home
 from muster.bootstrap.sign_in import sign_in_options
+from muster.bootstrap.signed_certificates import environment_here, keys_of, signed_certificates_of
 from muster.bootstrap.stores import blobs_of, environments_of
+from muster.certificates.keys import Keys
+from muster.certificates.notices import Notices
+from muster.certificates.service import Certificates
+from muster.certificates.signing import FactorySigner
 from muster.certification.recorded import PastRows
 from muster.certification.replay import Replays
 from muster.certification.seals import Seals
 from muster.certification.service import Certification
 from muster.environments.shelf import Shelf
+from muster.livetests.rules import StandardRules
+from muster.livetests.service import LiveTests
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
@@ -60,9 +67,14 @@ class Factory:
     registry: Registry
     sessions: Sessions
     certification: Certification
+    keys: Keys
+    certificates: Certificates
+    notices: Notices
     governance: Governance
     approvals: Approvals
     releases: Releases
+    live_tests: LiveTests
+    reader: Reader
     requests: Requests
     past: PastRows
     replays: Replays
@@ -90,8 +102,26 @@ def factory_of(home: Home) -> Factory:
     registry = Registry(
         database=database, journal=journal, blobs=blobs, clock=clock, scratch=home.scratch, members=access
     )
-    sessions = Sessions(database=database, clock=clock)
-    governance = governance_of(database=database, journal=journal, registry=registry, sessions=sessions, clock=clock)
+    sessions = Sessions(database=database, journal=journal, clock=clock)
+    keys = keys_of(home, database, journal, clock)
+    governance = governance_of(
+        database=database,
+        journal=journal,
+        registry=registry,
+        sessions=sessions,
+        clock=clock,
+        signer=FactorySigner(keys, home.factory.factory),
+    )
+    signed = signed_certificates_of(
+        database=database,
+        journal=journal,
+        certification=governance.certification,
+        registry=registry,
+        sessions=sessions,
+        keys=keys,
+        environment_now=environment_here(environments, blobs, home.bundles),
+        clock=clock,
+    )
     seals = Seals(database, blobs)
     archive_store = archive_store_of(home)
     reader = Reader(home.archive, archive_store)
@@ -132,6 +162,9 @@ def factory_of(home: Home) -> Factory:
         registry=registry,
         sessions=sessions,
         certification=governance.certification,
+        keys=keys,
+        certificates=signed.certificates,
+        notices=signed.notices,
         governance=governance,
         approvals=Approvals(
             database=database,
@@ -142,6 +175,16 @@ def factory_of(home: Home) -> Factory:
             seals=seals,
         ),
         releases=releases,
+        live_tests=LiveTests(
+            database=database,
+            journal=journal,
+            registry=registry,
+            releases=releases,
+            sessions=sessions,
+            rules=StandardRules(governance.standards),
+            clock=clock,
+        ),
+        reader=reader,
         requests=requests,
         past=PastRows(reader=reader, endpoints=releases.endpoints_with),
         replays=Replays(

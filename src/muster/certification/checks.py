@@ -125,6 +125,9 @@ class Question(Protocol):
     remedy: ClassVar[str]
     """What the author can do when it is not passed."""
 
+    # Two more that a question may say of itself: `is_kept = True`, it leaves nothing for later ones, and need not be put again when
+    # the examination was interrupted; `is_timed = True`, it measures how long something takes, and wants the machine for itself.
+
     def answer(self, bench: Bench, stack: ExitStack) -> Finding:
         """The answer; what has to be ended after the examination goes onto the stack."""
         ...
@@ -314,6 +317,7 @@ class ContractHolds:
     asks: ClassVar[str] = "do the golden inputs keep the contract?"
     limit: ClassVar[Figure] = 0
     is_needed: ClassVar[bool] = False
+    is_kept: ClassVar[bool] = True
     remedy: ClassVar[str] = "Save the bundle again with golden rows that consumers could send, or declare wider limits."
 
     def answer(self, bench: Bench, stack: ExitStack) -> Finding:  # noqa: ARG002 - nothing to end
@@ -373,6 +377,8 @@ class OneRowLatency:
     asks: ClassVar[str] = "how long does one row take?"
     limit: ClassVar[Figure] = None
     is_needed: ClassVar[bool] = False
+    is_kept: ClassVar[bool] = True
+    is_timed: ClassVar[bool] = True
     remedy: ClassVar[str] = (
         "Make the model faster, have a compiled twin made (`muster certify --twin`), or ask for another limit in the standard."
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from muster.certification import checks
+from muster.certification.confinement import Confined
 from muster.certification.conformance import HostConforms
 from muster.certification.data.no_leakage import NoLeakage
 from muster.certification.data.referenced import DataReferenced
@@ -26,6 +27,7 @@ QUESTIONS: tuple[checks.Question, ...] = (
     EnvironmentSealed(),
     EnvironmentsAlike(),
     checks.ModelLoads(),
+    Confined(),
     checks.GoldenAnswers(),
     checks.ContractHolds(),
     checks.WrongInputs(),

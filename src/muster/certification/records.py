@@ -77,6 +77,16 @@ class Examined:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StandardNamed:
+    """A standard that a version was held against."""
+
+    name: str
+    number: int
+    """Of the project's own; 0: one that comes with Muster."""
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
     """The evidence of one examination that passed; never edited."""
 
@@ -96,6 +106,14 @@ class Certificate:
     """The bundle of the compiled twin; None: there is none."""
     evidence: Digest | None = None
     """Of what the checks show, in the store; None in certificates of earlier versions of Muster."""
+    standard: StandardNamed | None = None
+    """What it was held against; None in certificates of earlier versions of Muster."""
+    expires: datetime | None = None
+    """Until when it is good, by the standard of its day; None: for ever, as far as that is concerned."""
+    renew_at: datetime | None = None
+    """When the factory examines the version again by itself; None: it does not."""
+    envelope: bytes | None = None
+    """The certificate as a signed statement, a DSSE envelope in JSON; None: it is not signed."""
 
     @property
     def latency(self) -> Latency | None:

@@ -2,21 +2,22 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, Protocol
 
 import msgspec
 import rfc8785
 
-from muster.access.actor import Call
+from muster.access.actor import Actor, Call
 from muster.access.roles import Right
 from muster.access.service import FACTORY
 from muster.audit.entries import Deed
 from muster.audit.journal import Journal
 from muster.certification import store
-from muster.certification.demands import NONE, STANDARD_CHECK, Standard
+from muster.certification.demands import NONE, STANDARD_CHECK, Limits, Standard
 from muster.certification.errors import VersionNotExaminable
 from muster.certification.examination import Examination
+from muster.certification.keeping import KeptInSession
 from muster.certification.records import Certificate, Examined
 from muster.certification.twinned import Twin, Twinned, TwinOrder, examined_by
 from muster.certification.twins import TwinAgrees
@@ -44,6 +45,14 @@ _FAILED = "certification.failed"
 _NOT_OF_THE_VERSION = frozenset({TwinAgrees.name, STANDARD_CHECK})
 
 
+class Signer(Protocol):
+    """Signs certificates: handed down by bootstrap, as keys are no business of this room."""
+
+    def signed(self, tx: Transaction, certificate: Certificate, examined: Examined) -> bytes:
+        """The certificate as a signed statement, in the transaction that keeps it."""
+        ...
+
+
 class Certification:
     """Versions under examination, and their certificates.
 
@@ -54,6 +63,7 @@ class Certification:
         sessions: the examinations as work.
         clock: tells when.
         standard: what projects ask for; None: nothing.
+        signer: signs certificates; None: they are not signed.
     """
 
     def __init__(
@@ -65,7 +75,9 @@ class Certification:
         sessions: Sessions,
         clock: Clock,
         standard: Standard | None = None,
+        signer: Signer | None = None,
     ) -> None:
+        self._signer = signer
         self._standard = standard
         self._database = database
         self._journal = journal
@@ -214,10 +226,40 @@ class Certification:
             version = self._registry.version_in(tx, session.project, name)
             rules = self._registry.package_rules_in(tx, session.project).rules
         limits = NONE if self._standard is None else self._standard.limits(session.project, version)
-        examined = examination.examine(version, say, rules=rules, twin=twin, limits=limits)
-        return self._keep(session, version, examined)
+        keeping = KeptInSession(self._sessions, session)
+        examined = examination.examine(version, say, rules=rules, twin=twin, limits=limits, keeping=keeping)
+        return self._keep(session, version, examined, limits)
 
-    def _keep(self, session: Session, version: Version, examined: Examined) -> Session:
+    def examine_again(self, tx: Transaction, project: str, name: VersionName, why: str) -> Session:
+        """Have a version examined by the factory's own wish; one that is examined already is not examined twice at once.
+
+        Args:
+            tx: the transaction of whoever finds it necessary.
+            project: whose.
+            name: which version.
+            why: put on record.
+        """
+        call = Call(actor=Actor(name=FACTORY, roles={}, token_id=""), project=project)
+        session, is_new = self._sessions.queue(tx, call, CERTIFICATION, str(name))
+        if is_new:
+            self._journal.append(
+                tx,
+                Deed(
+                    actor=FACTORY,
+                    action="certification.requested",
+                    subject=str(name),
+                    project=project,
+                    details={"session": session.id},
+                    reason=why,
+                ),
+            )
+        return session
+
+    def newest_certificates(self, tx: Transaction, *states: VersionState) -> tuple[Certificate, ...]:
+        """The newest certificate of every version of the factory in one of these states, as this transaction sees it."""
+        return store.newest_of_all(tx, states)
+
+    def _keep(self, session: Session, version: Version, examined: Examined, limits: Limits) -> Session:
         evidence = self._registry.keep_document(rfc8785.dumps(msgspec.to_builtins(examined.evidence)))
         profiled = examined.profiled
         profile = None if profiled is None else self._registry.keep_document(profiled.document)
@@ -256,16 +298,24 @@ class Certification:
                     ),
                 )
             if passed:
-                self._certify(tx, session, now, examined, evidence)
+                self._certify(tx, session, now, examined, evidence, limits)
             else:
                 failed = [check.name for check in examined.checks if not check.passed]
                 self._record(tx, _FAILED, now, session, {"failed": failed})
         return finished
 
     def _certify(
-        self, tx: Transaction, session: Session, version: Version, examined: Examined, evidence: Digest
+        self,
+        tx: Transaction,
+        session: Session,
+        version: Version,
+        examined: Examined,
+        evidence: Digest,
+        limits: Limits,
     ) -> None:
         assert examined.environment is not None
+        at = self._clock.now()
+        expires = None if limits.valid is None else at + limits.valid
         certificate = Certificate(
             session=session.id,
             version=version.name,
@@ -275,11 +325,16 @@ class Certification:
             hardware=examined.hardware,
             checks=examined.checks,
             requested_by=session.requested_by,
-            at=self._clock.now(),
+            at=at,
             seal=None if examined.sealed is None else examined.sealed.digest,
             twin=None if examined.twinned is None else examined.twinned.manifest,
             evidence=evidence,
+            standard=limits.standard,
+            expires=expires,
+            renew_at=None if expires is None or limits.renew is None else expires - limits.renew,
         )
+        if self._signer is not None:
+            certificate = replace(certificate, envelope=self._signer.signed(tx, certificate, examined))
         if examined.sealed is not None:
             store.add_seal(tx, examined.sealed, certificate.at)
         store.add(tx, certificate)

@@ -68,6 +68,9 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "resolve": Entry("catalogue", "Say which versions references stand for."),
         "show": Entry("versions", "Show a version, or a model with its versions."),
         "diff": Entry("versions", "Show how one version differs from another."),
+        "certificate": Entry("certificates", "Show, export, verify and sign certificates; their keys."),
+        "notices": Entry("certificates", "Show what is to be said of certificates: renewals, ends."),
+        "session": Entry("sessions", "See, follow and cancel certifications and replays."),
         "certify": Entry("versions", "Have a version examined and wait for the verdict."),
         "source": Entry("training", "Say from where the factory may read data that bundles name."),
         "profile": Entry("training", "Look at the data that versions were trained on, in numbers."),
@@ -77,6 +80,7 @@ COMMANDS: dict[str, dict[str, Entry]] = {
     },
     "Releases": {
         "release": Entry("releases", "Propose, approve, reject, withdraw, agree to releases."),
+        "livetest": Entry("livetests", "Put versions on trial beside a release, see how they do."),
         "releases": Entry("releases", "List the releases of an endpoint."),
         "endpoints": Entry("releases", "List the endpoints."),
         "consumers": Entry("projects", "List who asks which endpoint, how often, and which versions answered."),
