@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +77,9 @@ def running(folder: Path) -> Iterator[tuple[str, str, str]]:
     home = folder / "home"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MUSTER_")}
     environment["XDG_CONFIG_HOME"] = str(folder / "config")
-    subprocess.run(
-        [*MUSTER, "init", str(home), "--solo", "--json"], check=True, stdout=subprocess.DEVNULL, env=environment
-    )
+    if not home.exists():
+        init = [*MUSTER, "init", str(home), "--solo", "--json"]
+        subprocess.run(init, check=True, stdout=subprocess.DEVNULL, env=environment)
     up = subprocess.Popen(
         [*MUSTER, "up", "--home", str(home), "--json", "--port", "0", "--scoring-port", "0", "--grpc-port", "0"],
         stdout=subprocess.PIPE,
@@ -157,7 +157,9 @@ def rounds(given: argparse.Namespace) -> list[dict[str, Any]]:
     body = json.dumps({"rows": rows.head(1).to_dict("records")})
     lines = []
     with (
-        tempfile.TemporaryDirectory(prefix="muster-certified-load-") as name,
+        nullcontext(given.folder)
+        if given.folder
+        else tempfile.TemporaryDirectory(prefix="muster-certified-load-") as name,
         running(Path(name)) as (url, scoring, token),
         connect(url, token=token) as factory,
     ):
@@ -196,6 +198,9 @@ def main() -> None:
     """Run, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tool", default=shutil.which("oha") or shutil.which("hey") or "oha", help="oha, or hey")
+    parser.add_argument(
+        "--folder", help="where the factory lies, kept between runs; without it a folder that is thrown away"
+    )
     parser.add_argument("--model", nargs="+", default=["linear", "ten-ms"])
     parser.add_argument("--rate", nargs="+", type=float, default=[50.0])
     parser.add_argument("--seconds", type=float, default=10.0)
