@@ -17,7 +17,6 @@ import json
 import os
 import platform
 import shutil
-import signal
 import statistics
 import subprocess
 import sys
@@ -97,7 +96,7 @@ def running(folder: Path) -> Iterator[tuple[str, str, str]]:
             told = json.loads(said)
             yield told["control"], told["scoring"], (home / "admin.token").read_text().strip()
         finally:
-            up.send_signal(signal.SIGINT)
+            up.terminate()
 
 
 def certified(factory: Factory, version: str, rate: float, seconds: float) -> dict[str, float]:
