@@ -103,7 +103,7 @@ def medians(rounds: list[dict[str, float]]) -> dict[str, float]:
 def table(found: dict[str, dict[str, Any]]) -> str:
     """Markdown."""
     lines = [
-        "| on trial | p50 without | with | p99 without | with | ratio | p99.9 without | with | no answer without | with | asked | left out |",
+        "| on trial | p50 w/o | with | p99 without | with | ratio | p99.9 without | with | no answer, without | with | asked | left out |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, one in found.items():

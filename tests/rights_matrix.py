@@ -42,6 +42,8 @@ ASKERS = {
     "front": "front",
     "robot": "approver",
 }
+#: A file of OSV about nothing that a lock names.
+NO_VULNERABILITY = b'{"id": "X-1", "affected": []}'
 STANDARD = 'format = 1\nname = "plain"\n'
 
 
@@ -423,6 +425,12 @@ def _register(world: World, _name: str, own: Own) -> Ask:
     return Ask("POST", f"{DEFAULT}/versions", content=packed(world.bundle(own)).read_bytes())
 
 
+def _seal(world: World, _name: str, own: Own) -> Ask:
+    model = world.version(own=own).partition(":")[0]
+    query = "label=came&reason=sealed"
+    return Ask("POST", f"{DEFAULT}/models/{model}/evaluations?{query}", content=b"x,came\n1.0,true\n2.5,false\n")
+
+
 def _replay(world: World, _name: str, _own: Own) -> Ask:
     archive = world.control.home / "archive"
     request = record_request(archive, world.name("e"), [answer_of("other:1", "champion", [2.0])], [1.0])
@@ -448,6 +456,18 @@ def _withdraw_release(world: World, _name: str, own: Own) -> Ask:
 def _set_model(world: World, _name: str, own: Own) -> Ask:
     version = world.version(own=own)
     return post(f"models/{version.split(':')[0]}", description="what it is for", reason="said")
+
+
+def _declare_test(world: World, _name: str, own: Own) -> Ask:
+    model = world.version(own=own).split(":")[0]
+    return post(f"models/{model}/test-score/declarations", test="data-3", where="wiki/churn", reason="looked")
+
+
+def _withdraw_test(world: World, name: str, own: Own) -> Ask:
+    ask = _declare_test(world, name, own)
+    with world.control.http("admin") as http:
+        assert ask.by(http).is_success
+    return Ask("POST", f"{ask.path}/withdraw", {"test": "data-3", "reason": "not true any more"})
 
 
 def _user_path(door: str, method: str = "POST", **said: Any) -> Callable[[World, str, Own], Ask]:
@@ -551,8 +571,17 @@ ROWS: dict[str, Row] = {
     "setModel": Row(
         rights=("manage-models",), make=_set_model, refusals=("registry.not-your-model", "access.right-missing")
     ),
+    "declareTest": Row(
+        rights=("manage-models",), make=_declare_test, refusals=("registry.not-your-model", "access.right-missing")
+    ),
+    "withdrawTest": Row(
+        rights=("manage-models",), make=_withdraw_test, refusals=("registry.not-your-model", "access.right-missing")
+    ),
     "setPackageRules": Row(
         rights=("manage-packages",), make=lambda _w, _n, _o: post("packages", rules="", reason="so")
+    ),
+    "sealEvaluation": Row(
+        rights=("seal-evaluation",), make=_seal, own=PARTS_IN_VERSION, own_codes=("evaluation_sets.own-model",)
     ),
     "addSource": Row(
         rights=("manage-sources",),
@@ -562,6 +591,10 @@ ROWS: dict[str, Row] = {
         rights=("manage-sources",),
         make=lambda _w, _n, _o: post("sources/unknown/remove", **REASON),
         passes=("sources.not-found",),
+    ),
+    "importVulnerabilities": Row(
+        rights=("manage-packages",),
+        make=lambda _w, _n, _o: Ask("POST", f"{DEFAULT}/vulnerabilities?reason=so&name=none", content=NO_VULNERABILITY),
     ),
     "accept": Row(rights=("accept",), make=_about_version("accept", **REASON), own=PARTS_IN_VERSION),
     "retire": Row(rights=("retire",), make=lambda w, _n, o: post(f"{at(w.accepted(o))}/retire", **REASON)),
@@ -634,6 +667,10 @@ ROWS: dict[str, Row] = {
     # Standards, absence.
     "proposeStandard": Row(
         rights=("propose-standard",), make=lambda _w, _n, _o: post("standards", text=STANDARD, **REASON)
+    ),
+    "addCheck": Row(
+        rights=("propose-standard",),
+        make=lambda _w, _n, _o: post("checks", name="parity", program=f"# {soon()}\nprint(1)", **REASON),
     ),
     "approveStandard": Row(rights=("adopt-standard",), make=_about_standard("approve", **REASON), own=("proposed",)),
     "rejectStandard": Row(rights=("adopt-standard",), make=_about_standard("reject", **REASON)),
