@@ -19,6 +19,7 @@ import pytest
 import sqlalchemy as sa
 
 from muster.access.actor import Actor, Call
+from muster.attestation.keys import new_key
 from muster.client.control import Factory
 from muster.packaging.bundle import pack
 from muster.packaging.save import save
@@ -262,6 +263,18 @@ class World:
         assert answer.is_success, answer.text
         return str(answer.json()["id"])
 
+    def session(self) -> str:
+        """Work of ana's that waits, and that nobody takes up."""
+        sessions = self.control.services.sessions
+        with self.control.services.database.write() as tx:
+            found, _ = sessions.queue(tx, self.forged("ana"), "a kind of its own", self.name("s"))
+        return found.id
+
+    def key(self, owner: str) -> str:
+        """A key of somebody's that is known."""
+        made = self.control.services.keys.add(self.forged(owner), new_key().public.pem, "to sign with")
+        return made.public.id
+
     def user(self, role: str = "viewer", **said: Any) -> dict[str, Any]:
         """Somebody new."""
         with self.control.http("admin") as http:
@@ -390,6 +403,17 @@ def _ramp(world: World, _name: str, _own: Own) -> Ask:
     return post(f"endpoints/{endpoint}/releases/1/step", step=1, reason="all is well")
 
 
+def _start_live_test(world: World, _name: str, _own: Own) -> Ask:
+    endpoint = world.endpoint()
+    return post(f"endpoints/{endpoint}/livetests", version=world.accepted(), requests=10, reason="is it better?")
+
+
+def _stop_live_test(world: World, _name: str, _own: Own) -> Ask:
+    endpoint, version = world.endpoint(), world.accepted()
+    started = world.control.as_("admin").start_live_test(endpoint, version, "is it better?", requests=10)
+    return post(f"endpoints/{endpoint}/livetests/{started.number}/stop", reason="enough")
+
+
 def _roll_back(world: World, _name: str, _own: Own) -> Ask:
     endpoint = world.endpoint()
     _, number = world.proposed(endpoint=endpoint)
@@ -426,6 +450,18 @@ def _withdraw_release(world: World, _name: str, own: Own) -> Ask:
 def _set_model(world: World, _name: str, own: Own) -> Ask:
     version = world.version(own=own)
     return post(f"models/{version.split(':')[0]}", description="what it is for", reason="said")
+
+
+def _declare_test(world: World, _name: str, own: Own) -> Ask:
+    model = world.version(own=own).split(":")[0]
+    return post(f"models/{model}/test-score/declarations", test="data-3", where="wiki/churn", reason="looked")
+
+
+def _withdraw_test(world: World, name: str, own: Own) -> Ask:
+    ask = _declare_test(world, name, own)
+    with world.control.http("admin") as http:
+        assert ask.by(http).is_success
+    return Ask("POST", f"{ask.path}/withdraw", {"test": "data-3", "reason": "not true any more"})
 
 
 def _user_path(door: str, method: str = "POST", **said: Any) -> Callable[[World, str, Own], Ask]:
@@ -508,8 +544,32 @@ ROWS: dict[str, Row] = {
     # Versions.
     "register": Row(rights=("register",), make=_register),
     "certify": Row(rights=("certify",), make=lambda w, _n, o: Ask("POST", f"{DEFAULT}/{at(w.version(own=o))}/certify")),
+    "cancelSession": Row(rights=("certify",), make=lambda w, _n, _o: post(f"sessions/{w.session()}/cancel", **REASON)),
+    "addCertificateKey": Row(
+        rights=("certify",),
+        make=lambda _w, _n, _o: post("certificates/keys", public_key=new_key().public.pem, **REASON),
+    ),
+    "revokeCertificateKey": Row(
+        rights=("certify",), make=lambda w, n, _o: post(f"certificates/keys/{w.key(n)}/revoke", **REASON)
+    ),
+    "rotateCertificateKey": Row(
+        rights=("manage-keys",),
+        make=lambda _w, _n, _o: Ask("POST", f"{API}/certificates/keys/rotate", dict(REASON)),
+        inside=False,
+    ),
+    "signCertificate": Row(
+        rights=("certify",),
+        make=_about_version("certificate/signatures", session=f"s-{'0' * 32}", key="0" * 64, sig="AAAA", **REASON),
+        passes=("certificates.missing", "certificates.unsigned"),
+    ),
     "setModel": Row(
         rights=("manage-models",), make=_set_model, refusals=("registry.not-your-model", "access.right-missing")
+    ),
+    "declareTest": Row(
+        rights=("manage-models",), make=_declare_test, refusals=("registry.not-your-model", "access.right-missing")
+    ),
+    "withdrawTest": Row(
+        rights=("manage-models",), make=_withdraw_test, refusals=("registry.not-your-model", "access.right-missing")
     ),
     "setPackageRules": Row(
         rights=("manage-packages",), make=lambda _w, _n, _o: post("packages", rules="", reason="so")
@@ -517,6 +577,15 @@ ROWS: dict[str, Row] = {
     "importVulnerabilities": Row(
         rights=("manage-packages",),
         make=lambda _w, _n, _o: Ask("POST", f"{DEFAULT}/vulnerabilities?reason=so&name=none", content=NO_VULNERABILITY),
+    ),
+    "addSource": Row(
+        rights=("manage-sources",),
+        make=lambda w, _n, _o: post("sources", name=w.name("s"), uri="/srv/data", **REASON),
+    ),
+    "removeSource": Row(
+        rights=("manage-sources",),
+        make=lambda _w, _n, _o: post("sources/unknown/remove", **REASON),
+        passes=("sources.not-found",),
     ),
     "accept": Row(rights=("accept",), make=_about_version("accept", **REASON), own=PARTS_IN_VERSION),
     "retire": Row(rights=("retire",), make=lambda w, _n, o: post(f"{at(w.accepted(o))}/retire", **REASON)),
@@ -565,6 +634,8 @@ ROWS: dict[str, Row] = {
     "commentRelease": Row(rights=("read",), make=_about_release("review/comments", text="seen")),
     "withdrawReleaseVote": Row(rights=("approve",), make=lambda w, n, o: _vote_on(of(w.proposed(o)), w, n)),
     "stepRelease": Row(rights=("ramp",), make=_ramp),
+    "startLiveTest": Row(rights=("live-test",), make=_start_live_test),
+    "stopLiveTest": Row(rights=("live-test",), make=_stop_live_test),
     "simulateRelease": Row(rights=("read-requests",), make=_about_release("simulate")),
     "rollBack": Row(rights=("roll-back",), make=_roll_back),
     "acknowledgeRelease:on-behalf": Row(

@@ -38,12 +38,18 @@ from muster.archive.verify import Verifier
 from muster.audit.journal import Journal
 from muster.blobs.local import LocalBlobs
 from muster.bootstrap.governance import governance_of
+from muster.bootstrap.signed_certificates import environment_here, signed_certificates_of
 from muster.catalogue.service import Catalogue
+from muster.certificates.keys import Keys
+from muster.certificates.signing import FactorySigner
 from muster.certification.examination import Examination
 from muster.certification.replay import Replays
 from muster.client.control import Factory
 from muster.client.transport import Transport
+from muster.dossiers.service import Dossiers
 from muster.environments.shelf import Shelf
+from muster.livetests.rules import StandardRules
+from muster.livetests.service import LiveTests
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
@@ -54,10 +60,12 @@ from muster.release.simulation import Simulations
 from muster.sessions.records import CERTIFICATION, REPLAY
 from muster.sessions.service import Sessions
 from muster.storage.transaction import Database
+from muster.training.service import Sources
+from muster.training.version_profiles import VersionProfiles
 from muster.vocabulary.clock import SystemClock, rfc3339
 from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import VersionState
-from muster.wire.plans import EndpointPlans, FrontReport, Publications, ServingPlan
+from muster.wire.plans import EndpointPlans, FrontReport, Publications, ServingPlan, Shadow
 from small_bundles import SmallBundles
 
 PEOPLE = {
@@ -214,15 +222,35 @@ def _services(
     registry = Registry(
         database=database, journal=journal, blobs=blobs, clock=clock, scratch=home / "uploads", members=access
     )
-    sessions = Sessions(database=database, clock=clock)
+    sessions = Sessions(database=database, journal=journal, clock=clock)
+    keys = Keys(database=database, journal=journal, clock=clock, folder=home / "keys")
     governance = governance_of(
-        database=database, journal=journal, registry=registry, sessions=sessions, blobs=blobs, clock=clock
+        database=database,
+        journal=journal,
+        registry=registry,
+        sessions=sessions,
+        blobs=blobs,
+        clock=clock,
+        signer=FactorySigner(keys, "f-test"),
     )
     certification = governance.certification
+    signed = signed_certificates_of(
+        database=database,
+        journal=journal,
+        certification=certification,
+        registry=registry,
+        sessions=sessions,
+        keys=keys,
+        environment_now=environment_here(environments, blobs, home / "bundles"),
+        clock=clock,
+    )
     judges = {"judging": governance.judging, "gates": governance.gates}
     reader = Reader(home / "archive")
     requests = Requests(reader, access, registry.owns)
-    examination = Examination(blobs=blobs, environments=environments, bundles=home / "bundles", logs=home / "logs")
+    sources = Sources(database, journal, clock, private=[home])
+    examination = Examination(
+        blobs=blobs, environments=environments, bundles=home / "bundles", logs=home / "logs", sources=sources.of
+    )
     releases = Releases(
         database=database,
         journal=journal,
@@ -259,14 +287,38 @@ def _services(
         sessions=sessions,
         certification=certification,
         advisories=governance.advisories,
+        keys=keys,
+        certificates=signed.certificates,
+        notices=signed.notices,
         standards=governance.standards,
         reviews=governance.reviews,
         delegations=governance.delegations,
         dry_runs=governance.dry_runs,
         approvals=Approvals(database=database, journal=journal, registry=registry, **judges),  # type: ignore[arg-type]
         releases=releases,
+        live_tests=LiveTests(
+            database=database,
+            journal=journal,
+            registry=registry,
+            releases=releases,
+            sessions=sessions,
+            rules=StandardRules(governance.standards),
+            clock=clock,
+        ),
         references=References(database, registry),
         catalogue=Catalogue(database),
+        dossiers=Dossiers(
+            database=database,
+            journal=journal,
+            registry=registry,
+            sessions=sessions,
+            certification=certification,
+            certificates=signed.certificates,
+            standards=governance.standards,
+            reviews=governance.reviews,
+            releases=releases,
+            clock=clock,
+        ),
         requests=requests,
         replays=Replays(
             database=database,
@@ -292,6 +344,8 @@ def _services(
         ),
         retention=Retention(database, journal, clock, require_endpoint=releases.endpoint),
         consumers=Consumers(database, access, clock),
+        sources=sources,
+        version_profiles=VersionProfiles(database, registry),
         journal=journal,
         board=board,
         database=database,
@@ -372,9 +426,19 @@ class FollowingFront:
     def _take(self, http: httpx.Client, plans: EndpointPlans, number: int) -> None:
         if plans.loading is not None:
             self._report(http, plans.loading, "loaded" if self._loads else "golden_failed", number)
+        if plans.shadow is not None:
+            self._report_shadow(http, plans.endpoint, plans.shadow, number)
         if plans.serving is not None:
             self.serving[plans.endpoint] = plans.serving.release
             self._report(http, plans.serving, "serving", number)
+
+    def _report_shadow(self, http: httpx.Client, endpoint: str, shadow: Shadow, number: int) -> None:
+        state = "loaded" if self._loads else "golden_failed"
+        report = FrontReport(
+            self._name, endpoint, shadow.release, state, rfc3339(SystemClock().now()),  # type: ignore[arg-type]
+            "" if self._loads else "answers differ", number, shadow.live_test,
+        )  # fmt: skip
+        http.post("/api/v1/fronts/reports", content=msgspec.json.encode(report)).raise_for_status()
 
     def _report(self, http: httpx.Client, plan: ServingPlan, state: str, number: int) -> None:
         report = FrontReport(

@@ -13,12 +13,31 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 
 from muster.api.app import openapi
-from muster.wire import advisories, catalogue, contracts, control, evolution, governance, people, plans, sign_in
+from muster.wire import (
+    advisories,
+    catalogue,
+    certificates,
+    contracts,
+    control,
+    evidence,
+    evolution,
+    governance,
+    livetests,
+    people,
+    plans,
+    profiles,
+    reports,
+    sign_in,
+    training,
+)
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "rest.md"
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", NoneType: "null", Any: "anything"}
 _METHODS = ("get", "post", "put", "patch", "delete")
-_MODULES = (control, people, sign_in, catalogue, evolution, governance, advisories, plans, contracts)
+_MODULES = (
+    control, people, sign_in, catalogue, evolution, certificates, governance, advisories, training, profiles, livetests, reports, evidence,
+    plans, contracts,
+)  # fmt: skip
 
 _HEAD = """\
 # REST API

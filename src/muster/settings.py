@@ -92,6 +92,14 @@ class CertificationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     """One-row latency at the 99th percentile that a version may have on its host, milliseconds."""
     prove_rebuild: bool = True
     """Whether each environment is built a second time, from the seal alone and without a network, and its answers compared."""
+    at_once: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
+    """How many sessions of long work are worked on at the same time, up to 64; 0: two, or one on a machine with one core."""
+    session_memory_mib: Annotated[int, msgspec.Meta(ge=0)] = 16384
+    """Resident memory that a certification may take, with its hosts and builds, MiB; beyond it, it is ended. 0: no limit."""
+    session_hours: AboveZero = 6.0
+    """How long a certification may take, hours; beyond it, it is ended."""
+    signing_key: str = ""
+    """PEM file with the private key that signs certificates; below the home if relative; empty: Muster makes one in `keys`."""
 
 
 class MetricsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -200,6 +208,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`; empty: `muster.db` in the home."""
     store: str = ""
     """A folder, or `s3://BUCKET/PREFIX`; empty: `store` in the home."""
+    confinement: Literal["require", "best-effort", "off"] = "best-effort"
+    """Where this kernel cannot keep models from files, network and processes: start no host, or say what is lacking; or never confine."""
     control: ControlSettings = ControlSettings()
     serving: ServingSettings = ServingSettings()
     archive: ArchiveSettings = ArchiveSettings()

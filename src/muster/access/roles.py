@@ -43,7 +43,7 @@ class Right(StrEnum):
     RESTART = "restart"
     SCORE = "score"
     LIVE_TEST = "live-test"
-    """To ask a version directly, past the endpoint's policy."""
+    """To ask a version directly, past the endpoint's policy; to start and stop live-tests."""
     OVERRIDE = "override"
     """To say with a request which variant shall answer it, or to grant it a deadline beyond the release's."""
     READ_REQUESTS = "read-requests"
@@ -56,6 +56,8 @@ class Right(StrEnum):
     """To say how long the records of an endpoint are kept."""
     MANAGE_PACKAGES = "manage-packages"
     """To say which packages a project trusts."""
+    MANAGE_SOURCES = "manage-sources"
+    """To say from where the factory may read data."""
     MANAGE_MODELS = "manage-models"
     """To say what a model carries besides its versions; its owner may without."""
     MANAGE_USERS = "manage-users"
@@ -71,11 +73,13 @@ class Right(StrEnum):
     """Also to reject."""
     MANAGE_PROJECTS = "manage-projects"
     MANAGE_GROUPS = "manage-groups"
+    MANAGE_KEYS = "manage-keys"
+    """To have another key sign certificates, and to revoke the keys of others."""
     FOLLOW = "follow"
 
 
 #: Rights about the whole factory: a role gives them in the project `default` and in no other.
-OF_FACTORY: frozenset[Right] = frozenset({Right.MANAGE_PROJECTS, Right.MANAGE_GROUPS})
+OF_FACTORY: frozenset[Right] = frozenset({Right.MANAGE_PROJECTS, Right.MANAGE_GROUPS, Right.MANAGE_KEYS})
 
 #: Rights over people, who are of no endpoint: a token that is limited to some endpoints has none of them.
 OVER_PEOPLE: frozenset[Right] = OF_FACTORY | {Right.MANAGE_USERS}

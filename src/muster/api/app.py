@@ -20,16 +20,20 @@ from muster.api.routes import (
     archive,
     audit,
     catalogue,
+    certificates,
+    dossiers,
     endpoints,
     evolution,
     factory,
     fronts,
     governance,
+    livetests,
     models,
     people,
     requests,
     sessions,
     sign_in,
+    training,
 )
 from muster.api.services import Given, Services
 from muster.api.threads import WaitingThreads
@@ -43,11 +47,12 @@ PREFIX = "/api/v1"
 ORDER_BYTES = 1024 * 1024
 
 _OF_FACTORY = (
-    *factory.HANDLERS, *people.OF_FACTORY, *sign_in.OF_FACTORY, *fronts.HANDLERS, *audit.HANDLERS,
+    *factory.HANDLERS, *people.OF_FACTORY, *sign_in.OF_FACTORY, *fronts.HANDLERS, *certificates.OF_FACTORY, *audit.HANDLERS,
 )  # fmt: skip
 _OF_PROJECT = (
-    *people.HANDLERS, *sign_in.OF_PROJECT, *models.HANDLERS, *catalogue.HANDLERS, *sessions.HANDLERS, *endpoints.HANDLERS,
-    *evolution.HANDLERS, *requests.HANDLERS, *archive.HANDLERS, *governance.HANDLERS, *advisories.HANDLERS,
+    *people.HANDLERS, *sign_in.OF_PROJECT, *models.HANDLERS, *catalogue.HANDLERS, *sessions.HANDLERS, *dossiers.HANDLERS,
+    *endpoints.HANDLERS, *evolution.HANDLERS, *livetests.HANDLERS, *certificates.HANDLERS, *requests.HANDLERS, *archive.HANDLERS,
+    *governance.HANDLERS, *training.HANDLERS, *advisories.HANDLERS,
 )  # fmt: skip
 
 

@@ -376,14 +376,15 @@ def version(
                 for one in sealed.external
             ),
         ),
-        certificate=None if certificate is None else _certificate(certificate),
+        certificate=None if certificate is None else certificate_of(certificate),
         releases=tuple(release.subject for release in releases),
         missing=found.missing,
         lacks=lacks,
     )
 
 
-def _certificate(found: Certificate) -> control.Certificate:
+def certificate_of(found: Certificate) -> control.Certificate:
+    """One certificate."""
     return control.Certificate(
         session=found.session,
         environment=found.environment,
@@ -393,6 +394,9 @@ def _certificate(found: Certificate) -> control.Certificate:
         seal=found.seal,
         twin=found.twin,
         evidence=found.evidence,
+        standard=None if found.standard is None else f"{found.standard.name}:{found.standard.number}",
+        expires=_at(found.expires),
+        signed=found.envelope is not None,
         checks=tuple(
             control.Check(
                 name=check.name,
@@ -451,6 +455,10 @@ def session(found: SessionRecord) -> control.Session:
         finished_at=_at(found.finished_at),
         progress=found.progress,
         result=None if found.result is None else dict(found.result),
+        attempt=found.attempt,
+        ahead=found.ahead,
+        lines=found.lines,
+        kept=tuple(done.content["check"] for done in found.kept if "check" in done.content),
     )
 
 

@@ -22,9 +22,14 @@ from muster.archive.retention import Retention
 from muster.archive.service import Exporting, Requests
 from muster.audit.journal import Journal
 from muster.catalogue.service import Catalogue
+from muster.certificates.keys import Keys
+from muster.certificates.notices import Notices
+from muster.certificates.service import Certificates
 from muster.certification.replay import Replays
 from muster.certification.service import Certification
+from muster.dossiers.service import Dossiers
 from muster.gates.delegations import Delegations
+from muster.livetests.service import LiveTests
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
@@ -36,6 +41,8 @@ from muster.release.simulation import Simulations
 from muster.sessions.service import Sessions
 from muster.standards.service import Standards
 from muster.storage.transaction import Database
+from muster.training.service import Sources
+from muster.training.version_profiles import VersionProfiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,20 +63,27 @@ class Services:
     sessions: Sessions
     certification: Certification
     advisories: Advisories
+    keys: Keys
+    certificates: Certificates
+    notices: Notices
     standards: Standards
     reviews: Reviews
     delegations: Delegations
     dry_runs: DryRuns
     approvals: Approvals
     releases: Releases
+    live_tests: LiveTests
     references: References
     catalogue: Catalogue
+    dossiers: Dossiers
     requests: Requests
     replays: Replays
     simulations: Simulations
     exporting: Exporting
     retention: Retention
     consumers: Consumers
+    sources: Sources
+    version_profiles: VersionProfiles
     journal: Journal
     board: Board
     database: Database

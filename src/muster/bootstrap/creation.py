@@ -7,6 +7,7 @@ from pathlib import Path
 from muster.access.service import Access
 from muster.audit.journal import Journal
 from muster.bootstrap.home import Home, lay_out, move_into_place, write_secret
+from muster.certificates.keys import make_first_key
 from muster.migrations.runner import migrate
 from muster.publishing.board import Board
 from muster.settings import read_settings
@@ -55,6 +56,7 @@ def _found(built: Home, *, solo: bool) -> str:
         first = Access(database, Journal(built.audit_head, clock), Board(database, clock), clock, solo=solo).bootstrap()
     finally:
         database.close()
+    make_first_key(built.keys)
     write_secret(built.admin_token, first.admin.token)
     write_secret(built.front_token, first.front.token)
     return first.admin.token

@@ -1,6 +1,8 @@
 """What the executor counts of its work, and the metrics made of it."""
 
 import shutil
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from muster.archive.segments import segments_in
@@ -21,7 +23,10 @@ SPOOL = Metric(
 )
 SPOOLED = Metric("muster_archive_spool_segments", "gauge", "Segments that are not compacted yet, open ones included.")
 FREE = Metric("muster_archive_disk_free_bytes", "gauge", "Room left on the disk of the archive.")
-METRICS = (SESSIONS, SESSION_BUSY, SPOOL, SPOOLED, FREE)
+LAPSED = Metric(
+    "muster_certificates_lapsed", "gauge", "Versions that are served though their newest certificate has ended."
+)
+METRICS = (LAPSED, SESSIONS, SESSION_BUSY, SPOOL, SPOOLED, FREE)
 
 
 class ExecutorCounts:
@@ -29,10 +34,13 @@ class ExecutorCounts:
 
     Args:
         archive: the home's folder of that name.
+        lapsed: how many certificates have, of versions that are served.
     """
 
-    def __init__(self, archive: Path) -> None:
+    def __init__(self, archive: Path, lapsed: Callable[[], int] = lambda: 0) -> None:
         self._archive = archive
+        self._lapsed = lapsed
+        self._counting = threading.Lock()  # several sessions are worked on at once
         self._done: dict[tuple[str, str], int] = {}
         self._running: dict[str, int] = {}
 
@@ -49,6 +57,7 @@ class ExecutorCounts:
         out.begin(SESSION_BUSY)
         for kind, count in self._running.items():
             out.sample(count, kind)
+        out.one(LAPSED, self._lapsed())
         self._say_archive(out)
         say_process(out, "executor")
         return out.encode()
@@ -58,14 +67,16 @@ class ExecutorCounts:
         self._done |= {(kind, "done"): 0, (kind, "error"): 0}
 
         def work(session: Session, say: Say) -> Outcome | None:
-            self._running[kind] += 1
+            with self._counting:
+                self._running[kind] += 1
             outcome = "error"
             try:
                 came_of_it = handler(session, say)
                 outcome = "done"
             finally:
-                self._running[kind] -= 1
-                self._done[kind, outcome] += 1
+                with self._counting:
+                    self._running[kind] -= 1
+                    self._done[kind, outcome] += 1
             return came_of_it
 
         return work

@@ -22,12 +22,20 @@ from muster.bootstrap.archive_store import archive_store_of
 from muster.bootstrap.governance import Governance, governance_of
 from muster.bootstrap.home import Home
 from muster.bootstrap.sign_in import sign_in_options
+from muster.bootstrap.signed_certificates import environment_here, keys_of, signed_certificates_of
 from muster.bootstrap.stores import blobs_of, environments_of
+from muster.certificates.keys import Keys
+from muster.certificates.notices import Notices
+from muster.certificates.service import Certificates
+from muster.certificates.signing import FactorySigner
 from muster.certification.recorded import PastRows
 from muster.certification.replay import Replays
 from muster.certification.seals import Seals
 from muster.certification.service import Certification
+from muster.dossiers.service import Dossiers
 from muster.environments.shelf import Shelf
+from muster.livetests.rules import StandardRules
+from muster.livetests.service import LiveTests
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
@@ -36,6 +44,8 @@ from muster.release.service import Releases
 from muster.release.simulation import Simulations
 from muster.sessions.service import Sessions
 from muster.storage.transaction import Database
+from muster.training.service import Sources
+from muster.training.version_profiles import VersionProfiles
 from muster.vocabulary.clock import SystemClock
 
 
@@ -58,9 +68,14 @@ class Factory:
     registry: Registry
     sessions: Sessions
     certification: Certification
+    keys: Keys
+    certificates: Certificates
+    notices: Notices
     governance: Governance
     approvals: Approvals
     releases: Releases
+    live_tests: LiveTests
+    reader: Reader
     requests: Requests
     past: PastRows
     replays: Replays
@@ -69,6 +84,9 @@ class Factory:
     retention: Retention
     consumers: Consumers
     archive_store: ArchiveStore
+    sources: Sources
+    version_profiles: VersionProfiles
+    dossiers: Dossiers
 
 
 def factory_of(home: Home) -> Factory:
@@ -86,9 +104,26 @@ def factory_of(home: Home) -> Factory:
     registry = Registry(
         database=database, journal=journal, blobs=blobs, clock=clock, scratch=home.scratch, members=access
     )
-    sessions = Sessions(database=database, clock=clock)
+    sessions = Sessions(database=database, journal=journal, clock=clock)
+    keys = keys_of(home, database, journal, clock)
     governance = governance_of(
-        database=database, journal=journal, registry=registry, sessions=sessions, blobs=blobs, clock=clock
+        database=database,
+        journal=journal,
+        registry=registry,
+        sessions=sessions,
+        blobs=blobs,
+        clock=clock,
+        signer=FactorySigner(keys, home.factory.factory),
+    )
+    signed = signed_certificates_of(
+        database=database,
+        journal=journal,
+        certification=governance.certification,
+        registry=registry,
+        sessions=sessions,
+        keys=keys,
+        environment_now=environment_here(environments, blobs, home.bundles),
+        clock=clock,
     )
     seals = Seals(database, blobs)
     archive_store = archive_store_of(home)
@@ -130,6 +165,9 @@ def factory_of(home: Home) -> Factory:
         registry=registry,
         sessions=sessions,
         certification=governance.certification,
+        keys=keys,
+        certificates=signed.certificates,
+        notices=signed.notices,
         governance=governance,
         approvals=Approvals(
             database=database,
@@ -140,6 +178,16 @@ def factory_of(home: Home) -> Factory:
             seals=seals,
         ),
         releases=releases,
+        live_tests=LiveTests(
+            database=database,
+            journal=journal,
+            registry=registry,
+            releases=releases,
+            sessions=sessions,
+            rules=StandardRules(governance.standards),
+            clock=clock,
+        ),
+        reader=reader,
         requests=requests,
         past=PastRows(reader=reader, endpoints=releases.endpoints_with),
         replays=Replays(
@@ -173,4 +221,18 @@ def factory_of(home: Home) -> Factory:
         ),
         consumers=consumers,
         archive_store=archive_store,
+        sources=Sources(database, journal, clock, private=[home.path]),
+        version_profiles=VersionProfiles(database, registry),
+        dossiers=Dossiers(
+            database=database,
+            journal=journal,
+            registry=registry,
+            sessions=sessions,
+            certification=governance.certification,
+            certificates=signed.certificates,
+            standards=governance.standards,
+            reviews=governance.reviews,
+            releases=releases,
+            clock=clock,
+        ),
     )

@@ -8,7 +8,7 @@ from muster.blobs.protocol import Blobs
 from muster.bootstrap.standard_limits import StandardLimits
 from muster.certification.demands import STANDARD_CHECK
 from muster.certification.questions import KNOWN
-from muster.certification.service import Certification
+from muster.certification.service import Certification, Signer
 from muster.gates.delegations import Delegations
 from muster.gates.service import Gates
 from muster.gates.waivers import Waivers
@@ -17,7 +17,7 @@ from muster.release.dry_run import DryRuns
 from muster.release.judging import Judging
 from muster.release.reviews import Reviews
 from muster.sessions.service import Sessions
-from muster.standards.document import CERTIFICATE, REQUIREMENTS
+from muster.standards.document import CERTIFICATE, LIVE_TEST, REQUIREMENTS
 from muster.standards.service import Standards
 from muster.storage.transaction import Database
 from muster.vocabulary.clock import Clock
@@ -39,11 +39,18 @@ class Governance:
 
 
 def governance_of(
-    *, database: Database, journal: Journal, registry: Registry, sessions: Sessions, blobs: Blobs, clock: Clock
+    *,
+    database: Database,
+    journal: Journal,
+    registry: Registry,
+    sessions: Sessions,
+    blobs: Blobs,
+    clock: Clock,
+    signer: Signer | None = None,
 ) -> Governance:
-    """The services that judge, over a database and a registry."""
+    """The services that judge, over a database and a registry; certificates are signed where there is a signer."""
     # What the check `standard` finds is waived one by one, by the names of what is lacking.
-    waivable = {*KNOWN, *REQUIREMENTS, CERTIFICATE} - {STANDARD_CHECK}
+    waivable = {*KNOWN, *REQUIREMENTS, CERTIFICATE, LIVE_TEST} - {STANDARD_CHECK}
     gates, waivers = Gates(journal=journal, clock=clock), Waivers(journal=journal, clock=clock, names=waivable)
     standards = Standards(
         database=database,
@@ -63,6 +70,7 @@ def governance_of(
         clock=clock,
         standard=StandardLimits(standards),
         advisories=advisories,
+        signer=signer,
     )
     judging = Judging(
         journal=journal,

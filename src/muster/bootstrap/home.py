@@ -57,6 +57,11 @@ class Home:
         return self.path / "front.token"
 
     @property
+    def keys(self) -> Path:
+        """The private keys that sign certificates; mode 0700."""
+        return self.path / "keys"
+
+    @property
     def bundles(self) -> Path:
         """Materialised bundles, by manifest digest."""
         return self.path / "bundles"

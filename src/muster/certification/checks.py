@@ -16,6 +16,7 @@ import msgspec
 import psutil
 
 from muster.blobs.protocol import Blobs
+from muster.certification.at_hand import AtHand
 from muster.certification.options import CertificationOptions
 from muster.certification.recorded import PastRows
 from muster.certification.records import LATENCY_CHECK, Check, Figure
@@ -89,6 +90,8 @@ class Bench:
     """What the project's standard gives questions as settings, by name."""
     shown: list[CheckEvidence] = field(default_factory=list)
     measures: list[Measure] = field(default_factory=list)
+    at_hand: AtHand = field(default_factory=AtHand)
+    """Data that the factory may read, and what questions about data and load leave for those after them."""
 
     def given(self, question: "Question", options: type[S]) -> S:
         """The settings of a question: those of the standard, the defaults for the rest."""
@@ -124,6 +127,9 @@ class Question(Protocol):
     """Without it no later question can be put."""
     remedy: ClassVar[str]
     """What the author can do when it is not passed."""
+
+    # Two more that a question may say of itself: `is_kept = True`, it leaves nothing for later ones, and need not be put again when
+    # the examination was interrupted; `is_timed = True`, it measures how long something takes, and wants the machine for itself.
 
     def answer(self, bench: Bench, stack: ExitStack) -> Finding:
         """The answer; what has to be ended after the examination goes onto the stack."""
@@ -314,6 +320,7 @@ class ContractHolds:
     asks: ClassVar[str] = "do the golden inputs keep the contract?"
     limit: ClassVar[Figure] = 0
     is_needed: ClassVar[bool] = False
+    is_kept: ClassVar[bool] = True
     remedy: ClassVar[str] = "Save the bundle again with golden rows that consumers could send, or declare wider limits."
 
     def answer(self, bench: Bench, stack: ExitStack) -> Finding:  # noqa: ARG002 - nothing to end
@@ -373,6 +380,8 @@ class OneRowLatency:
     asks: ClassVar[str] = "how long does one row take?"
     limit: ClassVar[Figure] = None
     is_needed: ClassVar[bool] = False
+    is_kept: ClassVar[bool] = True
+    is_timed: ClassVar[bool] = True
     remedy: ClassVar[str] = (
         "Make the model faster, have a compiled twin made (`muster certify --twin`), or ask for another limit in the standard."
     )

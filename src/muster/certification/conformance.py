@@ -22,6 +22,7 @@ class HostConforms:
     asks: ClassVar[str] = "does its host pass the conformance kit?"
     limit: ClassVar[Figure] = 0
     is_needed: ClassVar[bool] = False
+    is_kept: ClassVar[bool] = True
     remedy: ClassVar[str] = "Run `muster conform DIR` in the lab and mend the case that it names."
 
     def answer(self, bench: Bench, stack: ExitStack) -> Finding:  # noqa: ARG002 - the kit ends what it starts

@@ -3,11 +3,12 @@
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, ClassVar, Protocol
 
 from muster.certification import checks
 from muster.certification.options import CertificationOptions
-from muster.certification.records import LATENCY_CHECK, Check, Figure
+from muster.certification.records import LATENCY_CHECK, Check, Figure, StandardNamed
 from muster.registry.records import Version
 
 STANDARD_CHECK = "standard"
@@ -31,6 +32,12 @@ class Limits:
     """Settings of checks, by their name."""
     run: Mapping[str, bool] = field(default_factory=dict)
     """Checks that are put, or not, whatever they say themselves."""
+    standard: StandardNamed | None = None
+    """The standard that says all this; None: nothing is known of one."""
+    valid: timedelta | None = None
+    """How long the certificate is good; None: for ever."""
+    renew: timedelta | None = None
+    """How long before its end the version is examined again by itself; None: it is not."""
 
     def may_fail(self, check: str) -> bool:
         """Whether a version passes although the check failed."""

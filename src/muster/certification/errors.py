@@ -1,6 +1,6 @@
 """What can go wrong when a version is examined."""
 
-from muster.vocabulary.errors import Conflict, Refused
+from muster.vocabulary.errors import Conflict, Refused, Unavailable
 
 
 class VersionNotExaminable(Conflict):
@@ -15,3 +15,10 @@ class TwinNotMade(Refused):
 
     code = "certification.twin-not-made"
     advice = "Certify the version without a twin; docs/how-to/bring-a-model/onnx.md says which models convert."
+
+
+class FrontNotStarted(Unavailable):
+    """The front through which a version is put under load did not become ready."""
+
+    code = "certification.front-not-started"
+    advice = "Certify again; if it goes on, look at the message, and at the memory and the processes that this machine allows."

@@ -4,9 +4,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from muster.certification import checks
+from muster.certification.confinement import Confined
 from muster.certification.conformance import HostConforms
+from muster.certification.data.no_leakage import NoLeakage
+from muster.certification.data.referenced import DataReferenced
 from muster.certification.demands import MeetsStandard
 from muster.certification.licences import LicencesAllowed
+from muster.certification.load.cold_start import ColdStart
+from muster.certification.load.memory_held import MemoryHeld
+from muster.certification.load.throughput import Throughput
+from muster.certification.load.under_load import UnderLoad
 from muster.certification.scans import NoMaliciousCode, NoSecrets
 from muster.certification.sealing import EnvironmentsAlike, EnvironmentSealed, RebuildsOffline
 from muster.certification.trust import PackagesTrusted
@@ -20,15 +27,22 @@ QUESTIONS: tuple[checks.Question, ...] = (
     NoMaliciousCode(),
     NoSecrets(),
     NoKnownVulnerabilities(),
+    DataReferenced(),
+    NoLeakage(),
     checks.EnvironmentBuilds(),
     EnvironmentSealed(),
     LicencesAllowed(),
     EnvironmentsAlike(),
     checks.ModelLoads(),
+    Confined(),
     checks.GoldenAnswers(),
     checks.ContractHolds(),
     checks.WrongInputs(),
     checks.OneRowLatency(),
+    UnderLoad(),
+    Throughput(),
+    MemoryHeld(),
+    ColdStart(),
     HostConforms(),
     RebuildsOffline(),
     TwinAgrees(),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from muster.certification.at_hand import Profiled
 from muster.certification.timing import Latency
 from muster.certification.twinned import Twinned
 from muster.environments.sealing import Sealed
@@ -53,6 +54,8 @@ class Examined:
     """What its environment is made of, in the store; None: it was not sealed."""
     twinned: Twinned | None = None
     """Its compiled twin; None: none was asked for, or none could be had."""
+    profiled: Profiled | None = None
+    """The profile of its training data; None: the factory could read none."""
     is_complete: bool = True
     """Whether every question could be put."""
     evidence: Evidence = NO_EVIDENCE
@@ -71,6 +74,16 @@ class Examined:
     def passed(self) -> bool:
         """Whether every question was put, and every check passed that has to."""
         return bool(self.checks) and self.is_complete and not self.failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StandardNamed:
+    """A standard that a version was held against."""
+
+    name: str
+    number: int
+    """Of the project's own; 0: one that comes with Muster."""
+    digest: Digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +106,14 @@ class Certificate:
     """The bundle of the compiled twin; None: there is none."""
     evidence: Digest | None = None
     """Of what the checks show, in the store; None in certificates of earlier versions of Muster."""
+    standard: StandardNamed | None = None
+    """What it was held against; None in certificates of earlier versions of Muster."""
+    expires: datetime | None = None
+    """Until when it is good, by the standard of its day; None: for ever, as far as that is concerned."""
+    renew_at: datetime | None = None
+    """When the factory examines the version again by itself; None: it does not."""
+    envelope: bytes | None = None
+    """The certificate as a signed statement, a DSSE envelope in JSON; None: it is not signed."""
 
     @property
     def latency(self) -> Latency | None:

@@ -65,6 +65,7 @@ class EnvironmentsAlike:
     asks: ClassVar[str] = "is its environment the one it was made in?"
     limit: ClassVar[Figure] = 0
     is_needed: ClassVar[bool] = False
+    is_kept: ClassVar[bool] = True
     remedy: ClassVar[str] = (
         "Save the bundle again with the packages and the interpreter that this factory has, or bring the factory to those of the lab."
     )
@@ -88,6 +89,7 @@ class RebuildsOffline:
     asks: ClassVar[str] = "can its environment be built again from the store alone?"
     limit: ClassVar[Figure] = 0
     is_needed: ClassVar[bool] = False
+    is_kept: ClassVar[bool] = True
     remedy: ClassVar[str] = (
         "A part of the environment is not in its seal, or its build is not repeatable: the detail names it."
     )

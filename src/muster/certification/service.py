@@ -2,21 +2,22 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, Protocol
 
 import msgspec
 import rfc8785
 
-from muster.access.actor import Call
+from muster.access.actor import Actor, Call
 from muster.access.roles import Right
 from muster.access.service import FACTORY
 from muster.audit.entries import Deed
 from muster.audit.journal import Journal
 from muster.certification import store
-from muster.certification.demands import NONE, STANDARD_CHECK, Standard
+from muster.certification.demands import NONE, STANDARD_CHECK, Limits, Standard
 from muster.certification.errors import VersionNotExaminable
 from muster.certification.examination import Examination
+from muster.certification.keeping import KeptInSession
 from muster.certification.records import Certificate, Examined
 from muster.certification.twinned import Twin, Twinned, TwinOrder, examined_by
 from muster.certification.twins import TwinAgrees
@@ -33,6 +34,8 @@ from muster.scanning.parts import licences_of
 from muster.sessions.records import CERTIFICATION, Session
 from muster.sessions.service import Sessions
 from muster.storage.transaction import Database, Transaction
+from muster.training.records import Kept
+from muster.training.version_profiles import VersionProfiles
 from muster.vocabulary.clock import Clock
 from muster.vocabulary.digests import Digest
 from muster.vocabulary.names import VersionName
@@ -43,6 +46,14 @@ _FIRST = "version.certified"
 _AGAIN = "version.certified-again"
 _FAILED = "certification.failed"
 _NOT_OF_THE_VERSION = frozenset({TwinAgrees.name, STANDARD_CHECK})
+
+
+class Signer(Protocol):
+    """Signs certificates: handed down by bootstrap, as keys are no business of this room."""
+
+    def signed(self, tx: Transaction, certificate: Certificate, examined: Examined) -> bytes:
+        """The certificate as a signed statement, in the transaction that keeps it."""
+        ...
 
 
 class Certification:
@@ -56,6 +67,7 @@ class Certification:
         clock: tells when.
         standard: what projects ask for; None: nothing.
         advisories: what vulnerabilities projects know of; None: of none.
+        signer: signs certificates; None: they are not signed.
     """
 
     def __init__(
@@ -68,7 +80,9 @@ class Certification:
         clock: Clock,
         standard: Standard | None = None,
         advisories: KnownVulnerabilities | None = None,
+        signer: Signer | None = None,
     ) -> None:
+        self._signer = signer
         self._standard = standard
         self._advisories = advisories
         self._database = database
@@ -76,6 +90,7 @@ class Certification:
         self._registry = registry
         self._sessions = sessions
         self._clock = clock
+        self._profiles = VersionProfiles(database, registry)
 
     def certify(self, call: Call, name: VersionName, twin: TwinOrder | None = None) -> Session:
         """Have a version examined by an executor; one that is being examined already is not examined twice at once.
@@ -221,11 +236,45 @@ class Certification:
             rules = self._registry.package_rules_in(tx, session.project).rules
             known = None if self._advisories is None else self._advisories.newest_in(tx, session.project)
         limits = NONE if self._standard is None else self._standard.limits(session.project, version)
-        examined = examination.examine(version, say, rules=rules, twin=twin, limits=limits, advisories=known)
-        return self._keep(session, version, examined)
+        keeping = KeptInSession(self._sessions, session)
+        examined = examination.examine(
+            version, say, rules=rules, twin=twin, limits=limits, advisories=known, keeping=keeping
+        )
+        return self._keep(session, version, examined, limits)
 
-    def _keep(self, session: Session, version: Version, examined: Examined) -> Session:
+    def examine_again(self, tx: Transaction, project: str, name: VersionName, why: str) -> Session:
+        """Have a version examined by the factory's own wish; one that is examined already is not examined twice at once.
+
+        Args:
+            tx: the transaction of whoever finds it necessary.
+            project: whose.
+            name: which version.
+            why: put on record.
+        """
+        call = Call(actor=Actor(name=FACTORY, roles={}, token_id=""), project=project)
+        session, is_new = self._sessions.queue(tx, call, CERTIFICATION, str(name))
+        if is_new:
+            self._journal.append(
+                tx,
+                Deed(
+                    actor=FACTORY,
+                    action="certification.requested",
+                    subject=str(name),
+                    project=project,
+                    details={"session": session.id},
+                    reason=why,
+                ),
+            )
+        return session
+
+    def newest_certificates(self, tx: Transaction, *states: VersionState) -> tuple[Certificate, ...]:
+        """The newest certificate of every version of the factory in one of these states, as this transaction sees it."""
+        return store.newest_of_all(tx, states)
+
+    def _keep(self, session: Session, version: Version, examined: Examined, limits: Limits) -> Session:
         evidence = self._registry.keep_document(rfc8785.dumps(msgspec.to_builtins(examined.evidence)))
+        profiled = examined.profiled
+        profile = None if profiled is None else self._registry.keep_document(profiled.document)
         with self._database.write() as tx:
             self._registry.hold_states(tx)
             now = self._registry.version_in(tx, session.project, version.name)
@@ -241,22 +290,45 @@ class Certification:
                 "seal": None if examined.sealed is None else examined.sealed.digest,
                 "twin": None if examined.twinned is None else examined.twinned.manifest,
                 "evidence": evidence,
+                "profile": profile,
+                "may_fail": sorted(examined.may_fail),
             }
             finished = self._sessions.finish(
                 tx, session, SessionState.PASSED if passed else SessionState.FAILED, result
             )
             self._sessions.keep_measures(tx, session, version.name, examined.measures)
+            if profiled is not None and profile is not None:
+                self._profiles.keep(
+                    tx,
+                    Kept(
+                        version=version.name,
+                        project=session.project,
+                        digest=profile,
+                        data=profiled.data,
+                        data_digest=profiled.data_digest,
+                        session=session.id,
+                        at=self._clock.now(),
+                    ),
+                )
             if passed:
-                self._certify(tx, session, now, examined, evidence)
+                self._certify(tx, session, now, examined, evidence, limits)
             else:
                 failed = [check.name for check in examined.checks if not check.passed]
                 self._record(tx, _FAILED, now, session, {"failed": failed})
         return finished
 
     def _certify(
-        self, tx: Transaction, session: Session, version: Version, examined: Examined, evidence: Digest
+        self,
+        tx: Transaction,
+        session: Session,
+        version: Version,
+        examined: Examined,
+        evidence: Digest,
+        limits: Limits,
     ) -> None:
         assert examined.environment is not None
+        at = self._clock.now()
+        expires = None if limits.valid is None else at + limits.valid
         certificate = Certificate(
             session=session.id,
             version=version.name,
@@ -266,11 +338,16 @@ class Certification:
             hardware=examined.hardware,
             checks=examined.checks,
             requested_by=session.requested_by,
-            at=self._clock.now(),
+            at=at,
             seal=None if examined.sealed is None else examined.sealed.digest,
             twin=None if examined.twinned is None else examined.twinned.manifest,
             evidence=evidence,
+            standard=limits.standard,
+            expires=expires,
+            renew_at=None if expires is None or limits.renew is None else expires - limits.renew,
         )
+        if self._signer is not None:
+            certificate = replace(certificate, envelope=self._signer.signed(tx, certificate, examined))
         if examined.sealed is not None:
             store.add_seal(tx, examined.sealed, certificate.at)
         store.add(tx, certificate)

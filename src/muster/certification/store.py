@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from muster.certification.records import Certificate, Check
+from muster.certification.records import Certificate, Check, StandardNamed
 from muster.certification.tables import certificates, seals, twins
 from muster.certification.twinned import Twin, Twinned
 from muster.environments.sealing import Sealed
@@ -39,6 +39,10 @@ def add(tx: Transaction, certificate: Certificate) -> None:
             seal=certificate.seal,
             twin=certificate.twin,
             evidence=certificate.evidence,
+            standard=None if certificate.standard is None else json.dumps(asdict(certificate.standard)),
+            expires_at=None if certificate.expires is None else rfc3339(certificate.expires),
+            renew_at=None if certificate.renew_at is None else rfc3339(certificate.renew_at),
+            envelope=None if certificate.envelope is None else certificate.envelope.decode(),
         )
     )
 
@@ -52,6 +56,24 @@ def certificates_of(tx: Transaction, project: str, version: VersionName) -> tupl
     )
     rows = tx.execute(asked.order_by(certificates.c.at.desc(), certificates.c.session))
     return tuple(_certificate(row) for row in rows)
+
+
+def newest_of_all(tx: Transaction, states: Collection[VersionState]) -> tuple[Certificate, ...]:
+    """The newest certificate of every version of the factory that is in one of these states, and has one."""
+    later = certificates.alias()
+    same = [certificates.c[name] == later.c[name] for name in ("project", "model", "number")]
+    is_later = sa.or_(
+        later.c.at > certificates.c.at,
+        sa.and_(later.c.at == certificates.c.at, later.c.session < certificates.c.session),
+    )
+    version = sa.and_(*(certificates.c[name] == _VERSIONS.c[name] for name in ("project", "model", "number")))
+    asked = (
+        sa.select(certificates)
+        .join(_VERSIONS, version)
+        .where(_VERSIONS.c.state.in_([*map(str, states)]), ~sa.exists().where(*same, is_later))
+        .order_by(certificates.c.project, certificates.c.model, certificates.c.number)
+    )
+    return tuple(_certificate(row) for row in tx.execute(asked))
 
 
 def environments_in_use(tx: Transaction, ended: Collection[VersionState]) -> frozenset[Digest]:
@@ -150,4 +172,8 @@ def _certificate(row: sa.Row[Any]) -> Certificate:
         seal=None if row.seal is None else Digest(row.seal),
         twin=None if row.twin is None else Digest(row.twin),
         evidence=None if row.evidence is None else Digest(row.evidence),
+        standard=None if row.standard is None else StandardNamed(**json.loads(row.standard)),
+        expires=None if row.expires_at is None else from_rfc3339(row.expires_at),
+        renew_at=None if row.renew_at is None else from_rfc3339(row.renew_at),
+        envelope=None if row.envelope is None else row.envelope.encode(),
     )

@@ -20,6 +20,10 @@ certificates = sa.Table(
     sa.Column("seal", sa.String(71), nullable=True),
     sa.Column("twin", sa.String(71), nullable=True),
     sa.Column("evidence", sa.String(71), nullable=True),
+    sa.Column("standard", sa.Text, nullable=True),  # JSON
+    time_column("expires_at", nullable=True),
+    time_column("renew_at", nullable=True),
+    sa.Column("envelope", sa.Text, nullable=True),  # JSON
     sa.ForeignKeyConstraint(["project", "model", "number"], ["versions.project", "versions.model", "versions.number"]),
     sa.Index(None, "project", "model", "number"),
 )

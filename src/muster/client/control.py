@@ -23,21 +23,25 @@ from msgspec.structs import replace
 
 from muster.client.advisories import Advisories
 from muster.client.catalogue import Catalogue
+from muster.client.certificates import Certificates
+from muster.client.dossiers import Dossiers
 from muster.client.durations import Duration, milliseconds_of
 from muster.client.errors import AnswerLate, TargetExists, WorkInterrupted
 from muster.client.evolution import Evolution
 from muster.client.governance import Governance
+from muster.client.livetests import LiveTesting
 from muster.client.login import find_login
 from muster.client.orders import moment as _moment
 from muster.client.orders import order_of as _order
 from muster.client.pages import pages
 from muster.client.people import People
 from muster.client.sign_in import SigningIn
+from muster.client.training import Training
 from muster.client.transport import Transport, ZipBody
 from muster.vocabulary.names import DEFAULT_PROJECT, VersionName, checked_name
 from muster.vocabulary.pages import MOST
 from muster.vocabulary.request_ids import request_id_bytes, request_id_text
-from muster.vocabulary.states import ReleaseState, SessionState
+from muster.vocabulary.states import OPEN_SESSIONS, ReleaseState, SessionState
 from muster.wire import control
 from muster.wire.plans import RequestLimits
 
@@ -73,7 +77,9 @@ def connect(
     return Factory(Transport(login.url, login.token, timeout_s=timeout_s, transport=transport), project=project)
 
 
-class Factory(People, SigningIn, Catalogue, Evolution, Governance, Advisories):
+class Factory(
+    People, SigningIn, Catalogue, Evolution, Governance, Training, LiveTesting, Certificates, Dossiers, Advisories
+):
     """A factory's control plane, as one caller in one project sees it."""
 
     def __init__(self, transport: Transport, *, project: str = DEFAULT_PROJECT) -> None:
@@ -224,7 +230,7 @@ class Factory(People, SigningIn, Catalogue, Evolution, Governance, Advisories):
 
         Raises:
             AnswerLate: it is not done after `patience_s`; it goes on.
-            WorkInterrupted: the executor died on it.
+            WorkInterrupted: it was cancelled, or came to nothing: there is no verdict.
         """
         tolerance = twin_tolerance or {}
         session = self._transport.post(
@@ -264,10 +270,6 @@ class Factory(People, SigningIn, Catalogue, Evolution, Governance, Advisories):
     def ban(self, version: AnyVersion, reason: str) -> control.Version:
         """Say that a version should not be used: serving stops within a second, new releases refuse it."""
         return self._reasoned(f"{self._path_of(version)}/ban", control.Version, reason)
-
-    def session(self, session: str) -> control.Session:
-        """One execution of long work."""
-        return self._transport.get(f"{self._project}/sessions/{quote(session, safe='')}", control.Session)
 
     # Endpoints and releases.
 
@@ -580,7 +582,7 @@ class Factory(People, SigningIn, Catalogue, Evolution, Governance, Advisories):
         """The session once it is done."""
         deadline = time.monotonic() + patience_s
         looks = 0
-        while session.state in {SessionState.QUEUED, SessionState.RUNNING}:
+        while session.state in OPEN_SESSIONS:
             if progress is not None:
                 progress(session)
             if time.monotonic() > deadline:
@@ -590,8 +592,15 @@ class Factory(People, SigningIn, Catalogue, Evolution, Governance, Advisories):
             session = self.session(session.id)
         if progress is not None:
             progress(session)
-        if session.state is SessionState.INTERRUPTED:
-            raise WorkInterrupted(f"session {session.id} of {session.subject} was interrupted", session=session.id)
+        if session.state is SessionState.CANCELLED:
+            raise WorkInterrupted(f"session {session.id} of {session.subject} was cancelled", session=session.id)
+        error = (session.result or {}).get("error") or {}
+        if str(error.get("code")).startswith("sessions."):  # other errors are the verdict, as a failed check is
+            raise WorkInterrupted(
+                f"session {session.id} of {session.subject} came to nothing: {error['message']}",
+                session=session.id,
+                code=error["code"],
+            )
         return session
 
 

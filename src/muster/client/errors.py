@@ -73,10 +73,10 @@ class LoginUnreadable(Unavailable):
 
 
 class WorkInterrupted(Unavailable):
-    """Long work ended without a result, because the executor that did it ended."""
+    """Long work ended without a verdict: it was cancelled, or its process ended three times, or took more than it may."""
 
     code = "client.work-interrupted"
-    advice = "Ask for it again: `muster certify` or `muster replay` begins anew."
+    advice = "`muster session show SESSION` tells why; then ask for it again: `muster certify` or `muster replay` begins anew."
 
 
 class TargetExists(Conflict):

@@ -27,6 +27,7 @@ GOLDEN_NAME = "golden.parquet"
 #: Before the name of an output: its column of expected answers in golden.parquet.
 EXPECTED_PREFIX = "expected."
 DATA_NAME = "data.toml"
+PROFILE_NAME = "profile.json"
 NOTES_NAME = "NOTES.md"
 NOTEBOOK_NAME = "notebook.ipynb"
 WHEELS_NAME = "wheels"

@@ -28,6 +28,7 @@ from muster.packaging.documents import (
     GOLDEN_NAME,
     NOTEBOOK_NAME,
     NOTES_NAME,
+    PROFILE_NAME,
     WHEELS_NAME,
     Bundle,
     Card,
@@ -50,6 +51,7 @@ from muster.packaging.lock_file import read_lock
 from muster.packaging.manifest import DESCRIPTION_NAME, ignored
 from muster.packaging.model_files import write_model
 from muster.packaging.notebooks import notebook_bytes
+from muster.packaging.profiling import declared_profile
 from muster.packaging.readme import notes as notes_text
 from muster.packaging.readme import readme
 from muster.packaging.rehearsal import Rehearsal, rehearse
@@ -84,6 +86,7 @@ def save(
     notebook: str | Path | None = None,
     personal: Collection[str] = (),
     data: Mapping[str, Any] | None = None,
+    profile: Any = None,
     card: Card | Mapping[str, Any] | None = None,
     prediction: Prediction | Mapping[str, Any] | None = None,
     relations: Sequence[Relation | Mapping[str, Any]] = (),
@@ -118,6 +121,9 @@ def save(
         personal: fields with personal data; nothing of their values gets into the contract.
         data: data sets by name: `{"training": "churn.parquet"}`, a path or an address; or with the time that it is of:
             `{"training": {"uri": "s3://bucket/churn.parquet", "from": "2025-01-01", "to": "2026-01-01"}}`.
+        profile: rows that the model was trained on, like `sample`: their profile (bins, quantiles, categories, nulls, no row) goes
+            into the bundle as profile.json, for watching the model later. Default: none; the factory makes one itself of data
+            that lies below one of its sources.
         card: what people have to know who judge the model: `intended_use`, `limitations`, `risk_tier`, `business_metric`,
             `licences`, `deputy`; which of it must be there says the project's standard.
         prediction: what is predicted, so that it can be judged on evaluation data: `{"task": "binary", "label": "churned"}`;
@@ -186,6 +192,8 @@ def save(
         scratch.chmod(0o755)
         if data is not None:
             (scratch / DATA_NAME).write_bytes(data_toml_of(sources))
+        if profile is not None:
+            (scratch / PROFILE_NAME).write_bytes(declared_profile(profile, personal))
         if notebook is not None:
             (scratch / NOTEBOOK_NAME).write_bytes(notebook_bytes(Path(notebook)))
         installed = Installed()

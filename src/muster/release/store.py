@@ -152,6 +152,15 @@ def variants_served(tx: Transaction, project: str) -> dict[tuple[str, int], int]
     return {(row.endpoint, row.number): row.variants for row in tx.execute(asked)}
 
 
+def served(tx: Transaction) -> tuple[tuple[str, VersionName, str], ...]:
+    """Every version in a current release of the factory: its project, its name, the endpoint."""
+    current = sa.select(endpoints.c.name.label("endpoint"), _current(endpoints.c.name).label("number")).subquery()
+    same = sa.and_(release_versions.c.endpoint == current.c.endpoint, release_versions.c.number == current.c.number)
+    asked = sa.select(release_versions).join(current, same)
+    rows = tx.execute(asked.order_by(release_versions.c.endpoint, release_versions.c.model, release_versions.c.version))
+    return tuple((row.project, VersionName(row.model, row.version), row.endpoint) for row in rows)
+
+
 def releases_with(tx: Transaction, project: str, version: VersionName) -> tuple[Release, ...]:
     """Releases that a version is in, by endpoint, the newest first."""
     # Joined, so that the database begins with the few rows of the version and not with every release that there is.

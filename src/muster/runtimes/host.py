@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from muster.runtimes.channel import LONGEST_SOCKET_PATH, Channel
+from muster.runtimes.confinement import Confinement
 from muster.runtimes.order import LoadOrder, order_of
 from muster.runtimes.parent import Limits, Parent
+from muster_host.confine import BEST_EFFORT, Level
 
 _NAME = "host.sock"
 
@@ -34,6 +36,16 @@ class Holdable(Protocol):
 
     def held(self) -> AbstractContextManager[None]:
         """Keep it while the block runs."""
+        ...
+
+
+@runtime_checkable
+class Confining(Protocol):
+    """An environment that knows what the operator says about shutting in what runs in it."""
+
+    @property
+    def confinement(self) -> Level:
+        """What counts where this machine cannot."""
         ...
 
 
@@ -62,12 +74,21 @@ def running_host(
     Raises:
         HostNotStarted, OrderBroken, HostLoadFailed: there is no host; the message says why.
     """
+    level = environment.confinement if isinstance(environment, Confining) else BEST_EFFORT
     wanted = order_of({**_plain(order), "bundle": str(bundle_dir.resolve())})
     folder = Path(tempfile.mkdtemp(prefix="muster-", dir=_short_folder()))
     try:
         with (
             environment.held() if isinstance(environment, Holdable) else nullcontext(),
-            Parent(environment.python, environment.id, log, spares=False, threads=wanted.threads) as parent,
+            Parent(
+                environment.python,
+                environment.id,
+                log,
+                spares=False,
+                threads=wanted.threads,
+                confinement=Confinement.of(wanted, level),
+                scratch=folder,
+            ) as parent,
         ):
             parent.load(_NAME, wanted, load_timeout_s)
             parent.fork(_NAME, folder.name, folder / _NAME, limits=limits)

@@ -10,6 +10,25 @@ from muster.vocabulary.states import SessionState
 
 CERTIFICATION = "certification"
 REPLAY = "replay"
+LIVE_TEST = "live-test"
+
+
+#: How often work that was interrupted is begun, the first time included.
+MOST_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A part of the work that is done, and need not be done again when the rest was interrupted."""
+
+    name: str
+    """The name of a check."""
+    key: str
+    """Digest of all that it was made from; made from anything else, it is of no use."""
+    content: Mapping[str, Any]
+    """JSON-able."""
+    attempt: int
+    """In which attempt it was done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +85,7 @@ class Session:
     id: str
     """`s-` and 32 hexadecimal digits."""
     kind: str
-    """What work: `certification`, `replay`."""
+    """What work: `certification`, `replay`, `live-test`."""
     subject: str
     """What it is about: `churn:3`, a request id."""
     project: str
@@ -81,3 +100,13 @@ class Session:
     """What it has said so far, one line each."""
     result: Mapping[str, Any] | None
     """What came of it, once it is `passed` or `failed`; JSON-able."""
+    attempt: int = 0
+    """How often the work was begun; 0: not yet."""
+    deaths: int = 0
+    """How many attempts ended because a process died."""
+    ahead: int | None = None
+    """How many sessions wait that will be begun before this one; None: it does not wait, or that was not asked for."""
+    lines: int = 0
+    """How many lines of progress there are; `progress` may begin later than with the first."""
+    kept: tuple[Kept, ...] = ()
+    """What is done of it already, while it goes on; empty where that was not asked for."""

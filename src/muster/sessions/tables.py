@@ -19,6 +19,8 @@ sessions = sa.Table(
     sa.Column("executor", sa.String(200), nullable=True),
     time_column("heartbeat_at", nullable=True),
     sa.Column("result", sa.Text, nullable=True),  # JSON
+    sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("deaths", sa.Integer, nullable=False, server_default="0"),
     sa.Index(None, "state", "created_at"),
     sa.Index(None, "project", "kind", "subject"),
 )
@@ -48,4 +50,15 @@ session_lines = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     time_column("at"),
     sa.Column("text", sa.Text, nullable=False),
+)
+
+session_kept = sa.Table(
+    "session_kept",
+    METADATA,
+    sa.Column("session", sa.String(40), sa.ForeignKey("sessions.id"), primary_key=True),
+    sa.Column("name", sa.String(100), primary_key=True),
+    sa.Column("key", sa.String(71), nullable=False),
+    sa.Column("content", sa.Text, nullable=False),  # JSON
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),  # their order
 )

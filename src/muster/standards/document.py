@@ -46,6 +46,8 @@ Requirement = Literal[
 REQUIREMENTS: tuple[str, ...] = get_args(Requirement)
 #: What is asked of the certificate as a whole; the name by which it is waived.
 CERTIFICATE = "certificate"
+#: What is asked of the live-test of a champion that is to come; the name by which it is waived.
+LIVE_TEST = "live-test"
 
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -66,6 +68,7 @@ class _Check(_Strict, frozen=True):
 
 class _Certificate(_Strict, frozen=True):
     valid: str | None = None
+    renew: str | None = None
 
 
 class _Need(_Strict, frozen=True):
@@ -98,6 +101,16 @@ class _BreakGlass(_Strict, frozen=True):
     confirm_within: str = "4h"
 
 
+class _LiveTest(_Strict, frozen=True):
+    required: bool = True
+    requests: int | None = None
+    hours: float | None = None
+    max_errors: float | None = None
+    max_late: float | None = None
+    max_disagreement: float | None = None
+    max_shift: float | None = None
+
+
 class _Document(_Strict, frozen=True):
     format: Literal[1]
     name: str
@@ -108,6 +121,7 @@ class _Document(_Strict, frozen=True):
     gates: _Gates = _Gates()
     freeze: tuple[_Freeze, ...] = ()
     break_glass: _BreakGlass = _BreakGlass()
+    livetest: _LiveTest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +140,26 @@ class CheckRule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LiveTestRule:
+    """What a standard asks of the live-test of a champion that is to come; what is None is not asked for."""
+
+    is_required: bool
+    """False: it judges live-tests that there are, and asks for none."""
+    requests: int | None = None
+    """How many the version has to have been asked, at least."""
+    hours: float | None = None
+    """How long it has to have been on trial, at least."""
+    max_errors: float | None = None
+    """Share of the requests that failed."""
+    max_late: float | None = None
+    """Share of the requests whose answer came after the endpoint's deadline, or not at all."""
+    max_disagreement: float | None = None
+    """See `disagreement` in docs/reference/live-test.md."""
+    max_shift: float | None = None
+    """Population stability index of its outputs against those of champion and canaries."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Demands:
     """What a standard asks of the versions of one risk tier."""
 
@@ -133,11 +167,15 @@ class Demands:
     checks: Mapping[str, CheckRule] = field(default_factory=dict)
     valid: timedelta | None = None
     """How long a certificate lasts; None: for ever."""
+    renew: timedelta | None = None
+    """How long before its end the factory certifies by itself again; None: it does not."""
     gates: Mapping[Gate, Rule] = field(default_factory=lambda: {gate: Rule() for gate in Gate})
     freezes: tuple[Freeze, ...] = ()
     confirm_within: timedelta = timedelta(hours=4)
     tiers: tuple[str, ...] = ()
     """The risk tiers that the standard knows, by name; none: each may be named, and means nothing."""
+    livetest: LiveTestRule | None = None
+    """None: nothing is asked of live-tests."""
 
     def frozen(self, moment: datetime) -> Freeze | None:
         """The freeze window that a moment lies in."""
@@ -296,7 +334,7 @@ def _demands(document: _Document, where: str, tiers: tuple[str, ...]) -> Demands
     for name, rule in document.checks.items():
         if rule.limit is not None and not 0 <= rule.limit < float("inf"):
             raise StandardMalformed(f"{where}checks.{name}: limit is {rule.limit}; it is 0 or more", where=name)
-    valid = document.certificate.valid
+    valid, renew = _lifetime(document.certificate, where)
     return Demands(
         require=tuple(dict.fromkeys(document.bundle.require)),
         checks={
@@ -305,7 +343,8 @@ def _demands(document: _Document, where: str, tiers: tuple[str, ...]) -> Demands
             )
             for name, rule in document.checks.items()
         },
-        valid=None if valid is None else span_of(valid, f"{where}certificate.valid"),
+        valid=valid,
+        renew=renew,
         gates={gate: _rule(described, f"{where}gates.{gate}") for gate, described in gates.items()},
         freezes=tuple(
             freeze_of(one.from_, one.to, one.weekly, one.timezone, one.reason, where=f"{where}freeze")
@@ -313,7 +352,45 @@ def _demands(document: _Document, where: str, tiers: tuple[str, ...]) -> Demands
         ),
         confirm_within=span_of(document.break_glass.confirm_within, f"{where}break_glass.confirm_within"),
         tiers=tiers,
+        livetest=None if document.livetest is None else _livetest(document.livetest, f"{where}livetest"),
     )
+
+
+def _livetest(described: _LiveTest, where: str) -> LiveTestRule:
+    for name, value, most in (
+        ("requests", described.requests, 1e9),
+        ("hours", described.hours, 24.0 * 30),
+        ("max_errors", described.max_errors, 1.0),
+        ("max_late", described.max_late, 1.0),
+        ("max_disagreement", described.max_disagreement, float("inf")),
+        ("max_shift", described.max_shift, float("inf")),
+    ):
+        least = 1e-9 if name in {"requests", "hours"} else 0.0
+        if value is not None and not least <= value <= most:
+            raise StandardMalformed(f"{where}.{name} is {value}, which is out of range", where=where)
+    if described.required and described.requests is None and described.hours is None:
+        raise StandardMalformed(f"{where} asks for a live-test and says neither requests nor hours", where=where)
+    return LiveTestRule(
+        is_required=described.required,
+        requests=described.requests,
+        hours=described.hours,
+        max_errors=described.max_errors,
+        max_late=described.max_late,
+        max_disagreement=described.max_disagreement,
+        max_shift=described.max_shift,
+    )
+
+
+def _lifetime(said: _Certificate, where: str) -> tuple[timedelta | None, timedelta | None]:
+    """How long a certificate lasts, and how long before its end it is renewed."""
+    valid = None if said.valid is None else span_of(said.valid, f"{where}certificate.valid")
+    renew = None if said.renew is None else span_of(said.renew, f"{where}certificate.renew")
+    if renew is not None and (valid is None or renew >= valid):
+        named = f"{where}certificate.renew"
+        raise StandardMalformed(
+            f"{named} is {said.renew}; it is less than certificate.valid, which must be said, too", where=named
+        )
+    return valid, renew
 
 
 def _rule(described: _Gate, where: str) -> Rule:

@@ -1,7 +1,7 @@
 """The standards of a project as services and doors see them."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from muster.standards.document import Standard, read_standard
@@ -50,6 +50,20 @@ class ProjectStandard:
     def standard(self) -> Standard:
         """What it says."""
         return read_standard(self.text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What a certificate of this moment says of the standard it was given by."""
+
+    name: str
+    number: int
+    """0: one that comes with Muster."""
+    digest: Digest
+    valid: timedelta | None
+    """How long it is good; None: for ever."""
+    renew: timedelta | None
+    """How long before its end the factory certifies by itself again; None: it does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ from muster.standards.errors import (
 )
 from muster.standards.evaluation import BundleFacts, lacks_of_bundle, unwaived
 from muster.standards.facts import facts_of_manifest
-from muster.standards.records import InForce, ProjectStandard, StandardState
+from muster.standards.records import InForce, ProjectStandard, StandardState, Standing
 from muster.storage.transaction import Database, Transaction
 from muster.vocabulary.clock import Clock, rfc3339
 from muster.vocabulary.digests import Digest, digest_of
@@ -238,6 +238,20 @@ class Standards:
             return ()
         wanted = self.wanted(call.project, version)
         return () if wanted is None else wanted.lacks or ()
+
+    def standing(self, project: str, version: Version) -> Standing:
+        """What a certificate of a version says of the standard in force, and how long it is good by it."""
+        with self._database.read() as tx:
+            in_force = self.in_force(tx, project)
+        standard = in_force.standard
+        demands = standard.of_tier(self.facts(version).tier) if in_force.is_own else standard.base
+        return Standing(
+            name=standard.name,
+            number=in_force.number,
+            digest=standard.digest,
+            valid=demands.valid,
+            renew=demands.renew,
+        )
 
     def wanted(self, project: str, version: Version) -> Wanted | None:
         """What the examination of a version has to hold; None: nothing beside what certification asks by itself."""

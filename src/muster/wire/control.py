@@ -391,6 +391,18 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True):
     """Digest of the compiled twin that was found to agree; null: none was asked for."""
     evidence: str | None = None
     """Digest of what the checks show, a document in the store; null in certificates of earlier versions of Muster."""
+    standard: str | None = None
+    """What it was held against, by name and number: `internal:2`; null in certificates of earlier versions of Muster."""
+    expires: str | None = None
+    """Until when it is good; null: for ever, as far as that is concerned."""
+    signed: bool = False
+    """There is a signed statement of it."""
+
+
+class Certificates(Answer, frozen=True, kw_only=True):
+    """Every certificate of a version, the newest first."""
+
+    certificates: tuple[Certificate, ...]
 
 
 class VersionSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -554,6 +566,20 @@ class Session(Answer, frozen=True, kw_only=True):
     """What it has said so far, one line each."""
     result: dict[str, Any] | None
     """What came of it, once it is `passed` or `failed`."""
+    attempt: int = 0
+    """How often the work was begun; more than 1: it was interrupted, and begun again."""
+    ahead: int | None = None
+    """How many sessions wait that will be begun before this one; null: it does not wait."""
+    lines: int = 0
+    """How many lines of progress there are; `progress` may begin later than with the first."""
+    kept: tuple[dict[str, Any], ...] = ()
+    """Checks that are made already, while it goes on."""
+
+
+class Sessions(Answer, frozen=True, kw_only=True):
+    """Sessions, the newest first."""
+
+    sessions: tuple[Session, ...]
 
 
 class Certification(Answer, frozen=True, kw_only=True):

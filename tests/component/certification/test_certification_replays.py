@@ -41,7 +41,7 @@ class Factory:
         self.home = home
         self.database = database
         self.journal = Journal(None, clock)
-        self.sessions = Sessions(database=database, clock=clock)
+        self.sessions = Sessions(database=database, journal=self.journal, clock=clock)
         blobs = LocalBlobs(home / "store")
         self.environments = Shelf(home / "environments", home / "uv-cache", blobs)
         self.registry = Registry(database=database, journal=self.journal, blobs=blobs, clock=clock)

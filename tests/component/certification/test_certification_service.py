@@ -1,6 +1,6 @@
 """Certification on real hosts in a real environment, and what is kept of it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,10 +8,13 @@ import pytest
 from governed_factory import GovernedFactory
 from made_bundles import CONTRACT, LOCK, SCORES
 from muster.access.errors import RightMissing
+from muster.certification.checks import Optional
 from muster.certification.errors import VersionNotExaminable
 from muster.certification.examination import Examination
+from muster.certification.licences import LicencesAllowed
 from muster.certification.options import CertificationOptions
 from muster.certification.questions import QUESTIONS
+from muster.certification.sealing import RebuildsOffline
 from muster.environments.shelf import Shelf
 from muster.packaging.trees import remove_tree
 from muster.registry.errors import BundleRefused, VersionNotFound
@@ -25,9 +28,12 @@ from muster.vocabulary.states import SessionState, VersionState
 from muster.vocabulary.tensors import Datatype
 from muster.wire.contracts import Contract, Declared, Field
 
-#: What is put to every version; a twin is examined where one is asked for, vulnerabilities where a project knows of some.
-_ASKED = {"standard", "twin-agrees", "no-known-vulnerabilities"}
-NAMES = [question.name for question in QUESTIONS if question.name not in _ASKED]
+#: What is put to every version; the others are put where there is something to ask about.
+NAMES = [
+    question.name
+    for question in QUESTIONS
+    if not isinstance(question, Optional) or isinstance(question, RebuildsOffline | LicencesAllowed)
+]
 
 
 @pytest.fixture
@@ -66,7 +72,7 @@ class Laboratory:
         assert claimed.id == asked.id
         return self.run(claimed, **options)
 
-    def run(self, claimed: Session, **options: float) -> Session:
+    def run(self, claimed: Session, say: Callable[[str], None] | None = None, **options: float) -> Session:
         bench = Examination(
             blobs=self.factory.blobs,
             environments=self.environments,
@@ -74,7 +80,7 @@ class Laboratory:
             logs=self.factory.folder / "logs",
             options=CertificationOptions(**{"latency_calls": 30, "prove_rebuild": False, **options}),  # type: ignore[arg-type]
         )
-        return self.factory.certification.run(claimed, self.lines.append, bench)
+        return self.factory.certification.run(claimed, say or self.lines.append, bench)
 
 
 def failed(session: Session) -> dict[str, str]:
@@ -231,8 +237,8 @@ def test_a_version_is_examined_once_at_a_time(factory: GovernedFactory) -> None:
     version = factory.register()
     keyed = factory.call("ana", idempotency_key="k", request_digest="d")
     first = factory.certification.certify(keyed, version.name)
-    assert factory.certification.certify(factory.call("sam"), version.name) == first
-    assert factory.certification.certify(keyed, version.name) == first
+    assert factory.certification.certify(factory.call("sam"), version.name).id == first.id
+    assert factory.certification.certify(keyed, version.name).id == first.id
     with pytest.raises(RightMissing):
         factory.certification.certify(factory.call("olga"), version.name)
     with pytest.raises(VersionNotFound):
@@ -265,6 +271,63 @@ def test_an_interrupted_examination_keeps_nothing(quick_factory: GovernedFactory
         Laboratory(quick_factory, environments).run(claimed)
     assert quick_factory.state(version) is VersionState.REGISTERED
     assert quick_factory.certification.certificate(quick_factory.call("vic"), version.name) is None
+
+
+def test_an_examination_goes_on_where_it_was_interrupted(quick_factory: GovernedFactory, environments: Path) -> None:
+    """Whatever line it was at: what later checks need is set up again, what is kept is not measured twice, the verdict is the same."""
+    laboratory = Laboratory(quick_factory, environments)
+    version = quick_factory.register()
+    session = quick_factory.certification.certify(quick_factory.call("ana"), version.name)
+    stops = ["environment-builds: can", "golden-answers: passed", "host-conforms: does", "host-conforms: passed"]
+    for stop in [*stops, "never"]:
+        claimed = quick_factory.sessions.claim("e1", ["certification"])
+        assert claimed is not None
+        assert claimed.id == session.id
+
+        def say(line: str, stop: str = stop, claimed: Session = claimed) -> None:
+            quick_factory.sessions.say(claimed, line)
+            if line.startswith(stop):
+                raise SessionInterrupted("killed here")
+
+        laboratory.lines.clear()
+        try:
+            laboratory.run(claimed, say)
+        except SessionInterrupted:
+            quick_factory.sessions.interrupt(claimed, "killed here", is_death=False)
+            names = [done.name for done in quick_factory.sessions.session(quick_factory.call("vic"), session.id).kept]
+            assert names[-1] == stop.partition(":")[0] or stop.endswith((": can", ": does"))
+    done = quick_factory.sessions.session(quick_factory.call("vic"), session.id)
+    assert (done.state, done.attempt, failed(done)) == (SessionState.PASSED, 5, {})
+    assert done.result is not None
+    assert [check["name"] for check in done.result["checks"]] == [name for name in NAMES if name != "rebuilds-offline"]
+    last = done.progress[done.progress.index("begun again: attempt 5") :]
+    kept = [line.partition(":")[0] for line in last if "made before the interruption" in line]
+    assert kept == ["environments-alike", "contract-holds", "one-row-latency", "host-conforms"]
+    figures = [line for line in done.progress if line.startswith("one-row-latency: passed")]
+    assert len(set(figures)) == 1, "it was measured once"
+
+
+def test_a_kept_check_of_something_else_is_made_again(quick_factory: GovernedFactory, environments: Path) -> None:
+    """Another limit, another figure: what was made from it is of no use."""
+    laboratory = Laboratory(quick_factory, environments)
+    version = quick_factory.register()
+    quick_factory.certification.certify(quick_factory.call("ana"), version.name)
+    for limit, stop in ((1000.0, "host-conforms: does"), (500.0, "never")):
+        claimed = quick_factory.sessions.claim("e1", ["certification"])
+        assert claimed is not None
+
+        def say(line: str, stop: str = stop, claimed: Session = claimed) -> None:
+            quick_factory.sessions.say(claimed, line)
+            if line.startswith(stop):
+                quick_factory.sessions.interrupt_left("e1")
+
+        try:
+            done = laboratory.run(claimed, say, latency_limit_ms=limit)
+        except SessionInterrupted:
+            continue
+    assert done.result is not None
+    assert [check["limit"] for check in done.result["checks"] if check["name"] == "one-row-latency"] == [500.0]
+    assert not any("one-row-latency: made before" in line for line in done.progress)
 
 
 def test_an_interruption_in_the_middle_of_a_check_is_no_failed_check(

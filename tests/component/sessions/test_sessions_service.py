@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from governed_factory import GovernedFactory
 from muster.access.errors import RightMissing
-from muster.sessions.errors import SessionInterrupted, SessionNotFound
+from muster.sessions.errors import SessionCancelled, SessionInterrupted, SessionNotFound, SessionOver
 from muster.sessions.records import Session
 from muster.sessions.service import DEAD_AFTER
 from muster.storage.transaction import Database
@@ -112,6 +112,117 @@ def test_what_a_dead_executor_left_is_interrupted(factory: GovernedFactory) -> N
     assert [session.id for session in factory.sessions.interrupt_dead()] == [other.id]
 
 
+def test_an_interrupted_session_is_begun_again_before_younger_ones(factory: GovernedFactory) -> None:
+    """The same session, another attempt; whoever worked on the one before is told, and what was kept is there."""
+    session, younger = queued(factory), queued(factory, "churn:2")
+    first = factory.sessions.claim("e1", ["certification"])
+    assert first is not None
+    factory.sessions.keep(first, "golden-answers", "sha256:1", {"figure": 0})
+    factory.sessions.keep(first, "load", "sha256:2", {"figure": 1})
+    factory.sessions.keep(first, "golden-answers", "sha256:3", {"figure": 2})
+    factory.sessions.interrupt(first, "its process ended")
+    assert queued(factory).id == session.id, "it will go on: nobody needs another"
+    assert (seen(factory, session).ahead, seen(factory, younger).ahead) == (0, 1)
+    again = factory.sessions.claim("e1", ["certification"])
+    assert again is not None
+    assert (again.id, again.attempt, again.deaths, again.started_at) == (session.id, 2, 1, first.started_at)
+    assert [(one.name, one.key, one.content, one.attempt) for one in again.kept] == [
+        ("load", "sha256:2", {"figure": 1}, 1),
+        ("golden-answers", "sha256:3", {"figure": 2}, 1),
+    ]
+    assert again.progress == ("interrupted: its process ended", "begun again: attempt 2")
+    assert factory.sessions.is_wanted(again)
+    assert not factory.sessions.is_wanted(first)
+    for late in (
+        lambda: factory.sessions.say(first, "still there"),
+        lambda: factory.sessions.keep(first, "x", "y", {}),
+    ):
+        with pytest.raises(SessionInterrupted):
+            late()
+    factory.sessions.interrupt(first, "of no effect")
+    assert finish(factory, again).state is SessionState.PASSED
+    assert seen(factory, session).kept == ()
+
+
+def test_the_third_death_ends_a_session_and_stopping_is_no_death(factory: GovernedFactory) -> None:
+    """It fails with what was said last; an executor that is stopped orderly may be so any number of times."""
+    session = queued(factory)
+    for _ in range(5):
+        claimed = factory.sessions.claim("e1", ["certification"])
+        assert claimed is not None
+        factory.sessions.interrupt(claimed, "its executor is stopping", is_death=False)
+    for death in range(3):
+        assert seen(factory, session).state is SessionState.INTERRUPTED
+        claimed = factory.sessions.claim("e1", ["certification"])
+        assert claimed is not None
+        assert claimed.attempt == 6 + death
+        factory.sessions.interrupt(claimed, f"its process was ended by SIGKILL, number {death}")
+    over = seen(factory, session)
+    assert over.state is SessionState.FAILED
+    assert over.result is not None
+    assert over.result["error"]["code"] == "sessions.given-up"
+    assert "number 2" in over.result["error"]["message"]
+    assert factory.sessions.claim("e1", ["certification"]) is None
+
+
+@pytest.mark.parametrize("where", ["queued", "running", "interrupted"])
+def test_a_session_is_cancelled_wherever_it_is(factory: GovernedFactory, where: str) -> None:
+    """By whoever asked for it, with a reason on record; nobody takes it up again."""
+    session = queued(factory)
+    claimed = None if where == "queued" else factory.sessions.claim("e1", ["certification"])
+    if where == "interrupted":
+        factory.sessions.interrupt_left("e1")
+    done = factory.sessions.cancel(factory.call("ana"), session.id, "the wrong one")
+    assert (done.state, done.progress[-1]) == (SessionState.CANCELLED, "cancelled by ana: the wrong one")
+    assert done.finished_at is not None
+    assert factory.sessions.claim("e1", ["certification"]) is None
+    if claimed is not None:
+        assert not factory.sessions.is_wanted(claimed)
+        with pytest.raises(SessionCancelled if where == "running" else SessionInterrupted):
+            factory.sessions.say(claimed, "still there")
+    with factory.database.read() as tx:
+        last = factory.journal.newest(tx, 1)[0]
+    assert (last.actor, last.action, last.subject, last.reason) == (
+        "ana",
+        "session.cancelled",
+        "churn:1",
+        "the wrong one",
+    )
+    with pytest.raises(SessionOver):
+        factory.sessions.cancel(factory.call("ana"), session.id, "twice")
+    assert queued(factory).id != session.id
+
+
+def test_not_everybody_cancels_a_session(factory: GovernedFactory) -> None:
+    """Who may certify may, who only looks on may not; nobody of another project; the same request twice is one deed."""
+    session = queued(factory)
+    for name in ("vic", "paul", "olga"):
+        with pytest.raises(RightMissing):
+            factory.sessions.cancel(factory.call(name), session.id, "why not")
+    with pytest.raises(SessionNotFound):
+        factory.sessions.cancel(factory.call("ana", "other"), session.id, "elsewhere")
+    call = factory.call("sam", idempotency_key="k", request_digest="sha256:1")
+    assert factory.sessions.cancel(call, session.id, "mine now").state is SessionState.CANCELLED
+    assert factory.sessions.cancel(call, session.id, "mine now").state is SessionState.CANCELLED
+    assert [action for _, action in factory.events()].count("session.cancelled") == 1
+
+
+def test_progress_is_read_from_a_line_on(factory: GovernedFactory) -> None:
+    """Whoever follows asks for what is new, and is told how many lines there are."""
+    queued(factory)
+    claimed = factory.sessions.claim("e1", ["certification"])
+    assert claimed is not None
+    for line in "abc":
+        factory.sessions.say(claimed, line)
+    found = factory.sessions.session(factory.call("vic"), claimed.id, after=2)
+    assert (found.progress, found.lines) == (("c",), 3)
+    assert factory.sessions.session(factory.call("vic"), claimed.id, after=9).progress == ()
+    listed = factory.sessions.sessions(factory.call("vic"), open_only=True, subject="churn:1")
+    assert [one.id for one in listed] == [claimed.id]
+    finish(factory, claimed)
+    assert factory.sessions.sessions(factory.call("vic"), open_only=True) == ()
+
+
 def test_an_interrupted_session_takes_nothing_any_more(factory: GovernedFactory) -> None:
     """Whoever still works on it is told, and cannot keep a result."""
     queued(factory)
@@ -147,6 +258,7 @@ class Lives(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.claimed: list[Session] = []
+        self.asked: list[str] = []
         self.known = {found.id: found.state for found in self.sessions()}
 
     def sessions(self) -> tuple[Session, ...]:
@@ -154,7 +266,7 @@ class Lives(RuleBasedStateMachine):
 
     @rule(subject=st.sampled_from(["churn:1", "churn:2"]))
     def queue(self, subject: str) -> None:
-        queued(self.factory, subject)
+        self.asked.append(queued(self.factory, subject).id)
 
     @rule(executor=st.sampled_from(["e1", "e2"]))
     def claim(self, executor: str) -> None:
@@ -165,7 +277,8 @@ class Lives(RuleBasedStateMachine):
     @rule(at=st.integers(0, 10), state=st.sampled_from([SessionState.PASSED, SessionState.FAILED]))
     def finish(self, at: int, state: SessionState) -> None:
         claimed = self.claimed[at % len(self.claimed)]
-        if seen(self.factory, claimed).state is SessionState.RUNNING:
+        now = seen(self.factory, claimed)
+        if (now.state, now.attempt) == (SessionState.RUNNING, claimed.attempt):
             assert finish(self.factory, claimed, state).state is state
         else:
             with pytest.raises(SessionInterrupted):
@@ -174,6 +287,17 @@ class Lives(RuleBasedStateMachine):
     @rule(executor=st.sampled_from(["e1", "e2"]))
     def start_again(self, executor: str) -> None:
         self.factory.sessions.interrupt_left(executor)
+
+    @precondition(lambda self: self.asked)
+    @rule(at=st.integers(0, 10))
+    def cancel(self, at: int) -> None:
+        found = self.asked[at % len(self.asked)]
+        try:
+            done = self.factory.sessions.cancel(self.factory.call("ana"), found, "enough")
+        except SessionOver:
+            assert not SESSION_MOVES[self.factory.sessions.claimed(found).state]
+        else:
+            assert done.state is SessionState.CANCELLED
 
     @rule(seconds=st.sampled_from([1, 30, 61]))
     def pass_time(self, seconds: int) -> None:
@@ -193,10 +317,17 @@ class Lives(RuleBasedStateMachine):
         assert len(opened) == len(set(opened))
 
 
+def _reachable(state: SessionState) -> set[SessionState]:
+    found: set[SessionState] = set()
+    ends = {state}
+    while ends:
+        ends = {after for end in ends for after in SESSION_MOVES[end]} - found
+        found |= ends
+    return found
+
+
 #: What a session can have become between two looks.
-REACHABLE = {
-    state: moves | {far for near in moves for far in SESSION_MOVES[near]} for state, moves in SESSION_MOVES.items()
-}
+REACHABLE = {state: _reachable(state) for state in SESSION_MOVES}
 
 
 def test_sessions_keep_to_their_table_of_moves(sqlite_database: Database, tmp_path: Path, clock: FixedClock) -> None:

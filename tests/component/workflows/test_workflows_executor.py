@@ -147,20 +147,25 @@ def test_chores_are_done_in_between_and_may_fail(factory: GovernedFactory) -> No
         release.set()
 
 
-def test_sessions_of_executors_that_died_are_ended(factory: GovernedFactory) -> None:
+def test_sessions_of_executors_that_died_are_begun_again(factory: GovernedFactory) -> None:
     """Its own name's at the start, a stranger's when it has been silent for a minute."""
     mine = queued(factory)
     factory.sessions.claim("e1", ["greeting"])
     strange = queued(factory, "other")
     factory.sessions.claim("e2", ["other"])
     with running(executor(factory, greet, beat_every_s=0.01)):
-        until(lambda: seen(factory, mine).state is SessionState.INTERRUPTED)
+        until(lambda: seen(factory, mine).state is SessionState.PASSED)
+        assert seen(factory, mine).progress == (
+            "interrupted: its executor e1 ended",
+            "begun again: attempt 2",
+            "hello world",
+        )
         assert seen(factory, strange).state is SessionState.RUNNING
         factory.clock.at = factory.clock.at.replace(hour=factory.clock.at.hour + 1)
         until(lambda: seen(factory, strange).state is SessionState.INTERRUPTED)
 
 
-def test_a_killed_executor_leaves_a_session_that_its_successor_ends(
+def test_a_killed_executor_leaves_a_session_that_its_successor_goes_on_with(
     sqlite_database: Database, tmp_path: Path, clock: FixedClock
 ) -> None:
     """A process of its own, killed in the middle of the work."""
@@ -168,6 +173,7 @@ def test_a_killed_executor_leaves_a_session_that_its_successor_ends(
     session = queued(factory)
     code = """
         import sys, time
+        from muster.audit.journal import Journal
         from muster.sessions.service import Sessions
         from muster.storage.transaction import Database
         from muster.vocabulary.clock import SystemClock
@@ -178,7 +184,8 @@ def test_a_killed_executor_leaves_a_session_that_its_successor_ends(
             time.sleep(600)
 
         database = Database(sys.argv[1])
-        sessions = Sessions(database=database, clock=SystemClock())
+        clock = SystemClock()
+        sessions = Sessions(database=database, journal=Journal(None, clock), clock=clock)
         Executor(database=database, sessions=sessions, handlers={"greeting": work}, name="e1", look_every_s=0.01).run()
     """
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code), sqlite_database.url])
@@ -189,12 +196,11 @@ def test_a_killed_executor_leaves_a_session_that_its_successor_ends(
         process.wait()
     assert seen(factory, session).state is SessionState.RUNNING
     with running(executor(factory, greet)):
-        until(lambda: seen(factory, session).state is SessionState.INTERRUPTED)
-        again = queued(factory)
-        until(lambda: seen(factory, again).state is SessionState.PASSED)
+        until(lambda: seen(factory, session).state is SessionState.PASSED)
+    assert (seen(factory, session).attempt, seen(factory, session).deaths) == (2, 1)
 
 
-def test_a_session_whose_end_could_not_be_kept_is_interrupted(factory: GovernedFactory) -> None:
+def test_a_session_whose_end_could_not_be_kept_is_begun_again(factory: GovernedFactory) -> None:
     """The database was of no use just then; when it is back, nobody waits for the session for ever."""
     session = queued(factory)
     gone = threading.Event()
@@ -204,12 +210,54 @@ def test_a_session_whose_end_could_not_be_kept_is_interrupted(factory: GovernedF
             connection.exec_driver_sql(f"ALTER TABLE {before} RENAME TO {after}")
 
     def work(_: Session, __: Say) -> Outcome:
-        rename("sessions", "sessions_gone")
-        gone.set()
+        if not gone.is_set():
+            rename("sessions", "sessions_gone")
+            gone.set()
         return Outcome(passed=True, result={})
 
     with capture_logs() as told, running(executor(factory, work, beat_every_s=0.05)):
         assert gone.wait(30)
         until(lambda: any(said["event"] == "executor.held_up" for said in told))
         rename("sessions_gone", "sessions")
-        until(lambda: seen(factory, session).state is SessionState.INTERRUPTED)
+        until(lambda: seen(factory, session).state is SessionState.PASSED)
+    assert seen(factory, session).attempt == 2
+
+
+def test_several_sessions_are_worked_on_at_once(factory: GovernedFactory) -> None:
+    """As many as it was told, and no more; one that waits is begun when another ends."""
+    sessions = []
+    for number in range(3):
+        with factory.database.write() as tx:
+            sessions.append(factory.sessions.queue(tx, factory.call("ana"), "greeting", f"world {number}")[0])
+    together, inside, most = threading.Barrier(2), [], []
+
+    def meet(session: Session, _: Say) -> Outcome:
+        inside.append(session.id)
+        most.append(len(inside))
+        if session.id != sessions[2].id:
+            together.wait(30)
+        inside.remove(session.id)
+        return Outcome(passed=True, result={})
+
+    with running(executor(factory, meet, at_once=2)):
+        until(lambda: all(seen(factory, one).state is SessionState.PASSED for one in sessions))
+    assert max(most) == 2
+
+
+def test_a_cancelled_session_is_left_at_its_next_line(factory: GovernedFactory) -> None:
+    """Whoever works on it stops, and goes on with the next."""
+    session = queued(factory)
+    begun = threading.Event()
+
+    def endless(_: Session, say: Say) -> Outcome:
+        while True:
+            say("still at it")
+            begun.set()
+            time.sleep(0.005)
+
+    with running(executor(factory, endless)) as thread:
+        assert begun.wait(30)
+        factory.sessions.cancel(factory.call("ana"), session.id, "enough")
+        until(lambda: not any(one.name.startswith("session.") for one in threading.enumerate()))
+        assert thread.is_alive()
+    assert seen(factory, session).state is SessionState.CANCELLED

@@ -1,0 +1,75 @@
+"""Builds what works on one session: a process that the executor has forked, with a database connection of its own."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from muster.bootstrap.factory import Factory, factory_of
+from muster.bootstrap.home import Home
+from muster.certification.examination import Examination
+from muster.certification.options import CertificationOptions
+from muster.sessions.records import CERTIFICATION, Session
+from muster.workflows.work import Handler, Say, Worker
+
+log = structlog.get_logger()
+
+
+def work_of(home: Home) -> Callable[[Mapping[str, Any]], None]:
+    """What such a process does with its order, which names a session and the attempt for which it was claimed."""
+
+    def work(order: Mapping[str, Any]) -> None:
+        factory = factory_of(home)
+        try:
+            session = factory.sessions.claimed(order["session"])
+            if session.attempt != order["attempt"]:  # begun again by somebody else before this process was there
+                return
+            worker = Worker(database=factory.database, sessions=factory.sessions, is_stopping=lambda: False)
+            worker.do(session, _handlers(factory)[session.kind])
+        finally:
+            factory.database.close()
+
+    return work
+
+
+def _handlers(factory: Factory) -> dict[str, Handler]:
+    examination = examination_of(factory)
+
+    def certify(session: Session, say: Say) -> None:
+        factory.certification.run(session, say, examination)
+
+    return {CERTIFICATION: certify}
+
+
+def examination_of(factory: Factory) -> Examination:
+    """The bench on which versions are examined on this machine."""
+    home = factory.home
+    return Examination(
+        blobs=factory.blobs,
+        environments=factory.environments,
+        bundles=home.bundles,
+        logs=home.logs,
+        options=CertificationOptions(
+            latency_limit_ms=home.settings.certification.latency_limit_ms,
+            prove_rebuild=home.settings.certification.prove_rebuild,
+            kept=_kept(home),
+        ),
+        past=factory.past,
+        sources=factory.sources.of,
+    )
+
+
+def _kept(home: Home) -> dict[str, Path]:
+    """What no model has any business with."""
+    kept = {
+        "the admin's token": home.admin_token,
+        "the fronts' token": home.front_token,
+        "the settings": home.path / "settings.toml",
+        "the audit journal's head": home.audit_head,
+        "the key of certificates": home.keys / "certificates.pem",
+    }
+    place = home.database_url.removeprefix("sqlite:///")
+    if place != home.database_url:
+        kept["the database"] = Path(place)
+    return kept
