@@ -425,6 +425,12 @@ def _register(world: World, _name: str, own: Own) -> Ask:
     return Ask("POST", f"{DEFAULT}/versions", content=packed(world.bundle(own)).read_bytes())
 
 
+def _seal(world: World, _name: str, own: Own) -> Ask:
+    model = world.version(own=own).partition(":")[0]
+    query = "label=came&reason=sealed"
+    return Ask("POST", f"{DEFAULT}/models/{model}/evaluations?{query}", content=b"x,came\n1.0,true\n2.5,false\n")
+
+
 def _replay(world: World, _name: str, _own: Own) -> Ask:
     archive = world.control.home / "archive"
     request = record_request(archive, world.name("e"), [answer_of("other:1", "champion", [2.0])], [1.0])
@@ -574,9 +580,8 @@ ROWS: dict[str, Row] = {
     "setPackageRules": Row(
         rights=("manage-packages",), make=lambda _w, _n, _o: post("packages", rules="", reason="so")
     ),
-    "importVulnerabilities": Row(
-        rights=("manage-packages",),
-        make=lambda _w, _n, _o: Ask("POST", f"{DEFAULT}/vulnerabilities?reason=so&name=none", content=NO_VULNERABILITY),
+    "sealEvaluation": Row(
+        rights=("seal-evaluation",), make=_seal, own=PARTS_IN_VERSION, own_codes=("evaluation_sets.own-model",)
     ),
     "addSource": Row(
         rights=("manage-sources",),
@@ -586,6 +591,10 @@ ROWS: dict[str, Row] = {
         rights=("manage-sources",),
         make=lambda _w, _n, _o: post("sources/unknown/remove", **REASON),
         passes=("sources.not-found",),
+    ),
+    "importVulnerabilities": Row(
+        rights=("manage-packages",),
+        make=lambda _w, _n, _o: Ask("POST", f"{DEFAULT}/vulnerabilities?reason=so&name=none", content=NO_VULNERABILITY),
     ),
     "accept": Row(rights=("accept",), make=_about_version("accept", **REASON), own=PARTS_IN_VERSION),
     "retire": Row(rights=("retire",), make=lambda w, _n, o: post(f"{at(w.accepted(o))}/retire", **REASON)),
@@ -658,6 +667,10 @@ ROWS: dict[str, Row] = {
     # Standards, absence.
     "proposeStandard": Row(
         rights=("propose-standard",), make=lambda _w, _n, _o: post("standards", text=STANDARD, **REASON)
+    ),
+    "addCheck": Row(
+        rights=("propose-standard",),
+        make=lambda _w, _n, _o: post("checks", name="parity", program=f"# {soon()}\nprint(1)", **REASON),
     ),
     "approveStandard": Row(rights=("adopt-standard",), make=_about_standard("approve", **REASON), own=("proposed",)),
     "rejectStandard": Row(rights=("adopt-standard",), make=_about_standard("reject", **REASON)),

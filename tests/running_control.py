@@ -43,11 +43,13 @@ from muster.catalogue.service import Catalogue
 from muster.certificates.keys import Keys
 from muster.certificates.signing import FactorySigner
 from muster.certification.examination import Examination
+from muster.certification.metrics import Metrics
 from muster.certification.replay import Replays
 from muster.client.control import Factory
 from muster.client.transport import Transport
 from muster.dossiers.service import Dossiers
 from muster.environments.shelf import Shelf
+from muster.evaluation_sets.service import EvaluationSets
 from muster.livetests.rules import StandardRules
 from muster.livetests.service import LiveTests
 from muster.publishing.board import Board
@@ -286,14 +288,17 @@ def _services(
         registry=registry,
         sessions=sessions,
         certification=certification,
-        advisories=governance.advisories,
+        evaluations=EvaluationSets(database=database, journal=journal, blobs=blobs, registry=registry, clock=clock),
+        metrics=Metrics(database=database, sessions=sessions, blobs=blobs),
         keys=keys,
         certificates=signed.certificates,
         notices=signed.notices,
+        advisories=governance.advisories,
         standards=governance.standards,
         reviews=governance.reviews,
         delegations=governance.delegations,
         dry_runs=governance.dry_runs,
+        project_checks=governance.project_checks,
         approvals=Approvals(database=database, journal=journal, registry=registry, **judges),  # type: ignore[arg-type]
         releases=releases,
         live_tests=LiveTests(

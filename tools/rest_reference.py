@@ -19,6 +19,7 @@ from muster.wire import (
     certificates,
     contracts,
     control,
+    evaluations,
     evidence,
     evolution,
     governance,
@@ -35,8 +36,8 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "rest.md"
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", NoneType: "null", Any: "anything"}
 _METHODS = ("get", "post", "put", "patch", "delete")
 _MODULES = (
-    control, people, sign_in, catalogue, evolution, certificates, governance, advisories, training, profiles, livetests, reports, evidence,
-    plans, contracts,
+    control, people, sign_in, catalogue, evaluations, evolution, certificates, governance, training, profiles, livetests, reports,
+    advisories, evidence, plans, contracts,
 )  # fmt: skip
 
 _HEAD = """\

@@ -12,7 +12,7 @@ import psutil
 import pytest
 from running_factory import RunningFactory, wait_for
 from securesystemslib.dsse import Envelope
-from securesystemslib.signer import SSlibKey
+from securesystemslib.signer._key import SSlibKey
 
 from muster.attestation.keys import read_public_key
 from muster.client.errors import WorkInterrupted

@@ -66,6 +66,8 @@ class Right(StrEnum):
     BREAK_GLASS = "break-glass"
     """To let a release go live without its approvals; it must be confirmed, or is rolled back by itself."""
     CONFIRM_BREAK_GLASS = "confirm-break-glass"
+    SEAL_EVALUATION = "seal-evaluation"
+    """To seal evaluation sets and to read their rows; never for a model that one has part in."""
     DELEGATE = "delegate"
     """To name somebody who votes in one's place for a while."""
     PROPOSE_STANDARD = "propose-standard"
@@ -110,6 +112,7 @@ RIGHTS: dict[AccessRole, frozenset[Right]] = {
         Right.BAN,
         Right.ADOPT_STANDARD,
         Right.WAIVE,
+        Right.SEAL_EVALUATION,
         Right.DELEGATE,
         Right.CONFIRM_BREAK_GLASS,
     },

@@ -23,12 +23,14 @@ from muster.api.routes import (
     certificates,
     dossiers,
     endpoints,
+    evaluations,
     evolution,
     factory,
     fronts,
     governance,
     livetests,
     models,
+    own_checks,
     people,
     requests,
     sessions,
@@ -52,7 +54,7 @@ _OF_FACTORY = (
 _OF_PROJECT = (
     *people.HANDLERS, *sign_in.OF_PROJECT, *models.HANDLERS, *catalogue.HANDLERS, *sessions.HANDLERS, *dossiers.HANDLERS,
     *endpoints.HANDLERS, *evolution.HANDLERS, *livetests.HANDLERS, *certificates.HANDLERS, *requests.HANDLERS, *archive.HANDLERS,
-    *governance.HANDLERS, *training.HANDLERS, *advisories.HANDLERS,
+    *governance.HANDLERS, *training.HANDLERS, *advisories.HANDLERS, *own_checks.HANDLERS, *evaluations.HANDLERS,
 )  # fmt: skip
 
 

@@ -25,9 +25,11 @@ from muster.catalogue.service import Catalogue
 from muster.certificates.keys import Keys
 from muster.certificates.notices import Notices
 from muster.certificates.service import Certificates
+from muster.certification.metrics import Metrics
 from muster.certification.replay import Replays
 from muster.certification.service import Certification
 from muster.dossiers.service import Dossiers
+from muster.evaluation_sets.service import EvaluationSets
 from muster.gates.delegations import Delegations
 from muster.livetests.service import LiveTests
 from muster.publishing.board import Board
@@ -39,6 +41,7 @@ from muster.release.reviews import Reviews
 from muster.release.service import Releases
 from muster.release.simulation import Simulations
 from muster.sessions.service import Sessions
+from muster.standards.project_checks import ProjectChecks
 from muster.standards.service import Standards
 from muster.storage.transaction import Database
 from muster.training.service import Sources
@@ -62,11 +65,14 @@ class Services:
     registry: Registry
     sessions: Sessions
     certification: Certification
-    advisories: Advisories
+    evaluations: EvaluationSets
+    metrics: Metrics
     keys: Keys
     certificates: Certificates
     notices: Notices
+    advisories: Advisories
     standards: Standards
+    project_checks: ProjectChecks
     reviews: Reviews
     delegations: Delegations
     dry_runs: DryRuns

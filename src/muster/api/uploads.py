@@ -48,7 +48,7 @@ async def uploaded(request: Request[Actor, Any, Any], folder: Path, limit: int) 
     except OSError as error:
         raise UploadsUnwritable(f"{folder} cannot be written: {error.strerror}") from error
     try:
-        yield await _received(request, scratch / "bundle.zip", limit)
+        yield await _received(request, scratch / "body", limit)
     finally:
         await in_thread(shutil.rmtree, scratch, ignore_errors=True)
 

@@ -28,17 +28,20 @@ from muster.certificates.keys import Keys
 from muster.certificates.notices import Notices
 from muster.certificates.service import Certificates
 from muster.certificates.signing import FactorySigner
+from muster.certification.metrics import Metrics
 from muster.certification.recorded import PastRows
 from muster.certification.replay import Replays
 from muster.certification.seals import Seals
 from muster.certification.service import Certification
 from muster.dossiers.service import Dossiers
 from muster.environments.shelf import Shelf
+from muster.evaluation_sets.service import EvaluationSets
 from muster.livetests.rules import StandardRules
 from muster.livetests.service import LiveTests
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
+from muster.release.champions import LiveChampions
 from muster.release.passing import live_variants
 from muster.release.service import Releases
 from muster.release.simulation import Simulations
@@ -78,6 +81,9 @@ class Factory:
     reader: Reader
     requests: Requests
     past: PastRows
+    evaluations: EvaluationSets
+    metrics: Metrics
+    champions: LiveChampions
     replays: Replays
     simulations: Simulations
     exporting: Exporting
@@ -190,6 +196,9 @@ def factory_of(home: Home) -> Factory:
         reader=reader,
         requests=requests,
         past=PastRows(reader=reader, endpoints=releases.endpoints_with),
+        evaluations=EvaluationSets(database=database, journal=journal, blobs=blobs, registry=registry, clock=clock),
+        metrics=Metrics(database=database, sessions=sessions, blobs=blobs),
+        champions=LiveChampions(database, registry),
         replays=Replays(
             database=database,
             journal=journal,

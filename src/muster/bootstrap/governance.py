@@ -18,6 +18,7 @@ from muster.release.judging import Judging
 from muster.release.reviews import Reviews
 from muster.sessions.service import Sessions
 from muster.standards.document import CERTIFICATE, LIVE_TEST, REQUIREMENTS
+from muster.standards.project_checks import ProjectChecks
 from muster.standards.service import Standards
 from muster.storage.transaction import Database
 from muster.vocabulary.clock import Clock
@@ -31,6 +32,7 @@ class Governance:
     delegations: Delegations
     waivers: Waivers
     standards: Standards
+    project_checks: ProjectChecks
     certification: Certification
     judging: Judging
     reviews: Reviews
@@ -69,8 +71,8 @@ def governance_of(
         sessions=sessions,
         clock=clock,
         standard=StandardLimits(standards),
-        advisories=advisories,
         signer=signer,
+        advisories=advisories,
     )
     judging = Judging(
         journal=journal,
@@ -86,6 +88,7 @@ def governance_of(
         delegations=Delegations(database=database, journal=journal, clock=clock),
         waivers=waivers,
         standards=standards,
+        project_checks=ProjectChecks(database=database, journal=journal, registry=registry, clock=clock),
         certification=certification,
         judging=judging,
         reviews=Reviews(

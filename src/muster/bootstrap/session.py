@@ -8,6 +8,7 @@ import structlog
 
 from muster.bootstrap.factory import Factory, factory_of
 from muster.bootstrap.home import Home
+from muster.certification.evaluated import newest_sealed
 from muster.certification.examination import Examination
 from muster.certification.options import CertificationOptions
 from muster.sessions.records import CERTIFICATION, Session
@@ -54,8 +55,12 @@ def examination_of(factory: Factory) -> Examination:
             latency_limit_ms=home.settings.certification.latency_limit_ms,
             prove_rebuild=home.settings.certification.prove_rebuild,
             kept=_kept(home),
+            try_generated=home.settings.certification.try_generated,
         ),
         past=factory.past,
+        evaluations=factory.evaluations,
+        champions=factory.champions.of_model,
+        sealed=newest_sealed(factory.evaluations),
         sources=factory.sources.of,
     )
 

@@ -29,3 +29,5 @@ class CertificationOptions:
     """For how long calls are timed at most, all rounds together, seconds; at least 20 calls are."""
     kept: Mapping[str, Path] = field(default_factory=dict)
     """Files of this factory that no model has any business with, in words: `the admin's token`."""
+    try_generated: bool = True
+    """Whether rows that are generated from the contract are put to the model."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from muster.certification.at_hand import Profiled
+from muster.certification.evaluated import KeptTable
 from muster.certification.timing import Latency
 from muster.certification.twinned import Twinned
 from muster.environments.sealing import Sealed
@@ -62,6 +63,8 @@ class Examined:
     """What the checks show besides their figures."""
     measures: tuple[Measure, ...] = ()
     """Numbers by standard definitions, for the session to hold."""
+    tables: tuple[KeptTable, ...] = ()
+    """Tables in the store that curves are derived from."""
     may_fail: frozenset[str] = frozenset()
     """Checks that need not pass, by the project's standard or by a waiver."""
 

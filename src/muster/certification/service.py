@@ -66,8 +66,8 @@ class Certification:
         sessions: the examinations as work.
         clock: tells when.
         standard: what projects ask for; None: nothing.
-        advisories: what vulnerabilities projects know of; None: of none.
         signer: signs certificates; None: they are not signed.
+        advisories: what vulnerabilities projects know of; None: of none.
     """
 
     def __init__(
@@ -79,8 +79,8 @@ class Certification:
         sessions: Sessions,
         clock: Clock,
         standard: Standard | None = None,
-        advisories: KnownVulnerabilities | None = None,
         signer: Signer | None = None,
+        advisories: KnownVulnerabilities | None = None,
     ) -> None:
         self._signer = signer
         self._standard = standard
@@ -238,7 +238,7 @@ class Certification:
         limits = NONE if self._standard is None else self._standard.limits(session.project, version)
         keeping = KeptInSession(self._sessions, session)
         examined = examination.examine(
-            version, say, rules=rules, twin=twin, limits=limits, advisories=known, keeping=keeping
+            version, say, rules=rules, twin=twin, limits=limits, keeping=keeping, advisories=known
         )
         return self._keep(session, version, examined, limits)
 
@@ -297,6 +297,7 @@ class Certification:
                 tx, session, SessionState.PASSED if passed else SessionState.FAILED, result
             )
             self._sessions.keep_measures(tx, session, version.name, examined.measures)
+            store.add_tables(tx, session.id, session.project, version.name, examined.tables)
             if profiled is not None and profile is not None:
                 self._profiles.keep(
                     tx,

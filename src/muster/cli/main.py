@@ -72,6 +72,8 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "notices": Entry("certificates", "Show what is to be said of certificates: renewals, ends."),
         "session": Entry("sessions", "See, follow and cancel certifications and replays."),
         "certify": Entry("versions", "Have a version examined and wait for the verdict."),
+        "evaluation": Entry("evaluations", "Seal rows on which the versions of a model are judged."),
+        "metrics": Entry("evaluations", "Show how well versions predict: metrics, curves."),
         "source": Entry("training", "Say from where the factory may read data that bundles name."),
         "profile": Entry("training", "Look at the data that versions were trained on, in numbers."),
         "card": Entry("dossiers", "Show the model card of a version."),
@@ -94,6 +96,7 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "standard": Entry("governance", "Show, propose, adopt and try the standard of a project."),
         "review": Entry("governance", "See and say what people think of what is at a gate."),
         "delegate": Entry("governance", "Let somebody vote in your place while you are absent."),
+        "own-check": Entry("own_checks", "Add, show and try checks of your own."),
         "waive": Entry("governance", "Let a version fail a check for a while; takes two people."),
     },
     "Requests": {

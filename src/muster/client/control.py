@@ -27,17 +27,19 @@ from muster.client.certificates import Certificates
 from muster.client.dossiers import Dossiers
 from muster.client.durations import Duration, milliseconds_of
 from muster.client.errors import AnswerLate, TargetExists, WorkInterrupted
+from muster.client.evaluations import Evaluations
 from muster.client.evolution import Evolution
 from muster.client.governance import Governance
 from muster.client.livetests import LiveTesting
 from muster.client.login import find_login
 from muster.client.orders import moment as _moment
 from muster.client.orders import order_of as _order
+from muster.client.own_checks import OwnChecks
 from muster.client.pages import pages
 from muster.client.people import People
 from muster.client.sign_in import SigningIn
 from muster.client.training import Training
-from muster.client.transport import Transport, ZipBody
+from muster.client.transport import FileBody, Transport
 from muster.vocabulary.names import DEFAULT_PROJECT, VersionName, checked_name
 from muster.vocabulary.pages import MOST
 from muster.vocabulary.request_ids import request_id_bytes, request_id_text
@@ -78,7 +80,18 @@ def connect(
 
 
 class Factory(
-    People, SigningIn, Catalogue, Evolution, Governance, Training, LiveTesting, Certificates, Dossiers, Advisories
+    People,
+    SigningIn,
+    Catalogue,
+    Evaluations,
+    Evolution,
+    Governance,
+    Training,
+    LiveTesting,
+    Certificates,
+    Dossiers,
+    Advisories,
+    OwnChecks,
 ):
     """A factory's control plane, as one caller in one project sees it."""
 
@@ -142,7 +155,7 @@ class Factory(
 
     def _upload(self, file: Path, model: str | None) -> control.Version:
         return self._transport.post(
-            f"{self._project}/versions", control.Version, ZipBody(file=file), wait_s=600.0, model=model
+            f"{self._project}/versions", control.Version, FileBody(file=file), wait_s=600.0, model=model
         )
 
     def models(self, *, limit: int | None = None, after: str | None = None) -> control.Models:

@@ -178,7 +178,7 @@ class Sessions:
         """A session of work that no executor had to do, and that is done: what was measured in it hangs on it."""
         session, _ = self.queue(tx, call, kind, subject)
         now = self._clock.now()
-        store.set_running(tx, session.id, call.actor.name, now)
+        store.set_running(tx, session, call.actor.name, now)
         store.set_finished(tx, session.id, SessionState.PASSED if passed else SessionState.FAILED, result, now)
         return self._held(tx, call.project, session.id)
 

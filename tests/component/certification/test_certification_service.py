@@ -11,7 +11,6 @@ from muster.access.errors import RightMissing
 from muster.certification.checks import Optional
 from muster.certification.errors import VersionNotExaminable
 from muster.certification.examination import Examination
-from muster.certification.licences import LicencesAllowed
 from muster.certification.options import CertificationOptions
 from muster.certification.questions import QUESTIONS
 from muster.certification.sealing import RebuildsOffline
@@ -32,7 +31,7 @@ from muster.wire.contracts import Contract, Declared, Field
 NAMES = [
     question.name
     for question in QUESTIONS
-    if not isinstance(question, Optional) or isinstance(question, RebuildsOffline | LicencesAllowed)
+    if not isinstance(question, Optional) or isinstance(question, RebuildsOffline)
 ]
 
 
@@ -70,7 +69,7 @@ class Laboratory:
         claimed = factory.sessions.claim("e1", ["certification"])
         assert claimed is not None
         assert claimed.id == asked.id
-        return self.run(claimed, **options)
+        return self.run(claimed, None, **options)
 
     def run(self, claimed: Session, say: Callable[[str], None] | None = None, **options: float) -> Session:
         bench = Examination(

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from securesystemslib.dsse import Envelope as TheirEnvelope
 from securesystemslib.exceptions import VerificationError
-from securesystemslib.signer import SSlibKey
+from securesystemslib.signer._key import SSlibKey
 
 from muster.attestation.envelopes import Envelope, Signature, enveloped, pae, read_envelope, signed, signers, verified
 from muster.attestation.errors import AttestationMalformed, KeyMalformed, SignatureInvalid
