@@ -83,6 +83,23 @@ def test_a_bill_names_every_part_with_its_hash() -> None:
     assert len(bill["dependencies"][0]["dependsOn"]) == 3
 
 
+def test_a_bill_tells_licences_as_spdx_writes_them_where_they_are_known() -> None:
+    """Of sealed packages and of the machine's; what is not known stays in the package's own words, and the schema accepts both."""
+    validation = pytest.importorskip("cyclonedx.validation.json")
+    schema = pytest.importorskip("cyclonedx.schema")
+    own = Package(ecosystem="cran", name="rpart", version="4.1.19", hashes=frozenset(), licence="GPL-2 | GPL-3")
+    licences = {PARTS[2].purl: "MIT OR Apache-2.0", own.purl: "GPL-2.0-only OR GPL-3.0-only", PARTS[0].purl: None}
+    bill = bill_of(VersionName("churn", 3), DIGEST, BUNDLE, seal(*PARTS), [own], licences)
+    told = [component.get("licenses") for component in bill["components"][1:]]
+    assert told == [
+        [{"license": {"name": "BSD-3-Clause"}}],
+        [{"expression": "MIT OR Apache-2.0"}],
+        [{"expression": "GPL-2.0-only OR GPL-3.0-only"}],
+    ]
+    problem = validation.JsonStrictValidator(schema.SchemaVersion.V1_6).validate_str(json.dumps(bill))
+    assert problem is None, problem
+
+
 def test_a_bill_names_what_no_seal_holds() -> None:
     """Packages of the machine, and those inside of another's artefact, stand in the lock alone: they are named, once, and without a hash."""
     own = Package(ecosystem="cran", name="rpart", version="4.1.19", hashes=frozenset(), licence="GPL-2")
