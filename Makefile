@@ -1,7 +1,7 @@
 # Every job of the project, by name. `make help` lists them; .ci/run runs the same ones.
 #
 # Everything lives in .venv inside the checkout. What goes into it is fixed by the files in requirements/: exact versions
-# with hashes. Nothing is installed outside the checkout, except PostgreSQL and the tools of other languages for the tests
+# with hashes. Nothing is installed outside the checkout, except PostgreSQL, Chromium and the tools of other languages for the tests
 # (`make test-deps`), and those only where they are missing; promtool, which checks the alert rules, is put into .venv.
 
 SHELL := /bin/bash
@@ -81,7 +81,7 @@ soak: $(VENV)/.dev test-deps  ## the fault tests with their long counts; takes h
 	$(PYTEST) -m soak --timeout 0 $(TESTS) $(ARGS)
 	SOAK_KILLS=500 SOAK_SWAPS=1000 $(PYTEST) --timeout 0 tests/system/test_faults.py tests/system/test_fault_surroundings.py $(ARGS)
 
-test-deps:  ## the programs that the tests need: PostgreSQL's and compilers by apt, promtool into .venv/bin
+test-deps:  ## the programs that the tests need: PostgreSQL's, Chromium and compilers by apt, promtool into .venv/bin
 	@tools/test_deps.sh
 
 examples: $(VENV)/.dev  ## run every example

@@ -104,7 +104,8 @@ class GovernedFactory:
         self.sessions = Sessions(database=self.database, journal=self.journal, clock=self.clock)
         self.keys = Keys(folder=self.folder / "keys", **parts)  # type: ignore[arg-type]
         signer = FactorySigner(self.keys, "f-test")
-        self.governance = governance_of(registry=self.registry, sessions=self.sessions, signer=signer, **parts)  # type: ignore[arg-type]
+        rooms = {"registry": self.registry, "sessions": self.sessions, "blobs": self.blobs}
+        self.governance = governance_of(signer=signer, **rooms, **parts)  # type: ignore[arg-type]
         self.certification = self.governance.certification
         self.standards = self.governance.standards
         judges = {"judging": self.governance.judging, "gates": self.governance.gates}

@@ -42,6 +42,8 @@ ASKERS = {
     "front": "front",
     "robot": "approver",
 }
+#: A file of OSV about nothing that a lock names.
+NO_VULNERABILITY = b'{"id": "X-1", "affected": []}'
 STANDARD = 'format = 1\nname = "plain"\n'
 
 
@@ -456,6 +458,18 @@ def _set_model(world: World, _name: str, own: Own) -> Ask:
     return post(f"models/{version.split(':')[0]}", description="what it is for", reason="said")
 
 
+def _declare_test(world: World, _name: str, own: Own) -> Ask:
+    model = world.version(own=own).split(":")[0]
+    return post(f"models/{model}/test-score/declarations", test="data-3", where="wiki/churn", reason="looked")
+
+
+def _withdraw_test(world: World, name: str, own: Own) -> Ask:
+    ask = _declare_test(world, name, own)
+    with world.control.http("admin") as http:
+        assert ask.by(http).is_success
+    return Ask("POST", f"{ask.path}/withdraw", {"test": "data-3", "reason": "not true any more"})
+
+
 def _user_path(door: str, method: str = "POST", **said: Any) -> Callable[[World, str, Own], Ask]:
     def make(world: World, _name: str, _own: Own) -> Ask:
         path = f"{DEFAULT}/users/{world.user()['name']}"
@@ -557,6 +571,12 @@ ROWS: dict[str, Row] = {
     "setModel": Row(
         rights=("manage-models",), make=_set_model, refusals=("registry.not-your-model", "access.right-missing")
     ),
+    "declareTest": Row(
+        rights=("manage-models",), make=_declare_test, refusals=("registry.not-your-model", "access.right-missing")
+    ),
+    "withdrawTest": Row(
+        rights=("manage-models",), make=_withdraw_test, refusals=("registry.not-your-model", "access.right-missing")
+    ),
     "setPackageRules": Row(
         rights=("manage-packages",), make=lambda _w, _n, _o: post("packages", rules="", reason="so")
     ),
@@ -571,6 +591,10 @@ ROWS: dict[str, Row] = {
         rights=("manage-sources",),
         make=lambda _w, _n, _o: post("sources/unknown/remove", **REASON),
         passes=("sources.not-found",),
+    ),
+    "importVulnerabilities": Row(
+        rights=("manage-packages",),
+        make=lambda _w, _n, _o: Ask("POST", f"{DEFAULT}/vulnerabilities?reason=so&name=none", content=NO_VULNERABILITY),
     ),
     "accept": Row(rights=("accept",), make=_about_version("accept", **REASON), own=PARTS_IN_VERSION),
     "retire": Row(rights=("retire",), make=lambda w, _n, o: post(f"{at(w.accepted(o))}/retire", **REASON)),
@@ -643,6 +667,10 @@ ROWS: dict[str, Row] = {
     # Standards, absence.
     "proposeStandard": Row(
         rights=("propose-standard",), make=lambda _w, _n, _o: post("standards", text=STANDARD, **REASON)
+    ),
+    "addCheck": Row(
+        rights=("propose-standard",),
+        make=lambda _w, _n, _o: post("checks", name="parity", program=f"# {soon()}\nprint(1)", **REASON),
     ),
     "approveStandard": Row(rights=("adopt-standard",), make=_about_standard("approve", **REASON), own=("proposed",)),
     "rejectStandard": Row(rights=("adopt-standard",), make=_about_standard("reject", **REASON)),

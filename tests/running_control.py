@@ -47,6 +47,7 @@ from muster.certification.metrics import Metrics
 from muster.certification.replay import Replays
 from muster.client.control import Factory
 from muster.client.transport import Transport
+from muster.dossiers.service import Dossiers
 from muster.environments.shelf import Shelf
 from muster.evaluation_sets.service import EvaluationSets
 from muster.livetests.rules import StandardRules
@@ -230,6 +231,7 @@ def _services(
         journal=journal,
         registry=registry,
         sessions=sessions,
+        blobs=blobs,
         clock=clock,
         signer=FactorySigner(keys, "f-test"),
     )
@@ -291,10 +293,12 @@ def _services(
         keys=keys,
         certificates=signed.certificates,
         notices=signed.notices,
+        advisories=governance.advisories,
         standards=governance.standards,
         reviews=governance.reviews,
         delegations=governance.delegations,
         dry_runs=governance.dry_runs,
+        project_checks=governance.project_checks,
         approvals=Approvals(database=database, journal=journal, registry=registry, **judges),  # type: ignore[arg-type]
         releases=releases,
         live_tests=LiveTests(
@@ -308,6 +312,18 @@ def _services(
         ),
         references=References(database, registry),
         catalogue=Catalogue(database),
+        dossiers=Dossiers(
+            database=database,
+            journal=journal,
+            registry=registry,
+            sessions=sessions,
+            certification=certification,
+            certificates=signed.certificates,
+            standards=governance.standards,
+            reviews=governance.reviews,
+            releases=releases,
+            clock=clock,
+        ),
         requests=requests,
         replays=Replays(
             database=database,

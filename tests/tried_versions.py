@@ -67,7 +67,7 @@ def now(factory: GovernedFactory, number: int = 1) -> LiveTest:
 
 def running(factory: GovernedFactory, front: ObedientFront, version: Version, **said: object) -> LiveTest:
     """A live-test that every front has loaded."""
-    started = start(factory, version, **said)
+    started = start(factory, version, **said)  # type: ignore[arg-type]
     front.follow()
     factory.releases.advance()
     found = now(factory, started.number)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Finds the programs that the tests need and no Python package brings: PostgreSQL's, of which the tests start a server of their
 # own, Prometheus' promtool, which checks metrics and alerts, and the tools of each language that models are written in. What is
-# missing comes by apt, where that may be used. It starts no server and leaves existing installations alone.
+# missing comes by apt, where that may be used. A browser, too, in which pages are looked at. It starts no server and leaves existing installations alone.
 #
 # `tools/test_deps.sh languages` looks after the tools of languages alone.
 set -euo pipefail
@@ -76,6 +76,31 @@ fetch_promtool() {
   "$PROMTOOL" --version >/dev/null 2>&1 || { rm -f "$PROMTOOL"; promtool_missing "what the package holds does not run here."; }
 }
 
+# The names under which tests/browser_program.py looks as well.
+browser_found() {
+  local name
+  for name in chromium chromium-browser google-chrome google-chrome-stable; do
+    if command -v "$name" >/dev/null; then return 0; fi
+  done
+  return 1
+}
+
+browser_missing() {
+  echo "The tests need Chromium, and it is not here: $1" >&2
+  echo "Install it (Debian: apt install chromium; Fedora: dnf install chromium; macOS: brew install --cask google-chrome, and link it as google-chrome), then try again." >&2
+  exit 1
+}
+
+install_browser() {
+  command -v apt-get >/dev/null || browser_missing "this system has no apt-get to install it with."
+  may_be_root || browser_missing "neither root nor a sudo without password is at hand to install it."
+  echo "Installing Chromium by apt, in which the tests look at pages."
+  as_root apt-get update -qq || browser_missing "apt-get update failed."
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null ||
+    browser_missing "apt-get install chromium failed."
+  browser_found || browser_missing "apt-get install chromium did not bring it."
+}
+
 # Which tools, from which version on, and what brings them: examples/languages/toolchains.py, which the tests ask as well.
 python_with() {
   local python
@@ -117,5 +142,6 @@ install_languages() {
 if [ "${1:-}" != languages ]; then
   postgresql_found || install_postgresql
   promtool_found || fetch_promtool
+  browser_found || install_browser
 fi
 install_languages

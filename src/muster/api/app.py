@@ -16,10 +16,12 @@ from muster.api.identity import OPEN, Identification, OrderRequest, call_of
 from muster.api.origins import Origins
 from muster.api.problems import ProblemAnswers
 from muster.api.routes import (
+    advisories,
     archive,
     audit,
     catalogue,
     certificates,
+    dossiers,
     endpoints,
     evaluations,
     evolution,
@@ -28,6 +30,7 @@ from muster.api.routes import (
     governance,
     livetests,
     models,
+    own_checks,
     people,
     requests,
     sessions,
@@ -49,10 +52,9 @@ _OF_FACTORY = (
     *factory.HANDLERS, *people.OF_FACTORY, *sign_in.OF_FACTORY, *fronts.HANDLERS, *certificates.OF_FACTORY, *audit.HANDLERS,
 )  # fmt: skip
 _OF_PROJECT = (
-    *people.HANDLERS, *sign_in.OF_PROJECT, *models.HANDLERS, *catalogue.HANDLERS, *sessions.HANDLERS, *endpoints.HANDLERS,
-    *evaluations.HANDLERS,
-    *evolution.HANDLERS, *livetests.HANDLERS, *certificates.HANDLERS, *requests.HANDLERS, *archive.HANDLERS,
-    *governance.HANDLERS, *training.HANDLERS,
+    *people.HANDLERS, *sign_in.OF_PROJECT, *models.HANDLERS, *catalogue.HANDLERS, *sessions.HANDLERS, *dossiers.HANDLERS,
+    *endpoints.HANDLERS, *evolution.HANDLERS, *livetests.HANDLERS, *certificates.HANDLERS, *requests.HANDLERS, *archive.HANDLERS,
+    *governance.HANDLERS, *training.HANDLERS, *advisories.HANDLERS, *own_checks.HANDLERS, *evaluations.HANDLERS,
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from muster.access.projects import Projects
 from muster.access.service import Access
 from muster.access.signing.federation import OidcSignIn
 from muster.access.signing.service import SignIn
+from muster.advisories.service import Advisories
 from muster.api.following import Following
 from muster.api.metrics import ControlCounts
 from muster.api.threads import WaitingThreads
@@ -27,6 +28,7 @@ from muster.certificates.service import Certificates
 from muster.certification.metrics import Metrics
 from muster.certification.replay import Replays
 from muster.certification.service import Certification
+from muster.dossiers.service import Dossiers
 from muster.evaluation_sets.service import EvaluationSets
 from muster.gates.delegations import Delegations
 from muster.livetests.service import LiveTests
@@ -39,6 +41,7 @@ from muster.release.reviews import Reviews
 from muster.release.service import Releases
 from muster.release.simulation import Simulations
 from muster.sessions.service import Sessions
+from muster.standards.project_checks import ProjectChecks
 from muster.standards.service import Standards
 from muster.storage.transaction import Database
 from muster.training.service import Sources
@@ -67,7 +70,9 @@ class Services:
     keys: Keys
     certificates: Certificates
     notices: Notices
+    advisories: Advisories
     standards: Standards
+    project_checks: ProjectChecks
     reviews: Reviews
     delegations: Delegations
     dry_runs: DryRuns
@@ -76,6 +81,7 @@ class Services:
     live_tests: LiveTests
     references: References
     catalogue: Catalogue
+    dossiers: Dossiers
     requests: Requests
     replays: Replays
     simulations: Simulations

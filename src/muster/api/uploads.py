@@ -81,5 +81,5 @@ async def _received(request: Request[Actor, Any, Any], file: Path, limit: int) -
     finally:
         stream.close()
     if taken == 0:
-        raise RequestMalformed("the body is empty; it is a file")
+        raise RequestMalformed("the body is empty; it has to be the file")
     return Upload(file=file, sha256=digest.hexdigest())

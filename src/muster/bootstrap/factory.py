@@ -33,6 +33,7 @@ from muster.certification.recorded import PastRows
 from muster.certification.replay import Replays
 from muster.certification.seals import Seals
 from muster.certification.service import Certification
+from muster.dossiers.service import Dossiers
 from muster.environments.shelf import Shelf
 from muster.evaluation_sets.service import EvaluationSets
 from muster.livetests.rules import StandardRules
@@ -91,6 +92,7 @@ class Factory:
     archive_store: ArchiveStore
     sources: Sources
     version_profiles: VersionProfiles
+    dossiers: Dossiers
 
 
 def factory_of(home: Home) -> Factory:
@@ -115,6 +117,7 @@ def factory_of(home: Home) -> Factory:
         journal=journal,
         registry=registry,
         sessions=sessions,
+        blobs=blobs,
         clock=clock,
         signer=FactorySigner(keys, home.factory.factory),
     )
@@ -229,4 +232,16 @@ def factory_of(home: Home) -> Factory:
         archive_store=archive_store,
         sources=Sources(database, journal, clock, private=[home.path]),
         version_profiles=VersionProfiles(database, registry),
+        dossiers=Dossiers(
+            database=database,
+            journal=journal,
+            registry=registry,
+            sessions=sessions,
+            certification=governance.certification,
+            certificates=signed.certificates,
+            standards=governance.standards,
+            reviews=governance.reviews,
+            releases=releases,
+            clock=clock,
+        ),
     )

@@ -139,6 +139,26 @@ class Certificates:
             )
             return self._signed(tx, certificate)
 
+    def signatures(self, call: Call, certificate: Certificate) -> tuple[records.Signature, ...]:
+        """Who has signed a certificate that the caller was just given, the factory (without a name) first; none: nobody.
+
+        They are told as they are kept: whether they are good, `verify` finds.
+        """
+        call.require(Right.READ)
+        if certificate.envelope is None:
+            return ()
+        try:
+            own = read_envelope(certificate.envelope).signatures
+        except AttestationMalformed:  # it was changed where it lies; `verify` says so
+            return ()
+        with self._database.read() as tx:
+            people = store.signatures_of(tx, certificate.session)
+        factory = (
+            records.Signature(session=certificate.session, key=one.keyid, by="", sig=one.sig, at=certificate.at)
+            for one in own
+        )
+        return (*factory, *people)
+
     def verify(self, call: Call, name: VersionName) -> Verification:
         """Hold the newest certificate of a version against its signatures, the stored bytes, the time and this machine.
 

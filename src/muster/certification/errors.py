@@ -17,6 +17,15 @@ class TwinNotMade(Refused):
     advice = "Certify the version without a twin; docs/how-to/bring-a-model/onnx.md says which models convert."
 
 
+class OwnCheckFailed(Refused):
+    """A check of the bundle's or the project's own came to no verdict: it crashed, hung, or said what nobody understands."""
+
+    code = "certification.own-check-failed"
+    advice = (
+        "Run it in the lab with `muster own-check try`; docs/reference/own-checks.md has the protocol and an example."
+    )
+
+
 class CurveNotFound(NotFound):
     """The session has no table from which the curve could be derived: it judged nothing, or not on such a slice."""
 

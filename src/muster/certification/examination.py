@@ -24,6 +24,7 @@ from muster.environments.shelf import Shelf
 from muster.environments.trust import ALLOW_ALL, Rules
 from muster.evaluation_sets.service import EvaluationSets
 from muster.registry.records import Version
+from muster.scanning.vulnerabilities import Source as AdvisorySource
 from muster.training.records import Source
 from muster.vocabulary.digests import hex_of
 from muster.wire.evidence import EVIDENCE_FORMAT, Evidence
@@ -84,6 +85,7 @@ class Examination:
         twin: TwinOrder | None = None,
         limits: Limits = NONE,
         keeping: Keeping | None = None,
+        advisories: AdvisorySource | None = None,
     ) -> Examined:
         """Put every question to the version, in order, until one makes the rest impossible.
 
@@ -94,10 +96,12 @@ class Examination:
             twin: the compiled twin that is to be made of it; None: none.
             limits: what the project's standard asks.
             keeping: where finished checks are kept, and those of earlier attempts are found; None: nowhere.
+            advisories: the file of known vulnerabilities that the project goes by; None: it has none.
         """
         self._bundles.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self._bundles) as scratch, ExitStack() as stack:
             bench = self._bench(version, say, Path(scratch), rules, twin, limits)
+            bench.advisories = advisories
             done, is_complete = self._put_all(bench, stack, limits, keeping or NothingKept())
         return Examined(
             checks=tuple(done),
@@ -139,6 +143,7 @@ class Examination:
             lacks=limits.lacks,
             forgiven=limits.forgiven,
             given_options=limits.options,
+            programs=limits.programs,
             at_hand=AtHand(
                 sources=() if self._sources is None else self._sources(version.project), sealed=self._sealed
             ),

@@ -26,6 +26,13 @@ class FileNotUnderstood(Invalid):
     )
 
 
+class FileUnwritable(Refused):
+    """A file that was to be written cannot be: its folder is not there, or is not the caller's."""
+
+    code = "cli.file-unwritable"
+    advice = "Name a file in a folder that exists and that you may write to."
+
+
 class ModelErred(Refused):
     """The model raised an error on the rows that it was tried on, or answered something else than its contract says."""
 

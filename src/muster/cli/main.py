@@ -76,7 +76,10 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "metrics": Entry("evaluations", "Show how well versions predict: metrics, curves."),
         "source": Entry("training", "Say from where the factory may read data that bundles name."),
         "profile": Entry("training", "Look at the data that versions were trained on, in numbers."),
+        "card": Entry("dossiers", "Show the model card of a version."),
+        "test-score": Entry("dossiers", "Show how ready a model is, by the ML Test Score; declare tests."),
         "accept": Entry("versions", "Pass a certified version for production use."),
+        "vulnerabilities": Entry("advisories", "Take in what is known against packages, see which versions it hits."),
         "retire": Entry("versions", "End a version's life: new releases refuse it."),
         "ban": Entry("versions", "Say that a version should not be used; serving stops."),
     },
@@ -93,6 +96,7 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "standard": Entry("governance", "Show, propose, adopt and try the standard of a project."),
         "review": Entry("governance", "See and say what people think of what is at a gate."),
         "delegate": Entry("governance", "Let somebody vote in your place while you are absent."),
+        "own-check": Entry("own_checks", "Add, show and try checks of your own."),
         "waive": Entry("governance", "Let a version fail a check for a while; takes two people."),
     },
     "Requests": {

@@ -21,8 +21,10 @@ import httpx
 import msgspec
 from msgspec.structs import replace
 
+from muster.client.advisories import Advisories
 from muster.client.catalogue import Catalogue
 from muster.client.certificates import Certificates
+from muster.client.dossiers import Dossiers
 from muster.client.durations import Duration, milliseconds_of
 from muster.client.errors import AnswerLate, TargetExists, WorkInterrupted
 from muster.client.evaluations import Evaluations
@@ -32,6 +34,7 @@ from muster.client.livetests import LiveTesting
 from muster.client.login import find_login
 from muster.client.orders import moment as _moment
 from muster.client.orders import order_of as _order
+from muster.client.own_checks import OwnChecks
 from muster.client.pages import pages
 from muster.client.people import People
 from muster.client.sign_in import SigningIn
@@ -76,7 +79,20 @@ def connect(
     return Factory(Transport(login.url, login.token, timeout_s=timeout_s, transport=transport), project=project)
 
 
-class Factory(People, SigningIn, Catalogue, Evaluations, Evolution, Governance, Training, LiveTesting, Certificates):
+class Factory(
+    People,
+    SigningIn,
+    Catalogue,
+    Evaluations,
+    Evolution,
+    Governance,
+    Training,
+    LiveTesting,
+    Certificates,
+    Dossiers,
+    Advisories,
+    OwnChecks,
+):
     """A factory's control plane, as one caller in one project sees it."""
 
     def __init__(self, transport: Transport, *, project: str = DEFAULT_PROJECT) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from muster.client.errors import OrderMalformed
 from muster.vocabulary.clock import rfc3339
-from muster.wire import catalogue, control, governance, people
+from muster.wire import catalogue, control, governance, people, reports
 
 Order = TypeVar("Order", bound=control.Order)
 _SCHEMA_ERROR = re.compile(r"(?P<asked>.*) - at `\$\.?(?P<field>.*)`", re.DOTALL)
@@ -33,6 +33,8 @@ _WORDS = {
     _pattern(people.LineText): "one line without control characters",
     _pattern(people.RightText): "the name of a right, such as read",
     _pattern(governance.CheckText): "the name of a check or a requirement, such as one-row-latency",
+    _pattern(reports.RubricTest): "a test of the ML Test Score, such as data-3",
+    _pattern(reports.PlaceText): "one line without control characters",
     _pattern(catalogue.TagKey): "the key of a tag: without blanks and `=`",
 }
 

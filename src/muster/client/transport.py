@@ -125,6 +125,10 @@ class Transport:
         answer = self._send("GET", path, query=_given(query), wait_s=wait_s)
         return _decoded(answer, kind)
 
+    def text(self, path: str) -> str:
+        """Ask for a page, as it is."""
+        return self._send("GET", path).text
+
     def post(
         self,
         path: str,

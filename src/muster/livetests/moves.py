@@ -75,14 +75,24 @@ class Moves:
         self._rules = rules
         self._clock = clock
         self._one_at_a_time = threading.Lock()
+        self._held_up: dict[tuple[str, int], str] = {}
+        """Live-tests that something holds up, with the code of what it was last."""
         self._reports_lock = threading.Lock()
-        self._reports: dict[tuple[str, int], dict[str, FrontReport]] = {}
-        """What each front said last, by endpoint and number; in memory, as fronts repeat it to a control that starts anew."""
+        self._reports: dict[str, tuple[int, dict[str, FrontReport]]] = {}
+        """By endpoint, the newest live-test that fronts told of, and what each said last.
+
+        In memory, as fronts repeat it to a control that starts anew.
+        """
 
     def heard(self, report: FrontReport) -> None:
         """A front says what became of a version on trial."""
         with self._reports_lock:
-            self._reports.setdefault((report.endpoint, report.live_test), {})[report.front] = report
+            # Numbers rise, and an endpoint has one live-test at a time: what is said of earlier ones counts no longer.
+            number, said = self._reports.get(report.endpoint, (0, {}))
+            if report.live_test > number:
+                number, said = report.live_test, {}
+            if report.live_test == number:
+                self._reports[report.endpoint] = number, {**said, report.front: report}
 
     def advance(self) -> None:
         """Take every live-test as far as it comes; by any number of processes at once."""
@@ -92,13 +102,9 @@ class Moves:
             with self._database.read() as tx:
                 seen = store.in_states(tx, OPEN)
             for one in seen:
-                try:
-                    self._go_on(one)
-                except MusterError as error:  # of this one: the others go on
-                    log.warning("live-test.held-up", endpoint=one.endpoint, live_test=one.number, code=error.code)
-            with self._reports_lock:
-                kept = {(one.endpoint, one.number) for one in seen}
-                self._reports = {key: reports for key, reports in self._reports.items() if key in kept}
+                self._try_to_go_on(one)
+            kept = {(one.endpoint, one.number) for one in seen}
+            self._held_up = {key: code for key, code in self._held_up.items() if key in kept}
         finally:
             self._one_at_a_time.release()
 
@@ -109,13 +115,27 @@ class Moves:
         except MusterError as error:
             log.warning("live-test.advance_held_up", code=error.code, message=error.message)
 
+    def _try_to_go_on(self, seen: LiveTest) -> None:
+        """One move, if it is time for it; what holds one up holds up no other, and is told once."""
+        key = seen.endpoint, seen.number
+        try:
+            self._go_on(seen)
+        except MusterError as error:
+            if self._held_up.get(key) != error.code:
+                self._held_up[key] = error.code
+                log.warning("live-test.held-up", endpoint=seen.endpoint, live_test=seen.number, code=error.code)
+        else:
+            self._held_up.pop(key, None)
+
     def _go_on(self, seen: LiveTest) -> None:
         """One move, if it is time for it."""
         with self._database.read() as tx:
             if self._what_next(seen, tx) is None:
                 return
             version = self._registry.version_in(tx, seen.project, seen.version)
-        self._rules.prepare(version)
+        if seen.state is LiveTestState.COUNTING:
+            # Only a verdict asks what the bundle says; no other move has to wait for the store.
+            self._rules.prepare(version)
         with self._database.write() as tx:
             self._registry.hold_states(tx)
             store.hold(tx, seen.endpoint)
@@ -173,7 +193,8 @@ class Moves:
 
     def _reports_of(self, seen: LiveTest) -> Mapping[str, FrontReport]:
         with self._reports_lock:
-            return dict(self._reports.get((seen.endpoint, seen.number), {}))
+            number, said = self._reports.get(seen.endpoint, (0, {}))
+            return said if number == seen.number else {}
 
     def _judge(self, tx: Transaction, held: LiveTest, version: Version) -> None:
         broken = broken_limits(self._rules.rule(tx, version), held.found())

@@ -43,7 +43,7 @@ from muster.packaging.errors import BundleMalformed, ModelNotSavable, SampleUnus
 from muster.packaging.essentials import lean_rehearsal
 from muster.packaging.field_checks import FieldBroken
 from muster.packaging.findings import findings_of
-from muster.packaging.golden import compare, conformed, tolerance_of, write_golden
+from muster.packaging.golden import compare, conformed, ranked_of, tolerance_of, write_golden
 from muster.packaging.inference import infer_contract
 from muster.packaging.interpreters import platform_tag, running_version
 from muster.packaging.lock import lock_of
@@ -96,6 +96,7 @@ def save(
     metrics: Mapping[str, float] | None = None,
     code: Sequence[str | Path] = (),
     tolerance: Mapping[str, Any] | None = None,
+    ranking: Collection[str] = (),
     declared: Mapping[str, Declared | Mapping[str, Any]] | None = None,
     nullable: Collection[str] = (),
     input_kind: InputKind | None = None,
@@ -137,6 +138,7 @@ def save(
         code: your own modules and packages, files or folders; they travel in the bundle and are imported there. Without
             it, functions and classes of your own files are pickled by value.
         tolerance: per output, how far an answer may lie from the golden one: `{"churn_probability": {"abs": 1e-6}}`.
+        ranking: outputs of which only the order of the golden rows counts, as of a score that ranks.
         declared: limits that refuse: `{"tenure": {"minimum": 0}, "contract": {"categories": ["One year"]}}`.
         nullable: fields that may be null although the sample shows none.
         input_kind: what the model is handed, where that is not decided by the sample: `columns`, `lists`.
@@ -169,7 +171,10 @@ def save(
         runtime=msgspec.structs.replace(runtime, class_index=answers.class_index),
         contract=msgspec.structs.replace(contract, outputs=answers.fields),
         golden=GoldenDescription(
-            rows=inputs.rows, platform=platform_tag(), tolerance=_tolerances(tolerance, answers.fields)
+            rows=inputs.rows,
+            platform=platform_tag(),
+            tolerance=_tolerances(tolerance, answers.fields),
+            compare=dict.fromkeys(ranking, "ranking"),
         ),
         description=description,
         owners=owners,
@@ -405,7 +410,7 @@ def _copy_entry(source: Path, target: Path) -> None:
 
 
 def _refuse_other_answers(rehearsal: Rehearsal, own: Table, bundle: Bundle) -> None:
-    comparison = compare(rehearsal.answers, own, tolerance_of(bundle))
+    comparison = compare(rehearsal.answers, own, tolerance_of(bundle), ranked_of(bundle))
     if not comparison.passed:
         raise ModelNotSavable(
             "the saved model does not answer like the model itself: "

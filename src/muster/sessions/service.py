@@ -55,7 +55,7 @@ class Sessions:
             return self._held(tx, call.project, session_id, after)
 
     def sessions(
-        self, call: Call, limit: int = 20, *, open_only: bool = False, subject: str = ""
+        self, call: Call, limit: int = 20, *, open_only: bool = False, subject: str = "", kind: str = ""
     ) -> tuple[Session, ...]:
         """The last sessions of the project, the newest first, without their lines of progress.
 
@@ -64,10 +64,11 @@ class Sessions:
             limit: how many at most.
             open_only: only those that will go on.
             subject: only those about it; empty: about anything.
+            kind: only those of this kind of work; empty: of any.
         """
         call.require(Right.READ)
         with self._database.read() as tx:
-            return store.newest_of(tx, call.project, limit, OPEN_SESSIONS if open_only else (), subject)
+            return store.newest_of(tx, call.project, limit, OPEN_SESSIONS if open_only else (), subject, kind)
 
     def cancel(self, call: Call, session_id: str, reason: str) -> Session:
         """End a session for good, wherever it is; what works on it is ended within a second.
@@ -177,7 +178,7 @@ class Sessions:
         """A session of work that no executor had to do, and that is done: what was measured in it hangs on it."""
         session, _ = self.queue(tx, call, kind, subject)
         now = self._clock.now()
-        store.set_running(tx, session.id, call.actor.name, now)
+        store.set_running(tx, session, call.actor.name, now)
         store.set_finished(tx, session.id, SessionState.PASSED if passed else SessionState.FAILED, result, now)
         return self._held(tx, call.project, session.id)
 

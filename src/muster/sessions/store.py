@@ -125,14 +125,16 @@ def held(tx: Transaction, session_id: str) -> Session | None:
 
 
 def newest_of(
-    tx: Transaction, project: str, limit: int, states: Collection[SessionState] = (), subject: str = ""
+    tx: Transaction, project: str, limit: int, states: Collection[SessionState] = (), subject: str = "", kind: str = ""
 ) -> tuple[Session, ...]:
-    """The last sessions of a project, the newest first, without their progress; in some states, about a subject."""
+    """The last sessions of a project, the newest first, without their progress; in some states, about a subject, of a kind."""
     asked = sa.select(sessions).where(sessions.c.project == project)
     if states:
         asked = asked.where(sessions.c.state.in_([*map(str, states)]))
     if subject:
         asked = asked.where(sessions.c.subject == subject)
+    if kind:
+        asked = asked.where(sessions.c.kind == kind)
     rows = tx.execute(asked.order_by(sessions.c.created_at.desc(), sessions.c.id.desc()).limit(limit))
     return tuple(_session(row, ()) for row in rows)
 

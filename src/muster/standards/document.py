@@ -17,7 +17,7 @@ from muster.gates.records import Gate, Need, Rule
 from muster.standards.durations import span_of
 from muster.standards.errors import StandardMalformed, StandardNotFound
 from muster.standards.freezes import Freeze, freeze_of
-from muster.vocabulary.digests import Digest, digest_of
+from muster.vocabulary.digests import Digest, checked_digest, digest_of
 from muster.vocabulary.errors import Invalid
 from muster.vocabulary.names import checked_name
 
@@ -46,6 +46,8 @@ Requirement = Literal[
 REQUIREMENTS: tuple[str, ...] = get_args(Requirement)
 #: What is asked of the certificate as a whole; the name by which it is waived.
 CERTIFICATE = "certificate"
+#: Before the name of a check that is no part of certification: the author's, or the project's own.
+OWN = "own:"
 #: What is asked of the live-test of a champion that is to come; the name by which it is waived.
 LIVE_TEST = "live-test"
 
@@ -64,6 +66,7 @@ class _Check(_Strict, frozen=True):
     needed: bool = True
     run: bool | None = None
     options: dict[str, Any] = {}
+    program: str | None = None
 
 
 class _Certificate(_Strict, frozen=True):
@@ -137,6 +140,8 @@ class CheckRule:
     """Whether it is put at all; None: as it says itself."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Its settings."""
+    program: Digest | None = None
+    """Of a check of the project's own: the digest of its program in the store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,13 +279,18 @@ def check_names(standard: Standard, known: KnownChecks) -> None:
     Raises:
         StandardMalformed: there is none of a name, or it takes other settings.
     """
-    for name in sorted(standard.checks - set(known)):
+    for name in sorted(name for name in standard.checks if known_as(name) not in known):
         raise StandardMalformed(f"checks.{name}: there is no such check", check=name, known=sorted(known))
     for tier, demands in {"": standard.base, **standard.tiers}.items():
         where = f"tiers.{tier}.checks" if tier else "checks"
         for name, rule in demands.checks.items():
-            for problem in known[name](rule.options):
+            for problem in known[known_as(name)](rule.options):
                 raise StandardMalformed(f"{where}.{name}.options: {problem}", check=name)
+
+
+def known_as(check: str) -> str:
+    """The name by which a check is known: `own:*` for all that are no part of certification."""
+    return f"{OWN}*" if check.startswith(OWN) else check
 
 
 def ready_text(name: str) -> str:
@@ -339,7 +349,12 @@ def _demands(document: _Document, where: str, tiers: tuple[str, ...]) -> Demands
         require=tuple(dict.fromkeys(document.bundle.require)),
         checks={
             name: CheckRule(
-                gate=Gate(rule.gate), limit=rule.limit, is_needed=rule.needed, run=rule.run, options=rule.options
+                gate=Gate(rule.gate),
+                limit=rule.limit,
+                is_needed=rule.needed,
+                run=rule.run,
+                options=rule.options,
+                program=_program(name, rule, f"{where}checks.{name}"),
             )
             for name, rule in document.checks.items()
         },
@@ -354,6 +369,23 @@ def _demands(document: _Document, where: str, tiers: tuple[str, ...]) -> Demands
         tiers=tiers,
         livetest=None if document.livetest is None else _livetest(document.livetest, f"{where}livetest"),
     )
+
+
+def _program(name: str, rule: _Check, where: str) -> Digest | None:
+    """The digest of a check's program.
+
+    Raises:
+        StandardMalformed: it is no digest, or the check is none of those that bring their own program.
+    """
+    if rule.program is None:
+        return None
+    if not name.startswith(OWN):
+        raise StandardMalformed(f"{where}: only checks called {OWN}… have a program of their own", where=where)
+    try:
+        checked_name(name.removeprefix(OWN), of="check")
+        return checked_digest(rule.program)
+    except Invalid as error:
+        raise StandardMalformed(f"{where}.program: {error.message}", where=where) from error
 
 
 def _livetest(described: _LiveTest, where: str) -> LiveTestRule:

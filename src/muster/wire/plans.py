@@ -12,8 +12,8 @@ import msgspec
 from muster.vocabulary.states import Role
 from muster.wire.contracts import Contract
 
-PLAN_FORMAT = 1
-ACCESS_FORMAT = 1
+PLAN_FORMAT: Literal[1] = 1
+ACCESS_FORMAT: Literal[1] = 1
 #: Of an answer to a front that follows: which process of control gave it.
 PROCESS_HEADER = "muster-control"
 

@@ -1,4 +1,4 @@
-"""Signed certificates: certificate show, list, export, verify, sign, keys, add-key, revoke-key, rotate-key; and notices."""
+"""Signed certificates: certificate show, list, report, export, verify, sign, keys, add-key, revoke-key, rotate-key; and notices."""
 
 import json
 from datetime import UTC, datetime
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from muster.cli import exits
+from muster.cli.commands.dossiers import report
 from muster.cli.errors import FileMissing
 from muster.cli.options import factory, reason_option
 from muster.cli.output import Output, answering, show_facts, show_table
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 @click.group()
 def certificate() -> None:
     """Show, export, verify and sign certificates; see and change the keys that sign them."""
+
+
+certificate.add_command(report)
 
 
 @certificate.command("show")

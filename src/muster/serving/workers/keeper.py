@@ -17,6 +17,7 @@ import msgspec
 import psutil
 import structlog
 
+from muster.runtimes.confinement import Confinement
 from muster.runtimes.errors import HostGone, OrderBroken
 from muster.runtimes.parent import Limits, Parent
 from muster.serving.errors import GoldenMismatch
@@ -88,7 +89,14 @@ class Keeper:
     """
 
     def __init__(
-        self, *, socket: Path, sockets: Path, logs: Path, preparer: Preparer, memory_bytes: int, told: Told
+        self,
+        *,
+        socket: Path,
+        sockets: Path,
+        logs: Path,
+        preparer: Preparer,
+        memory_bytes: int,
+        told: Told,
     ) -> None:
         self._socket = socket
         self._sockets = sockets
@@ -367,8 +375,14 @@ class Keeper:
             if parent is None:
                 if environment.id not in self._holds:
                     self._holds[environment.id] = await asyncio.to_thread(self._preparer.hold, environment.id)
+                bundles = Path(prepared.order.bundle).parent  # of whichever versions share the environment
                 parent = await asyncio.to_thread(
-                    Parent, environment.python, environment.id, self._logs / f"hosts-{environment.id[7:19]}.log"
+                    Parent,
+                    environment.python,
+                    environment.id,
+                    self._logs / f"hosts-{environment.id[7:19]}.log",
+                    confinement=Confinement.of(prepared.order, environment.confinement, also=[bundles]),
+                    scratch=self._sockets,
                 )
                 self._parents[environment.id] = parent
                 log.info("parent.started", environment=environment.id, pid=parent.pid)
