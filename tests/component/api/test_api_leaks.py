@@ -39,6 +39,7 @@ LEFT_OUT = {
     "signOut": "ends the token that asks",
     "setOwnPassword": "about oneself, and slow by intent",
     "register": "takes a bundle and no name of the other project; the same bytes are registered below",
+    "sealEvaluation": "takes a file; test_the_label_has_to_be_said_by_somebody asks it for a model of another project",
     "setRole": "makes a role of that name in one's own project, whatever others call theirs",
     "grantGroup": "a group is the factory's: who gives it a role sees who is in it (docs/reference/roles.md)",
 }
@@ -73,7 +74,7 @@ class Names:
         values = {
             "project": self.project, "model": self.model, "endpoint": self.endpoint, "name": self.user, "role": self.role,
             "group": self.group, "token": self.token, "waiver": self.waiver, "delegation": self.delegation,
-            "session": self.session, "request_id": self.request, "path": "muster.toml", "number": str(number),
+            "session": self.session, "request_id": self.request, "path": "muster.toml", "kind": "roc", "number": str(number),
         }  # fmt: skip
         return re.sub(r"\{(\w+)\}", lambda found: str(values[found[1]]), template)
 

@@ -224,7 +224,7 @@ def test_files_that_are_none_are_refused(quick: Vault, monkeypatch: pytest.Monke
 
 
 def test_the_label_has_to_be_said_by_somebody(quick: Vault) -> None:
-    """By the newest version's claim or by who seals; a model that there is not is not found."""
+    """By the newest version's claim or by who seals; a model that there is not, or in another project, is not found."""
     quick.factory.register(name="other")
     call = quick.factory.call("petra")
     with pytest.raises(LabelUnknown, match="other:1 says nothing"):
@@ -232,6 +232,8 @@ def test_the_label_has_to_be_said_by_somebody(quick: Vault) -> None:
     assert quick.sets.add(call, "other", quick.file(), "unseen", "left").label == "left"
     with pytest.raises(ModelNotFound):
         quick.sets.add(call, "none", quick.file(), "unseen")
+    with pytest.raises(ModelNotFound):
+        quick.sets.add(quick.factory.call("petra", "other"), "churn", quick.file(), "unseen")
 
 
 def test_rows_that_were_changed_in_the_store_are_noticed(quick: Vault) -> None:
