@@ -83,7 +83,9 @@ def test_a_version_that_was_banned_meanwhile_has_no_failed_check() -> None:
     assert "could not be certified any more" in found.why
 
 
-@pytest.mark.parametrize("state", [SessionState.QUEUED, SessionState.RUNNING, SessionState.INTERRUPTED, SessionState.CANCELLED])
+@pytest.mark.parametrize(
+    "state", [SessionState.QUEUED, SessionState.RUNNING, SessionState.INTERRUPTED, SessionState.CANCELLED]
+)
 def test_without_an_end_there_is_no_verdict(state: SessionState) -> None:
     """A session that waits, runs or was interrupted."""
     held = made.session({}, state=state, result=None, finished_at=None)

@@ -13,6 +13,7 @@ from muster.dossiers.records import Dossier
 from muster.dossiers.rubric import RUBRIC, meaning_of, scored
 from muster.gates.records import Verdict
 from muster.packaging.documents import Source
+from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import Role, VersionState
 from muster.wire import reports
 from muster.wire.plans import SplitPolicy, SplitStep
@@ -52,7 +53,7 @@ def ramped() -> Dossier:
 
 def baseline(metric: str, own: float, other: float) -> Dossier:
     """One that stands beside a version with the tag of a baseline."""
-    simple = made.version(name=made.VersionName("churn", 1), tags={"baseline": "true"})
+    simple = made.version(name=VersionName("churn", 1), tags={"baseline": "true"})
     measures = (made.measured(metric, own), made.measured(metric, other, number=1))
     return made.dossier(versions=(made.version(), simple), measures=measures)
 
