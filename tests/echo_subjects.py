@@ -72,9 +72,9 @@ def python_subject(folder: Path) -> Subject:
 
 
 def program_subject(folder: Path, wire: str = "binary", *arguments: str) -> Subject:
-    """The echo model as the program beside this module."""
+    """The echo model as the program beside this module, which travels in the bundle."""
     folder.mkdir(parents=True)
-    argv = [sys.executable, "-S", "-E", str(PROGRAM), *arguments]
+    argv = [sys.executable, "-S", "-E", str(shutil.copy(PROGRAM, folder)), *arguments]
     runtime = {
         "kind": "command", "command": argv, "wire": wire, "toolchain": f"python-{platform.python_version()}",
         "lock": "command.lock",

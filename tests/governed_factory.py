@@ -14,6 +14,8 @@ from muster.blobs.local import LocalBlobs
 from muster.bootstrap.governance import governance_of
 from muster.certificates.keys import Keys
 from muster.certificates.signing import FactorySigner
+from muster.livetests.rules import StandardRules
+from muster.livetests.service import LiveTests
 from muster.publishing.board import Board, endpoint_subject
 from muster.registry.records import Version
 from muster.registry.service import Registry
@@ -102,7 +104,8 @@ class GovernedFactory:
         self.sessions = Sessions(database=self.database, journal=self.journal, clock=self.clock)
         self.keys = Keys(folder=self.folder / "keys", **parts)  # type: ignore[arg-type]
         signer = FactorySigner(self.keys, "f-test")
-        self.governance = governance_of(registry=self.registry, sessions=self.sessions, signer=signer, **parts)  # type: ignore[arg-type]
+        rooms = {"registry": self.registry, "sessions": self.sessions, "blobs": self.blobs}
+        self.governance = governance_of(signer=signer, **rooms, **parts)  # type: ignore[arg-type]
         self.certification = self.governance.certification
         self.standards = self.governance.standards
         judges = {"judging": self.governance.judging, "gates": self.governance.gates}
@@ -121,6 +124,14 @@ class GovernedFactory:
             monotonic=self.seconds,
             consumers=members,
             uses=uses,
+            **parts,  # type: ignore[arg-type]
+        )
+
+        self.live_tests = LiveTests(
+            registry=self.registry,
+            releases=self.releases,
+            sessions=self.sessions,
+            rules=StandardRules(self.standards),
             **parts,  # type: ignore[arg-type]
         )
 
@@ -213,6 +224,8 @@ class ObedientFront:
         self.number = 0
         self.fails: dict[int, str] = {}
         """Releases that it cannot load, with what it says about them."""
+        self.fails_trials: str = ""
+        """What it says of versions on trial; empty: that it has loaded them."""
 
     def poll(self) -> None:
         """Be seen."""
@@ -237,10 +250,17 @@ class ObedientFront:
             else:
                 self.report(plans.endpoint, release, "loaded", number)
 
-    def report(self, endpoint: str, release: int, state: str, number: int, message: str = "") -> None:
+        if plans.shadow is not None:
+            state = "golden_failed" if self.fails_trials else "loaded"
+            release, trial = plans.shadow.release, plans.shadow.live_test
+            self.report(plans.endpoint, release, state, number, self.fails_trials, trial)
+
+    def report(
+        self, endpoint: str, release: int, state: str, number: int, message: str = "", live_test: int = 0
+    ) -> None:
         """Tell control."""
         at = rfc3339(self.factory.clock.now())
-        report = FrontReport(self.name, endpoint, release, state, at, message, number)  # type: ignore[arg-type]
+        report = FrontReport(self.name, endpoint, release, state, at, message, number, live_test)  # type: ignore[arg-type]
         self.factory.releases.reported(self.factory.call("front"), report)
 
 

@@ -42,7 +42,7 @@ def made_bundle(
     owners: tuple[str, ...] = ("ana",),
     authors: tuple[str, ...] = (),
     source: str = ADDS_TENURE,
-    scores: Sequence[float] = SCORES,
+    scores: Sequence[object] = SCORES,
     contract: Contract = CONTRACT,
     lock: bytes = LOCK,
     tags: dict[str, str] | None = None,
@@ -81,7 +81,7 @@ def made_bundle(
     (folder / "NOTES.md").write_text(f"{notes}\n", encoding="utf-8")
     rows = read_sample({"tenure": list(TENURES), "plan": list(PLANS)}).table
     inputs = {field.name: rows.columns[field.name] for field in contract.inputs if field.name in rows.columns}
-    expected = read_sample({"score": [float(score) for score in scores]}).table
+    expected = read_sample({"score": [float(score) if isinstance(score, int) else score for score in scores]}).table
     write_golden(folder / "golden.parquet", Table(rows.rows, inputs), expected)
     claimed = claims or Claims()
     bundle = Bundle(

@@ -6,6 +6,7 @@ with driven(["node", "host.mjs"], contract, folder=bundle, entry="model.mjs") as
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,7 +62,7 @@ def driven(
     """Start a program, have it load, ask it, end it.
 
     Args:
-        argv: the program and its arguments; `{memory_mib}` and `{threads}` are replaced.
+        argv: the program and its arguments; `{memory_mib}`, `{threads}` and `{scratch}` are replaced.
         contract: what it answers.
         variables: environment variables beyond this process's own.
         wire: `binary` or `lines`.
@@ -82,7 +83,10 @@ def driven(
     told = {
         "MUSTER_BUNDLE": str(folder), "MUSTER_ENVIRONMENT": str(environment), "MUSTER_WIRE": wire, "MUSTER_THREADS": "1",
     }  # fmt: skip
-    words = [word.replace("{memory_mib}", "512").replace("{threads}", "1") for word in argv]
+    words = [
+        word.replace("{memory_mib}", "512").replace("{threads}", "1").replace("{scratch}", tempfile.gettempdir())
+        for word in argv
+    ]
     sys.stderr.flush()
     process = Process(words, str(folder), {**os.environ, **told, **(variables or {})}, on_standard=wire == "lines")
     try:

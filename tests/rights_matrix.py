@@ -42,6 +42,8 @@ ASKERS = {
     "front": "front",
     "robot": "approver",
 }
+#: A file of OSV about nothing that a lock names.
+NO_VULNERABILITY = b'{"id": "X-1", "affected": []}'
 STANDARD = 'format = 1\nname = "plain"\n'
 
 
@@ -401,6 +403,17 @@ def _ramp(world: World, _name: str, _own: Own) -> Ask:
     return post(f"endpoints/{endpoint}/releases/1/step", step=1, reason="all is well")
 
 
+def _start_live_test(world: World, _name: str, _own: Own) -> Ask:
+    endpoint = world.endpoint()
+    return post(f"endpoints/{endpoint}/livetests", version=world.accepted(), requests=10, reason="is it better?")
+
+
+def _stop_live_test(world: World, _name: str, _own: Own) -> Ask:
+    endpoint, version = world.endpoint(), world.accepted()
+    started = world.control.as_("admin").start_live_test(endpoint, version, "is it better?", requests=10)
+    return post(f"endpoints/{endpoint}/livetests/{started.number}/stop", reason="enough")
+
+
 def _roll_back(world: World, _name: str, _own: Own) -> Ask:
     endpoint = world.endpoint()
     _, number = world.proposed(endpoint=endpoint)
@@ -410,6 +423,12 @@ def _roll_back(world: World, _name: str, _own: Own) -> Ask:
 
 def _register(world: World, _name: str, own: Own) -> Ask:
     return Ask("POST", f"{DEFAULT}/versions", content=packed(world.bundle(own)).read_bytes())
+
+
+def _seal(world: World, _name: str, own: Own) -> Ask:
+    model = world.version(own=own).partition(":")[0]
+    query = "label=came&reason=sealed"
+    return Ask("POST", f"{DEFAULT}/models/{model}/evaluations?{query}", content=b"x,came\n1.0,true\n2.5,false\n")
 
 
 def _replay(world: World, _name: str, _own: Own) -> Ask:
@@ -561,6 +580,22 @@ ROWS: dict[str, Row] = {
     "setPackageRules": Row(
         rights=("manage-packages",), make=lambda _w, _n, _o: post("packages", rules="", reason="so")
     ),
+    "sealEvaluation": Row(
+        rights=("seal-evaluation",), make=_seal, own=PARTS_IN_VERSION, own_codes=("evaluation_sets.own-model",)
+    ),
+    "addSource": Row(
+        rights=("manage-sources",),
+        make=lambda w, _n, _o: post("sources", name=w.name("s"), uri="/srv/data", **REASON),
+    ),
+    "removeSource": Row(
+        rights=("manage-sources",),
+        make=lambda _w, _n, _o: post("sources/unknown/remove", **REASON),
+        passes=("sources.not-found",),
+    ),
+    "importVulnerabilities": Row(
+        rights=("manage-packages",),
+        make=lambda _w, _n, _o: Ask("POST", f"{DEFAULT}/vulnerabilities?reason=so&name=none", content=NO_VULNERABILITY),
+    ),
     "accept": Row(rights=("accept",), make=_about_version("accept", **REASON), own=PARTS_IN_VERSION),
     "retire": Row(rights=("retire",), make=lambda w, _n, o: post(f"{at(w.accepted(o))}/retire", **REASON)),
     "ban": Row(rights=("ban",), make=_about_version("ban", **REASON)),
@@ -608,6 +643,8 @@ ROWS: dict[str, Row] = {
     "commentRelease": Row(rights=("read",), make=_about_release("review/comments", text="seen")),
     "withdrawReleaseVote": Row(rights=("approve",), make=lambda w, n, o: _vote_on(of(w.proposed(o)), w, n)),
     "stepRelease": Row(rights=("ramp",), make=_ramp),
+    "startLiveTest": Row(rights=("live-test",), make=_start_live_test),
+    "stopLiveTest": Row(rights=("live-test",), make=_stop_live_test),
     "simulateRelease": Row(rights=("read-requests",), make=_about_release("simulate")),
     "rollBack": Row(rights=("roll-back",), make=_roll_back),
     "acknowledgeRelease:on-behalf": Row(
@@ -630,6 +667,10 @@ ROWS: dict[str, Row] = {
     # Standards, absence.
     "proposeStandard": Row(
         rights=("propose-standard",), make=lambda _w, _n, _o: post("standards", text=STANDARD, **REASON)
+    ),
+    "addCheck": Row(
+        rights=("propose-standard",),
+        make=lambda _w, _n, _o: post("checks", name="parity", program=f"# {soon()}\nprint(1)", **REASON),
     ),
     "approveStandard": Row(rights=("adopt-standard",), make=_about_standard("approve", **REASON), own=("proposed",)),
     "rejectStandard": Row(rights=("adopt-standard",), make=_about_standard("reject", **REASON)),

@@ -43,11 +43,15 @@ from muster.catalogue.service import Catalogue
 from muster.certificates.keys import Keys
 from muster.certificates.signing import FactorySigner
 from muster.certification.examination import Examination
+from muster.certification.metrics import Metrics
 from muster.certification.replay import Replays
 from muster.client.control import Factory
 from muster.client.transport import Transport
 from muster.dossiers.service import Dossiers
 from muster.environments.shelf import Shelf
+from muster.evaluation_sets.service import EvaluationSets
+from muster.livetests.rules import StandardRules
+from muster.livetests.service import LiveTests
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
@@ -58,10 +62,12 @@ from muster.release.simulation import Simulations
 from muster.sessions.records import CERTIFICATION, REPLAY
 from muster.sessions.service import Sessions
 from muster.storage.transaction import Database
+from muster.training.service import Sources
+from muster.training.version_profiles import VersionProfiles
 from muster.vocabulary.clock import SystemClock, rfc3339
 from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import VersionState
-from muster.wire.plans import EndpointPlans, FrontReport, Publications, ServingPlan
+from muster.wire.plans import EndpointPlans, FrontReport, Publications, ServingPlan, Shadow
 from small_bundles import SmallBundles
 
 PEOPLE = {
@@ -225,6 +231,7 @@ def _services(
         journal=journal,
         registry=registry,
         sessions=sessions,
+        blobs=blobs,
         clock=clock,
         signer=FactorySigner(keys, "f-test"),
     )
@@ -242,7 +249,10 @@ def _services(
     judges = {"judging": governance.judging, "gates": governance.gates}
     reader = Reader(home / "archive")
     requests = Requests(reader, access, registry.owns)
-    examination = Examination(blobs=blobs, environments=environments, bundles=home / "bundles", logs=home / "logs")
+    sources = Sources(database, journal, clock, private=[home])
+    examination = Examination(
+        blobs=blobs, environments=environments, bundles=home / "bundles", logs=home / "logs", sources=sources.of
+    )
     releases = Releases(
         database=database,
         journal=journal,
@@ -278,15 +288,28 @@ def _services(
         registry=registry,
         sessions=sessions,
         certification=certification,
+        evaluations=EvaluationSets(database=database, journal=journal, blobs=blobs, registry=registry, clock=clock),
+        metrics=Metrics(database=database, sessions=sessions, blobs=blobs),
         keys=keys,
         certificates=signed.certificates,
         notices=signed.notices,
+        advisories=governance.advisories,
         standards=governance.standards,
         reviews=governance.reviews,
         delegations=governance.delegations,
         dry_runs=governance.dry_runs,
+        project_checks=governance.project_checks,
         approvals=Approvals(database=database, journal=journal, registry=registry, **judges),  # type: ignore[arg-type]
         releases=releases,
+        live_tests=LiveTests(
+            database=database,
+            journal=journal,
+            registry=registry,
+            releases=releases,
+            sessions=sessions,
+            rules=StandardRules(governance.standards),
+            clock=clock,
+        ),
         references=References(database, registry),
         catalogue=Catalogue(database),
         dossiers=Dossiers(
@@ -326,6 +349,8 @@ def _services(
         ),
         retention=Retention(database, journal, clock, require_endpoint=releases.endpoint),
         consumers=Consumers(database, access, clock),
+        sources=sources,
+        version_profiles=VersionProfiles(database, registry),
         journal=journal,
         board=board,
         database=database,
@@ -406,9 +431,19 @@ class FollowingFront:
     def _take(self, http: httpx.Client, plans: EndpointPlans, number: int) -> None:
         if plans.loading is not None:
             self._report(http, plans.loading, "loaded" if self._loads else "golden_failed", number)
+        if plans.shadow is not None:
+            self._report_shadow(http, plans.endpoint, plans.shadow, number)
         if plans.serving is not None:
             self.serving[plans.endpoint] = plans.serving.release
             self._report(http, plans.serving, "serving", number)
+
+    def _report_shadow(self, http: httpx.Client, endpoint: str, shadow: Shadow, number: int) -> None:
+        state = "loaded" if self._loads else "golden_failed"
+        report = FrontReport(
+            self._name, endpoint, shadow.release, state, rfc3339(SystemClock().now()),  # type: ignore[arg-type]
+            "" if self._loads else "answers differ", number, shadow.live_test,
+        )  # fmt: skip
+        http.post("/api/v1/fronts/reports", content=msgspec.json.encode(report)).raise_for_status()
 
     def _report(self, http: httpx.Client, plan: ServingPlan, state: str, number: int) -> None:
         report = FrontReport(

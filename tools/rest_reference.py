@@ -14,35 +14,31 @@ import msgspec
 
 from muster.api.app import openapi
 from muster.wire import (
+    advisories,
     catalogue,
     certificates,
     contracts,
     control,
+    evaluations,
     evidence,
     evolution,
     governance,
+    livetests,
     people,
     plans,
+    profiles,
     reports,
     sign_in,
+    training,
 )
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "rest.md"
 _WORDS = {str: "text", int: "whole number", float: "number", bool: "true or false", NoneType: "null", Any: "anything"}
 _METHODS = ("get", "post", "put", "patch", "delete")
 _MODULES = (
-    control,
-    people,
-    sign_in,
-    catalogue,
-    evolution,
-    certificates,
-    governance,
-    reports,
-    evidence,
-    plans,
-    contracts,
-)
+    control, people, sign_in, catalogue, evaluations, evolution, certificates, governance, training, profiles, livetests, reports,
+    advisories, evidence, plans, contracts,
+)  # fmt: skip
 
 _HEAD = """\
 # REST API

@@ -21,14 +21,16 @@ from harness.contenders import Contender, last_of_first_output, row_bodies, tens
 from harness.models import Trained
 from harness.processes import Crew, family, pss_mb, wait_until
 from muster.client.control import Factory, connect
+from muster.livetests.errors import LiveTestOver
 from muster.supervision.state import ProcessEntry, running
 from muster.supervision.supervisor import listen
-from muster.vocabulary.states import ReleaseState
+from muster.vocabulary.states import LiveTestState, ReleaseState
+from muster.wire.livetests import LiveTest
 
 MUSTER = (sys.executable, "-m", "muster")
-SERVING_SIDE = frozenset({"keeper", "front", "parent", "host"})
+SERVING_SIDE = frozenset({"keeper", "front", "parent", "host", "shadow"})
 DEADLINE_MS = 100.0
-_PEOPLE = (("ana", "scientist"), ("ben", "approver"), ("shop", "consumer"))
+_PEOPLE = (("ana", "scientist"), ("ben", "approver"), ("olga", "operator"), ("shop", "consumer"))
 _SETTINGS = {
     # Compaction is the executor's, at leisure; it would run into the turn of another contender.
     "MUSTER_ARCHIVE_COMPACT_AFTER_S": "86400",
@@ -273,6 +275,31 @@ class RunningFactory:
         contender = self.contender(endpoint)
         wait_until(contender.answers_now, within_s=30, told=f"an answer at {endpoint}")
         return contender
+
+    @contextlib.contextmanager
+    def on_trial(self, endpoint: str, key: str) -> Iterator[int]:
+        """A version on trial at an endpoint that is served, until the end of the block; the number of the live-test."""
+        version = self.version(key)
+        with self._as("olga") as olga:
+            started = olga.start_live_test(endpoint, version, "for the benchmark", hours=24)
+
+            def is_running() -> bool:
+                found = olga.live_test(endpoint, started.number)
+                if found.state not in {LiveTestState.QUEUED, LiveTestState.LOADING, LiveTestState.RUNNING}:
+                    raise RuntimeError(f"the live-test is {found.state}: {found.outcome}")
+                return found.state is LiveTestState.RUNNING
+
+            wait_until(is_running, within_s=60, told=f"a live-test of {version}")
+            try:
+                yield started.number
+            finally:
+                with contextlib.suppress(LiveTestOver):
+                    olga.stop_live_test(endpoint, started.number, "measured")
+
+    def tried(self, endpoint: str, number: int) -> LiveTest:
+        """A live-test as far as it is counted."""
+        with self._as("olga") as olga:
+            return olga.live_test(endpoint, number)
 
     def contender(self, endpoint: str, name: str = "", key: str = "") -> Contender:
         """How an endpoint is asked."""

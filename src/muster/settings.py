@@ -92,6 +92,8 @@ class CertificationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     """One-row latency at the 99th percentile that a version may have on its host, milliseconds."""
     prove_rebuild: bool = True
     """Whether each environment is built a second time, from the seal alone and without a network, and its answers compared."""
+    try_generated: bool = True
+    """Whether rows generated from the contract are put to the model, which may end its host; a standard can ask for it all the same."""
     at_once: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
     """How many sessions of long work are worked on at the same time, up to 64; 0: two, or one on a machine with one core."""
     session_memory_mib: Annotated[int, msgspec.Meta(ge=0)] = 16384
@@ -208,6 +210,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`; empty: `muster.db` in the home."""
     store: str = ""
     """A folder, or `s3://BUCKET/PREFIX`; empty: `store` in the home."""
+    confinement: Literal["require", "best-effort", "off"] = "best-effort"
+    """Where this kernel cannot keep models from files, network and processes: start no host, or say what is lacking; or never confine."""
     control: ControlSettings = ControlSettings()
     serving: ServingSettings = ServingSettings()
     archive: ArchiveSettings = ArchiveSettings()

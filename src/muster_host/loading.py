@@ -23,6 +23,7 @@ _HOSTED = {
     "onnx": "muster_host.onnx_model",
     "mlflow": "muster_host.mlflow_model",
     "remote": "muster_host.remote_model",
+    "intruder": "muster_host.intruder",  # ours alone: no bundle can be of this kind
 }
 
 

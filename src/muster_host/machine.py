@@ -11,6 +11,8 @@ import sys
 _FORK_UNSAFE = ("torch", "tensorflow", "jax", "jaxlib", "jpype", "jnius", "py4j", "polars", "ray", "cupy")
 #: Threads that look after themselves across a fork (jemalloc registers for it).
 _FORK_TOLERANT_THREADS = ("jemalloc_bg_thd",)
+#: The greatest niceness there is.
+_NICEST = 19
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS", "POLARS_MAX_THREADS", "RAYON_NUM_THREADS", "ARROW_NUM_THREADS", "NUMBA_NUM_THREADS",
@@ -65,9 +67,13 @@ def share_fairly(niceness: int) -> None:
     """Yield to whoever watches this process, however many threads it comes to run.
 
     Where the kernel shares the processors among sessions (autogroups), niceness counts only within one; so the
-    session as a whole, this process's own, is made as nice.
+    session as a whole, this process's own, is made as nice. At the greatest niceness the process runs only when nobody else
+    wants to, and gives way as soon as somebody does (SCHED_IDLE); what it starts does likewise.
     """
     os.nice(niceness)
+    if niceness >= _NICEST and hasattr(os, "SCHED_IDLE"):
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     with contextlib.suppress(OSError), open("/proc/self/autogroup", "w", encoding="ascii") as group:
         group.write(str(niceness))
 

@@ -5,21 +5,25 @@ It speaks host protocol v1 over the control channel, a socket that it inherits:
     → HELLO   {protocol, pid, python, environment, cpu, threads, capabilities}
     ← LOAD    {key, order}                 → LOADED {key, seconds, fork_unsafe: reason or null}
     ← LOAD    {key, order: null}           → LOADED {key}            forget it
-    ← FORK    {key, host, socket, limits}  → FORKED {host, pid}      the socket already listens
+    ← FORK    {key, host, socket, limits}  → FORKED {host, pid}      with the socket, which listens, as a descriptor
     ← FORK    {…, become: true}            → FORKED {host, pid}      this process itself is the host from now on
                                            → EXITED {host, pid, status, signal}
     anything that goes wrong               → ERROR  {code, message, traceback}
 
 The models are loaded here and never called here: a call may start threads (OpenMP, pools), and a fork does not carry
 threads over. The end of the control channel ends this process and its hosts.
+
+Before it says HELLO the process shuts itself in (`confine`), as every host does once more before it is asked anything.
 """
 
 from __future__ import annotations
 
 import argparse
+import array
 import contextlib
 import faulthandler
 import gc
+import json
 import os
 import resource
 import select
@@ -31,16 +35,20 @@ import traceback
 import warnings
 from typing import Any, Mapping
 
-from muster_host import frames, lifeline, machine
+from muster_host import confine, frames, lifeline, machine
 from muster_host.computing import Computer
 from muster_host.frames import FrameError
 from muster_host.loading import OrderBroken, Served, load
 from muster_host.raised import ProgramFailed
-from muster_host.server import LOAD_FAILED, Host, Limits, listen, remove, turn_away
+from muster_host.server import LOAD_FAILED, Host, Limits, remove, turn_away
 
 _LONGEST_TRACEBACK = 8000
 #: Exit status of a host whose own program failed, not its model.
 _INTERNAL = 70
+#: Exit status of a program on a machine that cannot shut it in as is required.
+_NOT_CONFINABLE = 74
+#: The listening socket of a host that is to be, and the group of processes that it is to join.
+_MOST_DESCRIPTORS = 2
 
 
 def main(arguments: list[str]) -> None:
@@ -50,12 +58,15 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--lifeline", type=int, required=True, help="descriptor of the pipe whose end ends everything")
     parser.add_argument("--environment", default="", help="id of the environment, told to every peer")
     parser.add_argument("--threads", type=int, default=1, help="threads of linear algebra per process")
+    parser.add_argument("--confine", default='{"level": "off"}', help="how it is to shut itself in, as JSON")
     options = parser.parse_args(arguments)
     machine.limit_threads(options.threads)  # before anything else is imported
     lifeline.end_with(options.lifeline)
     for descriptor in (options.control, options.lifeline):
         os.set_inheritable(descriptor, False)
-    Program(socket.socket(fileno=options.control), options.lifeline, options.environment, options.threads).run()
+    control = socket.socket(fileno=options.control)
+    wish = confine.wish_of(json.loads(options.confine))
+    Program(control, options.lifeline, options.environment, options.threads, wish).run()
 
 
 class _Child:
@@ -74,11 +85,15 @@ class Program:
         pipe: the lifeline's read end.
         environment: id of the environment.
         threads: threads of linear algebra per process.
+        wish: how this process is to be shut in.
     """
 
-    def __init__(self, control: socket.socket, pipe: int, environment: str, threads: int) -> None:
+    def __init__(self, control: socket.socket, pipe: int, environment: str, threads: int, wish: confine.Wish) -> None:
         self._control = control
         self._pipe = pipe
+        self._wish = wish
+        self._told = confine.NOTHING
+        self._descriptors: list[int] = []
         self._models: dict[str, Served] = {}
         self._orders: dict[str, Any] = {}
         self._children: dict[int, _Child] = {}
@@ -100,7 +115,12 @@ class Program:
         os.set_blocking(wake_end, False)
         self._wake_end = wake_end
         self._take_signals()
-        self._send(frames.HELLO, dict(self._about, pid=os.getpid()))
+        try:
+            self._told = self._shut_in(self._wish)
+        except confine.NotConfinable as error:
+            print("this machine cannot confine hosts as is required: %s" % error, file=sys.stderr, flush=True)  # noqa: T201 - the host's log
+            os._exit(_NOT_CONFINABLE)
+        self._send(frames.HELLO, dict(self._about, pid=os.getpid(), **self._told.document()))
         poll = select.poll()
         poll.register(self._control.fileno(), select.POLLIN)
         poll.register(wake, select.POLLIN)
@@ -129,9 +149,15 @@ class Program:
         os._exit(128 + signal.SIGTERM)
 
     def _read(self, length: int) -> bytes:
-        parts = []
+        """The next bytes; descriptors that come with them are kept."""
+        parts, room = [], socket.CMSG_SPACE(_MOST_DESCRIPTORS * array.array("i").itemsize)
         while length:
-            part = self._control.recv(min(length, 1 << 20))
+            part, came, _, _ = self._control.recvmsg(min(length, 1 << 20), room, socket.MSG_CMSG_CLOEXEC)
+            for level, kind, data in came:
+                if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                    numbers = array.array("i")
+                    numbers.frombytes(data[: len(data) - len(data) % numbers.itemsize])
+                    self._descriptors += numbers
             if not part:
                 raise EOFError
             parts.append(part)
@@ -159,6 +185,8 @@ class Program:
             raise
         except BaseException as error:  # a model's code may raise anything, SystemExit too
             self._send(frames.ERROR, _problem(error), sequence)
+        finally:
+            self._drop_descriptors()
 
     # Deeds.
 
@@ -191,13 +219,13 @@ class Program:
 
     def _fork(self, document: Mapping[str, Any], sequence: int) -> None:
         key, host, path = _text(document, "key"), _text(document, "host"), _text(document, "socket")
-        limits = document.get("limits") or {}
         if key not in self._models:
             raise OrderBroken("nothing is loaded under %r" % key)
-        listener = listen(path)
+        if not self._descriptors:
+            raise OrderBroken("a fork comes with the host's listening socket")
         if document.get("become"):
             self._send(frames.FORKED, {"host": host, "pid": os.getpid()}, sequence)
-            self._serve(listener, path, key, host, limits)
+            self._serve(document)
         _flush()
         leads, leads_end = os.pipe()
         try:
@@ -205,30 +233,32 @@ class Program:
         except OSError:
             for descriptor in (leads, leads_end):
                 os.close(descriptor)
-            listener.close()
-            remove(path)
             raise
         if pid == 0:
             self._control.close()
             os.setsid()  # processes that the model starts end with it, and share its part of the processors
             for descriptor in (leads, leads_end):
                 os.close(descriptor)
-            self._serve(listener, path, key, host, limits)
-        listener.close()
+            self._serve(document)
         self._children[pid] = _Child(host, path)
         os.close(leads_end)
         os.read(leads, 1)  # ends when the child leads its own process group, by which it can be ended
         os.close(leads)
         self._send(frames.FORKED, {"host": host, "pid": pid}, sequence)
 
-    def _serve(self, listener: socket.socket, path: str, key: str, host: str, limits: Mapping[str, Any]) -> None:
+    def _serve(self, document: Mapping[str, Any]) -> None:
         """Be a host, and never return."""
         status = _INTERNAL
+        key, host, path = document["key"], document["host"], document["socket"]
+        limits, scratch = document.get("limits") or {}, str(document.get("scratch") or "")
         try:
+            listener = socket.socket(fileno=self._descriptors.pop(0))
             self._become_host(limits)
             model = self._models[key]
-            model.enter(dict(limits, scratch=path + ".tmp"))
+            told = self._shut_in_as_host(key, scratch)
+            model.enter(dict(limits, scratch=scratch))
             hello = dict(self._about, **getattr(model, "about", {}), host=host, pid=os.getpid(), key=key)
+            hello.update(told.document())
             status = Host(
                 listener=listener, path=path, computer=Computer(model), hello=hello, limits=Limits(limits)
             ).serve()
@@ -245,7 +275,22 @@ class Program:
             _flush()
             os._exit(status)  # nothing of the parent's own end, no exit handlers of libraries
 
+    def _shut_in(self, wish: confine.Wish) -> confine.Told:
+        told = confine.shut_in(wish)
+        if wish.level != confine.OFF and wish.scratch:
+            confine.use_scratch(wish.scratch)
+        return told
+
+    def _shut_in_as_host(self, key: str, scratch: str) -> confine.Told:
+        """Give up what other models of this environment need, and may."""
+        reads = None if self._wish.network else confine.reads_of(self._orders[key])
+        wish = self._wish._replace(reads=reads, scratch=scratch, is_host=True)
+        return self._told.and_then(self._shut_in(wish))
+
     def _become_host(self, limits: Mapping[str, Any]) -> None:
+        for descriptor in self._descriptors:  # the group of processes that bounds what the model may start
+            os.write(descriptor, b"0")
+        self._drop_descriptors()
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -261,6 +306,10 @@ class Program:
         # When memory runs out, a host goes before whoever watches it.
         with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
             score.write("500")
+
+    def _drop_descriptors(self) -> None:
+        while self._descriptors:
+            os.close(self._descriptors.pop())
 
     # Ends.
 

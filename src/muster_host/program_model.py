@@ -10,6 +10,7 @@ import contextlib
 import os
 import stat
 import sys
+import tempfile
 import threading
 from typing import Any, Mapping, NoReturn, Sequence
 
@@ -82,8 +83,11 @@ class ProgramModel:
         os.chdir(self._bundle)
         memory_bytes = int(given.get("memory_bytes") or 0)
         memory_mib = self._heap_mib(memory_bytes)
+        scratch = str(given.get("scratch") or tempfile.gettempdir())
         argv = [
-            word.replace("{memory_mib}", str(memory_mib)).replace("{threads}", str(self._threads))
+            word.replace("{memory_mib}", str(memory_mib))
+            .replace("{threads}", str(self._threads))
+            .replace("{scratch}", scratch)
             for word in self._argv
         ]
         log_begin = _log_bytes()

@@ -431,15 +431,13 @@ def listen(path: str) -> socket.socket:
     """A socket that listens at `path`, for this user alone; an older one there is replaced."""
     remove(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o177)
     try:
         listener.bind(path)
+        os.chmod(path, 0o600)  # nobody gets in before it listens
+        listener.listen(64)
     except OSError:
         listener.close()
         raise
-    finally:
-        os.umask(before)
-    listener.listen(64)
     return listener
 
 
@@ -459,6 +457,6 @@ def turn_away(listener: socket.socket, path: str, code: str, message: str) -> No
 
 
 def remove(path: str) -> None:
-    """Remove a socket's name, if it is there."""
-    with contextlib.suppress(FileNotFoundError):
+    """Remove a socket's name, if it is there; a host that is shut in may not, and leaves that to its starter."""
+    with contextlib.suppress(FileNotFoundError, PermissionError):
         os.unlink(path)

@@ -62,6 +62,27 @@ class KillsItselfFor(Adds):
         return super().predict(columns)
 
 
+class SleepsAndEnds(Adds):
+    """Answers x + 1; on trial it sleeps when `x` lies above `limit`, and takes its process down when `x` is `poison`.
+
+    Only there: no certificate is given to one that does so whenever it is asked.
+    """
+
+    def __init__(self, limit: float, sleep_s: float, poison: float) -> None:
+        super().__init__(1)
+        self.limit = limit
+        self.sleep_s = sleep_s
+        self.poison = poison
+
+    def predict(self, columns: dict[str, Any]) -> dict[str, Any]:
+        if os.sched_getscheduler(0) == os.SCHED_IDLE:
+            if any(x == self.poison for x in columns["x"]):
+                os.kill(os.getpid(), signal.SIGKILL)
+            if any(x > self.limit for x in columns["x"]):
+                time.sleep(self.sleep_s)
+        return super().predict(columns)
+
+
 #: What `Misbehaves` is asked for: `x` is 1000 times the number, plus anything below 1000 to tell requests apart.
 FAULTS = (
     "none", "raises", "too_many_rows", "text", "nan", "infinity", "out_of_range", "sys_exit", "os_exit", "sigkill", "sigstop",

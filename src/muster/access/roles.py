@@ -43,7 +43,7 @@ class Right(StrEnum):
     RESTART = "restart"
     SCORE = "score"
     LIVE_TEST = "live-test"
-    """To ask a version directly, past the endpoint's policy."""
+    """To ask a version directly, past the endpoint's policy; to start and stop live-tests."""
     OVERRIDE = "override"
     """To say with a request which variant shall answer it, or to grant it a deadline beyond the release's."""
     READ_REQUESTS = "read-requests"
@@ -56,6 +56,8 @@ class Right(StrEnum):
     """To say how long the records of an endpoint are kept."""
     MANAGE_PACKAGES = "manage-packages"
     """To say which packages a project trusts."""
+    MANAGE_SOURCES = "manage-sources"
+    """To say from where the factory may read data."""
     MANAGE_MODELS = "manage-models"
     """To say what a model carries besides its versions; its owner may without."""
     MANAGE_USERS = "manage-users"
@@ -64,6 +66,8 @@ class Right(StrEnum):
     BREAK_GLASS = "break-glass"
     """To let a release go live without its approvals; it must be confirmed, or is rolled back by itself."""
     CONFIRM_BREAK_GLASS = "confirm-break-glass"
+    SEAL_EVALUATION = "seal-evaluation"
+    """To seal evaluation sets and to read their rows; never for a model that one has part in."""
     DELEGATE = "delegate"
     """To name somebody who votes in one's place for a while."""
     PROPOSE_STANDARD = "propose-standard"
@@ -108,6 +112,7 @@ RIGHTS: dict[AccessRole, frozenset[Right]] = {
         Right.BAN,
         Right.ADOPT_STANDARD,
         Right.WAIVE,
+        Right.SEAL_EVALUATION,
         Right.DELEGATE,
         Right.CONFIRM_BREAK_GLASS,
     },

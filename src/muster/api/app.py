@@ -16,21 +16,26 @@ from muster.api.identity import OPEN, Identification, OrderRequest, call_of
 from muster.api.origins import Origins
 from muster.api.problems import ProblemAnswers
 from muster.api.routes import (
+    advisories,
     archive,
     audit,
     catalogue,
     certificates,
     dossiers,
     endpoints,
+    evaluations,
     evolution,
     factory,
     fronts,
     governance,
+    livetests,
     models,
+    own_checks,
     people,
     requests,
     sessions,
     sign_in,
+    training,
 )
 from muster.api.services import Given, Services
 from muster.api.threads import WaitingThreads
@@ -48,7 +53,8 @@ _OF_FACTORY = (
 )  # fmt: skip
 _OF_PROJECT = (
     *people.HANDLERS, *sign_in.OF_PROJECT, *models.HANDLERS, *catalogue.HANDLERS, *sessions.HANDLERS, *dossiers.HANDLERS,
-    *endpoints.HANDLERS, *evolution.HANDLERS, *certificates.HANDLERS, *requests.HANDLERS, *archive.HANDLERS, *governance.HANDLERS,
+    *endpoints.HANDLERS, *evolution.HANDLERS, *livetests.HANDLERS, *certificates.HANDLERS, *requests.HANDLERS, *archive.HANDLERS,
+    *governance.HANDLERS, *training.HANDLERS, *advisories.HANDLERS, *own_checks.HANDLERS, *evaluations.HANDLERS,
 )  # fmt: skip
 
 

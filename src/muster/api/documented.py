@@ -22,7 +22,8 @@ _IDEMPOTENCY_KEY = {
     "description": "Chosen by the caller, the same in every repeat: the order is carried out once.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": r"^[\x21-\x7e]+$"},
 }
-_ZIP_BODIES = frozenset({"register"})
+#: Operations that take a file, with its media type.
+_FILE_BODIES = {"register": "application/zip", "sealEvaluation": "application/octet-stream"}
 _DONE = {"200": "Done.", "201": "Done; there is something new.", "202": "Under way; the session tells.", "204": "Done."}
 #: Statuses that any address may answer with, and what they mean there.
 _EVERYWHERE = {
@@ -68,9 +69,9 @@ def _complete(method: str, operation: dict[str, Any]) -> None:
         }
     if method != "get":
         operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
-    if operation["operationId"] in _ZIP_BODIES:
+    if (media_type := _FILE_BODIES.get(operation["operationId"])) is not None:
         binary = {"schema": {"type": "string", "format": "binary"}}
-        operation["requestBody"] = {"required": True, "content": {"application/zip": binary}}
+        operation["requestBody"] = {"required": True, "content": {media_type: binary}}
 
 
 def _config() -> OpenAPIConfig:

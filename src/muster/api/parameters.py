@@ -12,6 +12,7 @@ ModelName = Annotated[str, PathParameter(pattern=_NAME, description="Name of the
 VersionNumber = Annotated[int, PathParameter(ge=1, le=999_999_999, description="Number of the version.")]
 EndpointName = Annotated[str, PathParameter(pattern=_NAME, description="Name of the endpoint.")]
 ReleaseNumber = Annotated[int, PathParameter(ge=1, le=999_999_999, description="Number of the release.")]
+LiveTestNumber = Annotated[int, PathParameter(ge=1, le=999_999_999, description="Number of the live-test.")]
 UserName = Annotated[str, PathParameter(pattern=_NAME, description="Name of the user.")]
 GroupName = Annotated[str, PathParameter(pattern=_NAME, description="Name of the group.")]
 RoleName = Annotated[str, PathParameter(pattern=_NAME, description="Name of the role.")]

@@ -13,6 +13,7 @@ from muster.access.projects import Projects
 from muster.access.service import Access
 from muster.access.signing.federation import OidcSignIn
 from muster.access.signing.service import SignIn
+from muster.advisories.service import Advisories
 from muster.api.following import Following
 from muster.api.metrics import ControlCounts
 from muster.api.threads import WaitingThreads
@@ -24,10 +25,13 @@ from muster.catalogue.service import Catalogue
 from muster.certificates.keys import Keys
 from muster.certificates.notices import Notices
 from muster.certificates.service import Certificates
+from muster.certification.metrics import Metrics
 from muster.certification.replay import Replays
 from muster.certification.service import Certification
 from muster.dossiers.service import Dossiers
+from muster.evaluation_sets.service import EvaluationSets
 from muster.gates.delegations import Delegations
+from muster.livetests.service import LiveTests
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
@@ -37,8 +41,11 @@ from muster.release.reviews import Reviews
 from muster.release.service import Releases
 from muster.release.simulation import Simulations
 from muster.sessions.service import Sessions
+from muster.standards.project_checks import ProjectChecks
 from muster.standards.service import Standards
 from muster.storage.transaction import Database
+from muster.training.service import Sources
+from muster.training.version_profiles import VersionProfiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,15 +65,20 @@ class Services:
     registry: Registry
     sessions: Sessions
     certification: Certification
+    evaluations: EvaluationSets
+    metrics: Metrics
     keys: Keys
     certificates: Certificates
     notices: Notices
+    advisories: Advisories
     standards: Standards
+    project_checks: ProjectChecks
     reviews: Reviews
     delegations: Delegations
     dry_runs: DryRuns
     approvals: Approvals
     releases: Releases
+    live_tests: LiveTests
     references: References
     catalogue: Catalogue
     dossiers: Dossiers
@@ -76,6 +88,8 @@ class Services:
     exporting: Exporting
     retention: Retention
     consumers: Consumers
+    sources: Sources
+    version_profiles: VersionProfiles
     journal: Journal
     board: Board
     database: Database

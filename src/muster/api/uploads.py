@@ -48,7 +48,7 @@ async def uploaded(request: Request[Actor, Any, Any], folder: Path, limit: int) 
     except OSError as error:
         raise UploadsUnwritable(f"{folder} cannot be written: {error.strerror}") from error
     try:
-        yield await _received(request, scratch / "bundle.zip", limit)
+        yield await _received(request, scratch / "body", limit)
     finally:
         await in_thread(shutil.rmtree, scratch, ignore_errors=True)
 
@@ -81,5 +81,5 @@ async def _received(request: Request[Actor, Any, Any], file: Path, limit: int) -
     finally:
         stream.close()
     if taken == 0:
-        raise RequestMalformed("the body is empty; it is the zip that `muster pack` makes")
+        raise RequestMalformed("the body is empty; it has to be the file")
     return Upload(file=file, sha256=digest.hexdigest())

@@ -65,7 +65,9 @@ class Reader:
         """The newest records of an endpoint, the newest first."""
         return self._settled(lambda: self._last(endpoint, n)) if n > 0 else []
 
-    def newest(self, endpoint: str, *, from_ns: int = 0, to_ns: int | None = None) -> Iterator[Record]:
+    def newest(
+        self, endpoint: str, *, from_ns: int = 0, to_ns: int | None = None, wait_ns: int = LONGEST_WAIT_NS
+    ) -> Iterator[Record]:
         """The records of an endpoint, about the newest first, one by one: for who looks at more than memory holds.
 
         Each comes once, with the late answers that are known. What is decided meanwhile may be missing.
@@ -74,9 +76,10 @@ class Reader:
             endpoint: which.
             from_ns: arrived then or later.
             to_ns: arrived before; None: up to now.
+            wait_ns: what arrived then was decided within so much time; the less, the less is looked through.
         """
         fronts = self._fronts()
-        streams = [self._newest_of_front(front, endpoint, from_ns, to_ns) for front in fronts]
+        streams = [self._newest_of_front(front, endpoint, from_ns, to_ns, wait_ns) for front in fronts]
         seen: set[bytes] = set()  # a segment may become Parquet meanwhile
         for record in heapq.merge(*streams, key=lambda record: -record.decided.decided_ns):
             if record.decided.request_id not in seen:
@@ -188,10 +191,12 @@ class Reader:
         flat = self._catalogue.flat
         yield [(key, list(flat.rows(*key, endpoint))) for key in reversed(flat.segments(endpoint))]
 
-    def _newest_of_front(self, front: int, endpoint: str, from_ns: int, to_ns: int | None) -> Iterator[Record]:
+    def _newest_of_front(
+        self, front: int, endpoint: str, from_ns: int, to_ns: int | None, wait_ns: int
+    ) -> Iterator[Record]:
         part: list[Record] = []
         size = 0
-        for record in self._newest_first(front, endpoint, from_ns):
+        for record in self._newest_first(front, endpoint, from_ns, wait_ns):
             arrived = record.decided.received_ns
             if arrived < from_ns or (to_ns is not None and arrived >= to_ns):
                 continue
@@ -203,9 +208,9 @@ class Reader:
                 part, size = [], 0
         yield from self.with_late(part)
 
-    def _newest_first(self, front: int, endpoint: str, from_ns: int) -> Iterator[Record]:
+    def _newest_first(self, front: int, endpoint: str, from_ns: int, wait_ns: int) -> Iterator[Record]:
         for event in self._spool.newest(front, endpoint):
-            if event.received_ns < from_ns - LONGEST_WAIT_NS:
+            if event.received_ns < from_ns - wait_ns:
                 break
             yield Record(decided=event)
         for folder in self._catalogue.hours(endpoint, newest_first=True, from_ns=from_ns):
@@ -217,7 +222,7 @@ class Reader:
                 continue
             for place in self._catalogue.flat.rows(front, segment, endpoint):
                 records = self._catalogue.look_all(place, _all_newest_first)
-                if records and records[0].decided.received_ns < from_ns - LONGEST_WAIT_NS:
+                if records and records[0].decided.received_ns < from_ns - wait_ns:
                     return
                 yield from records
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import distributions, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -46,7 +46,7 @@ from muster.packaging.documents import (
     toml_of,
 )
 from muster.packaging.errors import BundleMalformed
-from muster.packaging.golden import Comparison, compare, tolerance_of, write_golden
+from muster.packaging.golden import Comparison, compare, ranked_of, tolerance_of, write_golden
 from muster.packaging.interpreters import platform_tag, running_version
 from muster.packaging.manifest import DESCRIPTION_NAME, declared_in, files_of, ignored
 from muster.packaging.readme import notes as notes_text
@@ -205,7 +205,12 @@ class Draft:
         said = self.declared.get("golden", {})
         try:
             tolerance = msgspec.convert(said.get("tolerance", {}), dict[str, Tolerance])
-            golden = GoldenDescription(rows=golden_rows, platform=platform_tag(), tolerance=tolerance)
+            golden = GoldenDescription(
+                rows=golden_rows,
+                platform=platform_tag(),
+                tolerance=tolerance,
+                compare=msgspec.convert(said.get("compare", {}), dict[str, Literal["values", "ranking"]]),
+            )
             made = Made(by=f"muster {version('muster-ml')}", python=running_version(), platform=platform_tag())
             owners = tuple(self.declared.get("owners", ()))
             document = {
@@ -332,7 +337,7 @@ def _asked_twice(folder: Path, bundle: Bundle, built: Any, inputs: Table) -> Tri
 
 
 def _held_against(answers: Table, wanted: Table, bundle: Bundle) -> float:
-    comparison: Comparison = compare(answers, wanted, tolerance_of(bundle))
+    comparison: Comparison = compare(answers, wanted, tolerance_of(bundle), ranked_of(bundle))
     if not comparison.passed:
         raise AnswersUnexpected(
             f"{comparison.wrong} of {comparison.compared} answers are not those of the training program; the worst: {comparison.where}",

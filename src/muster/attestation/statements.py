@@ -136,11 +136,13 @@ def read_statement(envelope: Envelope) -> Statement:
 
 
 def _plain(value: Any) -> Any:
-    """The same as canonical JSON can hold: numbers that it cannot are texts."""
+    """The same as canonical JSON can hold: numbers that it cannot are texts, and texts hold nothing that UTF-8 cannot write."""
     if isinstance(value, dict):
         return {key: _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(one) for one in value]
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= _MOST_EXACT:

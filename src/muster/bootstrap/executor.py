@@ -17,6 +17,7 @@ from muster.bootstrap.home import Home
 from muster.bootstrap.metrics import metrics_address
 from muster.bootstrap.session import work_of
 from muster.certification.examination import SCRATCH
+from muster.livetests.counting import LiveTestCounter
 from muster.packaging.trees import remove_tree
 from muster.sessions.records import CERTIFICATION, REPLAY, Session
 from muster.telemetry.metrics_door import shown_in_thread
@@ -32,6 +33,7 @@ _NICENESS = 10
 _COMPACT_EVERY_S = 5.0
 _REMOVE_EVERY_S = 300.0
 _COUNT_EVERY_S = 20.0
+_COUNT_LIVE_TESTS_EVERY_S = 2.0
 _LOOK_AT_CERTIFICATES_EVERY_S = 30.0
 _LOOK_AT_MACHINE_EVERY_S = 600.0
 log = structlog.get_logger()
@@ -55,6 +57,9 @@ def run(home: Home, _given: argparse.Namespace) -> None:
     )
     remover = Remover(factory.database, factory.journal, factory.archive_store, default_days=archive.retention_days)
     uses = UseCounter(factory.database, factory.archive_store, SystemClock())
+    live_tests = LiveTestCounter(
+        database=factory.database, releases=factory.releases, reader=factory.reader, clock=SystemClock()
+    )
     counts = ExecutorCounts(home.archive, lapsed=lambda: factory.notices.lapsed)
     executor = Executor(
         database=factory.database,
@@ -65,6 +70,7 @@ def run(home: Home, _given: argparse.Namespace) -> None:
         chores=[
             Chore("archive.compact", compactor.compact, every_s=_COMPACT_EVERY_S),
             Chore("archive.count_uses", uses.count, every_s=_COUNT_EVERY_S),
+            Chore("livetests.count", live_tests.count, every_s=_COUNT_LIVE_TESTS_EVERY_S),
             Chore("archive.remove", remover.remove, every_s=_REMOVE_EVERY_S),
             Chore("certificates.look", factory.notices.look, every_s=_LOOK_AT_CERTIFICATES_EVERY_S),
             Chore("certificates.environments", factory.notices.look_at_environments, every_s=_LOOK_AT_MACHINE_EVERY_S),

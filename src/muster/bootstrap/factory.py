@@ -28,20 +28,27 @@ from muster.certificates.keys import Keys
 from muster.certificates.notices import Notices
 from muster.certificates.service import Certificates
 from muster.certificates.signing import FactorySigner
+from muster.certification.metrics import Metrics
 from muster.certification.recorded import PastRows
 from muster.certification.replay import Replays
 from muster.certification.seals import Seals
 from muster.certification.service import Certification
 from muster.dossiers.service import Dossiers
 from muster.environments.shelf import Shelf
+from muster.evaluation_sets.service import EvaluationSets
+from muster.livetests.rules import StandardRules
+from muster.livetests.service import LiveTests
 from muster.publishing.board import Board
 from muster.registry.service import Registry
 from muster.release.approvals import Approvals
+from muster.release.champions import LiveChampions
 from muster.release.passing import live_variants
 from muster.release.service import Releases
 from muster.release.simulation import Simulations
 from muster.sessions.service import Sessions
 from muster.storage.transaction import Database
+from muster.training.service import Sources
+from muster.training.version_profiles import VersionProfiles
 from muster.vocabulary.clock import SystemClock
 
 
@@ -70,14 +77,21 @@ class Factory:
     governance: Governance
     approvals: Approvals
     releases: Releases
+    live_tests: LiveTests
+    reader: Reader
     requests: Requests
     past: PastRows
+    evaluations: EvaluationSets
+    metrics: Metrics
+    champions: LiveChampions
     replays: Replays
     simulations: Simulations
     exporting: Exporting
     retention: Retention
     consumers: Consumers
     archive_store: ArchiveStore
+    sources: Sources
+    version_profiles: VersionProfiles
     dossiers: Dossiers
 
 
@@ -103,6 +117,7 @@ def factory_of(home: Home) -> Factory:
         journal=journal,
         registry=registry,
         sessions=sessions,
+        blobs=blobs,
         clock=clock,
         signer=FactorySigner(keys, home.factory.factory),
     )
@@ -169,8 +184,21 @@ def factory_of(home: Home) -> Factory:
             seals=seals,
         ),
         releases=releases,
+        live_tests=LiveTests(
+            database=database,
+            journal=journal,
+            registry=registry,
+            releases=releases,
+            sessions=sessions,
+            rules=StandardRules(governance.standards),
+            clock=clock,
+        ),
+        reader=reader,
         requests=requests,
         past=PastRows(reader=reader, endpoints=releases.endpoints_with),
+        evaluations=EvaluationSets(database=database, journal=journal, blobs=blobs, registry=registry, clock=clock),
+        metrics=Metrics(database=database, sessions=sessions, blobs=blobs),
+        champions=LiveChampions(database, registry),
         replays=Replays(
             database=database,
             journal=journal,
@@ -202,6 +230,8 @@ def factory_of(home: Home) -> Factory:
         ),
         consumers=consumers,
         archive_store=archive_store,
+        sources=Sources(database, journal, clock, private=[home.path]),
+        version_profiles=VersionProfiles(database, registry),
         dossiers=Dossiers(
             database=database,
             journal=journal,

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
+from muster.advisories.service import Advisories
 from muster.audit.journal import Journal
+from muster.blobs.protocol import Blobs
 from muster.bootstrap.standard_limits import StandardLimits
 from muster.certification.demands import STANDARD_CHECK
 from muster.certification.questions import KNOWN
@@ -15,7 +17,8 @@ from muster.release.dry_run import DryRuns
 from muster.release.judging import Judging
 from muster.release.reviews import Reviews
 from muster.sessions.service import Sessions
-from muster.standards.document import CERTIFICATE, REQUIREMENTS
+from muster.standards.document import CERTIFICATE, LIVE_TEST, REQUIREMENTS
+from muster.standards.project_checks import ProjectChecks
 from muster.standards.service import Standards
 from muster.storage.transaction import Database
 from muster.vocabulary.clock import Clock
@@ -29,10 +32,12 @@ class Governance:
     delegations: Delegations
     waivers: Waivers
     standards: Standards
+    project_checks: ProjectChecks
     certification: Certification
     judging: Judging
     reviews: Reviews
     dry_runs: DryRuns
+    advisories: Advisories
 
 
 def governance_of(
@@ -41,12 +46,13 @@ def governance_of(
     journal: Journal,
     registry: Registry,
     sessions: Sessions,
+    blobs: Blobs,
     clock: Clock,
     signer: Signer | None = None,
 ) -> Governance:
     """The services that judge, over a database and a registry; certificates are signed where there is a signer."""
     # What the check `standard` finds is waived one by one, by the names of what is lacking.
-    waivable = {*KNOWN, *REQUIREMENTS, CERTIFICATE} - {STANDARD_CHECK}
+    waivable = {*KNOWN, *REQUIREMENTS, CERTIFICATE, LIVE_TEST} - {STANDARD_CHECK}
     gates, waivers = Gates(journal=journal, clock=clock), Waivers(journal=journal, clock=clock, names=waivable)
     standards = Standards(
         database=database,
@@ -57,6 +63,7 @@ def governance_of(
         clock=clock,
         checks=KNOWN,
     )
+    advisories = Advisories(database=database, journal=journal, registry=registry, blobs=blobs, clock=clock)
     certification = Certification(
         database=database,
         journal=journal,
@@ -65,6 +72,7 @@ def governance_of(
         clock=clock,
         standard=StandardLimits(standards),
         signer=signer,
+        advisories=advisories,
     )
     judging = Judging(
         journal=journal,
@@ -80,6 +88,7 @@ def governance_of(
         delegations=Delegations(database=database, journal=journal, clock=clock),
         waivers=waivers,
         standards=standards,
+        project_checks=ProjectChecks(database=database, journal=journal, registry=registry, clock=clock),
         certification=certification,
         judging=judging,
         reviews=Reviews(
@@ -92,4 +101,5 @@ def governance_of(
             waivers=waivers,
         ),
         dry_runs=DryRuns(database=database, registry=registry, judging=judging, clock=clock),
+        advisories=advisories,
     )

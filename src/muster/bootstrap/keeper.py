@@ -25,8 +25,9 @@ def run(home: Home, _given: argparse.Namespace) -> None:
 
 async def _keep(home: Home) -> None:
     make_socket_folder(home)
-    for left_over in home.sockets.glob("h*.sock*"):  # of a keeper that was killed; its hosts have ended with it
-        remove_tree(left_over)
+    for pattern in ("h*.sock", "muster-hosts-*"):  # of a keeper that was killed; its hosts have ended with it
+        for left_over in home.sockets.glob(pattern):
+            remove_tree(left_over)
 
     def told(processes: list[tuple[int, str, str]]) -> None:
         entries = (ProcessEntry(pid, kind, of) for pid, kind, of in processes)

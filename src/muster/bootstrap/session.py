@@ -1,12 +1,14 @@
 """Builds what works on one session: a process that the executor has forked, with a database connection of its own."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import structlog
 
 from muster.bootstrap.factory import Factory, factory_of
 from muster.bootstrap.home import Home
+from muster.certification.evaluated import newest_sealed
 from muster.certification.examination import Examination
 from muster.certification.options import CertificationOptions
 from muster.sessions.records import CERTIFICATION, Session
@@ -52,6 +54,27 @@ def examination_of(factory: Factory) -> Examination:
         options=CertificationOptions(
             latency_limit_ms=home.settings.certification.latency_limit_ms,
             prove_rebuild=home.settings.certification.prove_rebuild,
+            kept=_kept(home),
+            try_generated=home.settings.certification.try_generated,
         ),
         past=factory.past,
+        evaluations=factory.evaluations,
+        champions=factory.champions.of_model,
+        sealed=newest_sealed(factory.evaluations),
+        sources=factory.sources.of,
     )
+
+
+def _kept(home: Home) -> dict[str, str]:
+    """What no model has any business with."""
+    kept = {
+        "the admin's token": home.admin_token,
+        "the fronts' token": home.front_token,
+        "the settings": home.path / "settings.toml",
+        "the audit journal's head": home.audit_head,
+        "the key of certificates": home.keys / "certificates.pem",
+    }
+    place = home.database_url.removeprefix("sqlite:///")
+    if place != home.database_url:
+        kept["the database"] = Path(place)
+    return {what: str(file) for what, file in kept.items()}

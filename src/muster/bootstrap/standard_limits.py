@@ -39,4 +39,5 @@ class StandardLimits:
             forgiven=wanted.forgiven,
             options=wanted.options,
             run=wanted.run,
+            programs=wanted.programs,
         )

@@ -22,4 +22,10 @@ def blobs_of(home: Home) -> Blobs:
 
 def environments_of(home: Home) -> Shelf:
     """The environments of this machine."""
-    return Shelf(home.environments, home.uv_cache, blobs_of(home), home.remotes)
+    return Shelf(
+        home.environments,
+        home.uv_cache,
+        blobs_of(home),
+        home.remotes,
+        confinement=home.settings.confinement,
+    )

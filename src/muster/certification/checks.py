@@ -16,6 +16,9 @@ import msgspec
 import psutil
 
 from muster.blobs.protocol import Blobs
+from muster.certification.at_hand import AtHand
+from muster.certification.evaluated import Evaluated, KeptTable
+from muster.certification.judgement import Judgement
 from muster.certification.options import CertificationOptions
 from muster.certification.recorded import PastRows
 from muster.certification.records import LATENCY_CHECK, Check, Figure
@@ -35,10 +38,12 @@ from muster.packaging.sealed import materialise
 from muster.registry.records import Version
 from muster.runtimes.channel import Answer, Channel
 from muster.runtimes.conformance.tables import are_same, ask, is_refused, outputs_of, same_answers, wrong_tables
-from muster.runtimes.host import running_host
+from muster.runtimes.host import Succession, hosts
+from muster.scanning.vulnerabilities import Source
 from muster.sessions.errors import SessionInterrupted
 from muster.sessions.records import Measure
 from muster.storage.errors import DatabaseDamaged, DatabaseUnavailable, SchemaMismatch, WriteConflict
+from muster.vocabulary.digests import Digest
 from muster.vocabulary.errors import MusterError
 from muster.wire.evidence import CheckEvidence, Exhibit
 
@@ -68,6 +73,8 @@ class Bench:
     """What the environment is made of, in the store."""
     rules: Rules = ALLOW_ALL
     """Which packages the project trusts."""
+    advisories: Source | None = None
+    """The file of known vulnerabilities that the project goes by; None: it has taken none in."""
     lacks: tuple[str, ...] | None = None
     """What the bundle lacks by the project's standard; None: the project has none."""
     forgiven: tuple[str, ...] = ()
@@ -79,13 +86,30 @@ class Bench:
     past: PastRows | None = None
     """Where to find what callers have asked; None: there is no archive."""
     channel: Channel | None = None
+    """To the host that is asked; a question that has ended it leaves another."""
+    hosts: Succession | None = None
+    """Where the next host comes from."""
     golden: Golden | None = None
     answered: list[Answer] = field(default_factory=list)
     """The answers to the golden rows, so that a later question can ask for them again."""
     given_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What the project's standard gives questions as settings, by name."""
+    programs: Mapping[str, Digest] = field(default_factory=dict)
+    """The project's own checks that its standard names: digest of the program, by the name of the check."""
     shown: list[CheckEvidence] = field(default_factory=list)
     measures: list[Measure] = field(default_factory=list)
+    evaluation: Evaluated | None = None
+    """The newest evaluation set of the model; None: it has none."""
+    champion: Version | None = None
+    """The version of the model that is in front now; None: none is."""
+    judgement: Judgement | None = None
+    """The version's answers to the evaluation set, once it was asked."""
+    unjudged: MusterError | None = None
+    """Why there is no judgement although it was wanted."""
+    tables: list[KeptTable] = field(default_factory=list)
+    """Tables in the store that curves are derived from."""
+    at_hand: AtHand = field(default_factory=AtHand)
+    """Data that the factory may read, and what questions about data and load leave for those after them."""
 
     def given(self, question: "Question", options: type[S]) -> S:
         """The settings of a question: those of the standard, the defaults for the rest."""
@@ -112,7 +136,11 @@ class Finding:
 class Question(Protocol):
     """Something that certification asks."""
 
-    name: ClassVar[str]
+    @property
+    def name(self) -> str:
+        """What it is called; of checks that others bring it is each one's own."""
+        ...
+
     asks: ClassVar[str]
     """The question in words."""
     limit: ClassVar[Figure]
@@ -246,8 +274,8 @@ class ModelLoads:
         assert bench.environment is not None
         limit_s = bench.options.load_limit_s
         begun = time.monotonic()
-        bench.channel = stack.enter_context(
-            running_host(
+        bench.hosts = stack.enter_context(
+            hosts(
                 bench.environment,
                 bench.folder,
                 bench.environment.order(bench.folder, bench.bundle),
@@ -256,6 +284,7 @@ class ModelLoads:
                 answer_timeout_s=bench.options.answer_limit_s,
             )
         )
+        bench.channel = bench.hosts.start()
         took_s = round(time.monotonic() - begun, 3)
         memory = _resident_bytes(bench.channel.hello.pid) / 2**20
         detail = f"{took_s:g} s, {bench.environment.interpreter}, {memory:.0f} MiB resident"
@@ -295,16 +324,20 @@ class GoldenAnswers:
             told = answer.errors[0]
             return Finding(passed=False, figure=told.code, limit=0, detail=f"{told.code}: {told.message}")
         bench.answered.append(answer)
-        found = compare(outputs_of(answer, bench.bundle.contract), golden.expected, golden.tolerance)
+        found = compare(outputs_of(answer, bench.bundle.contract), golden.expected, golden.tolerance, golden.ranked)
         tolerances = ", ".join(
             f"{name}: {allowed.abs:g} + {allowed.rel:g} x |expected|" for name, allowed in golden.tolerance.items()
+        )
+        ranked = "".join(
+            f"; of {name} the order of the rows counts, Kendall's tau {tau:.4g}" for name, tau in found.tau.items()
         )
         worst = f" ({found.where})" if found.where else ""
         detail = (
             f"{found.wrong} of {found.compared} values outside the tolerance ({tolerances}), "
-            f"largest deviation {found.largest_deviation:g}{worst}"
+            f"largest deviation {found.largest_deviation:g}{worst}{ranked}"
         )
-        return Finding(passed=found.passed, figure=found.wrong, limit=0, detail=detail)
+        figures = {f"tau_{name}": tau for name, tau in found.tau.items()}
+        return Finding(passed=found.passed, figure=found.wrong, limit=0, detail=detail, figures=figures)
 
 
 class ContractHolds:

@@ -10,6 +10,7 @@ from muster.certification import checks
 from muster.certification.options import CertificationOptions
 from muster.certification.records import LATENCY_CHECK, Check, Figure, StandardNamed
 from muster.registry.records import Version
+from muster.vocabulary.digests import Digest
 
 STANDARD_CHECK = "standard"
 
@@ -32,6 +33,8 @@ class Limits:
     """Settings of checks, by their name."""
     run: Mapping[str, bool] = field(default_factory=dict)
     """Checks that are put, or not, whatever they say themselves."""
+    programs: Mapping[str, Digest] = field(default_factory=dict)
+    """Programs of the project's own checks, by the name of the check."""
     standard: StandardNamed | None = None
     """The standard that says all this; None: nothing is known of one."""
     valid: timedelta | None = None

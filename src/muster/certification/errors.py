@@ -1,6 +1,6 @@
 """What can go wrong when a version is examined."""
 
-from muster.vocabulary.errors import Conflict, Refused
+from muster.vocabulary.errors import Conflict, Invalid, NotFound, Refused, Unavailable
 
 
 class VersionNotExaminable(Conflict):
@@ -15,3 +15,33 @@ class TwinNotMade(Refused):
 
     code = "certification.twin-not-made"
     advice = "Certify the version without a twin; docs/how-to/bring-a-model/onnx.md says which models convert."
+
+
+class OwnCheckFailed(Refused):
+    """A check of the bundle's or the project's own came to no verdict: it crashed, hung, or said what nobody understands."""
+
+    code = "certification.own-check-failed"
+    advice = (
+        "Run it in the lab with `muster own-check try`; docs/reference/own-checks.md has the protocol and an example."
+    )
+
+
+class CurveNotFound(NotFound):
+    """The session has no table from which the curve could be derived: it judged nothing, or not on such a slice."""
+
+    code = "certification.curve-not-found"
+    advice = "`muster metrics tables SESSION` shows what the session has kept."
+
+
+class CurveUnfit(Invalid):
+    """The curve cannot be derived from the table that is kept: a ROC curve is of two classes, outcomes are of numbers."""
+
+    code = "certification.curve-unfit"
+    advice = "docs/reference/standard-metrics.md says which curves there are for which task."
+
+
+class FrontNotStarted(Unavailable):
+    """The front through which a version is put under load did not become ready."""
+
+    code = "certification.front-not-started"
+    advice = "Certify again; if it goes on, look at the message, and at the memory and the processes that this machine allows."

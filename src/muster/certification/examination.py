@@ -1,8 +1,6 @@
 """The bench on which a version is examined: its bundle as a folder, its environment, a host of its own."""
 
 import fcntl
-import os
-import platform
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +10,10 @@ from typing import IO
 
 from muster.blobs.protocol import Blobs
 from muster.certification import checks, questions
+from muster.certification.at_hand import AtHand, NewestSealed
 from muster.certification.demands import NONE, Limits
+from muster.certification.evaluated import Champions, Evaluated
+from muster.certification.hardware import hardware
 from muster.certification.keeping import Keeping, NothingKept, content_of, is_kept, key_of, taken_over
 from muster.certification.options import CertificationOptions
 from muster.certification.recorded import PastRows
@@ -21,10 +22,12 @@ from muster.certification.twinned import TwinOrder
 from muster.certification.twins import TwinAgrees
 from muster.environments.shelf import Shelf
 from muster.environments.trust import ALLOW_ALL, Rules
+from muster.evaluation_sets.service import EvaluationSets
 from muster.registry.records import Version
+from muster.scanning.vulnerabilities import Source as AdvisorySource
+from muster.training.records import Source
 from muster.vocabulary.digests import hex_of
 from muster.wire.evidence import EVIDENCE_FORMAT, Evidence
-from muster_host.machine import cpu_model
 
 #: What the name of an examination's own folder begins with; one that was killed leaves it behind.
 SCRATCH = ".examination-"
@@ -42,6 +45,10 @@ class Examination:
         logs: folder where the hosts' logs go.
         options: the limits.
         past: where to find what callers have asked; None: nowhere.
+        evaluations: the evaluation sets of models; None: there are none.
+        champions: tells which version of a model is in front; None: none is.
+        sources: tells what data sources a project has registered; None: nothing is fetched.
+        sealed: tells the newest evaluation set of a version's model; None: nobody keeps any.
     """
 
     def __init__(
@@ -53,6 +60,10 @@ class Examination:
         logs: Path,
         options: CertificationOptions | None = None,
         past: PastRows | None = None,
+        evaluations: EvaluationSets | None = None,
+        champions: Champions | None = None,
+        sources: Callable[[str], tuple[Source, ...]] | None = None,
+        sealed: NewestSealed | None = None,
     ) -> None:
         self._blobs = blobs
         self._environments = environments
@@ -60,6 +71,10 @@ class Examination:
         self._logs = logs
         self._options = options or CertificationOptions()
         self._past = past
+        self._evaluations = evaluations
+        self._champions = champions
+        self._sources = sources
+        self._sealed = sealed
 
     def examine(
         self,
@@ -70,6 +85,7 @@ class Examination:
         twin: TwinOrder | None = None,
         limits: Limits = NONE,
         keeping: Keeping | None = None,
+        advisories: AdvisorySource | None = None,
     ) -> Examined:
         """Put every question to the version, in order, until one makes the rest impossible.
 
@@ -80,10 +96,12 @@ class Examination:
             twin: the compiled twin that is to be made of it; None: none.
             limits: what the project's standard asks.
             keeping: where finished checks are kept, and those of earlier attempts are found; None: nowhere.
+            advisories: the file of known vulnerabilities that the project goes by; None: it has none.
         """
         self._bundles.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self._bundles) as scratch, ExitStack() as stack:
             bench = self._bench(version, say, Path(scratch), rules, twin, limits)
+            bench.advisories = advisories
             done, is_complete = self._put_all(bench, stack, limits, keeping or NothingKept())
         return Examined(
             checks=tuple(done),
@@ -94,6 +112,8 @@ class Examination:
             is_complete=is_complete,
             evidence=Evidence(format=EVIDENCE_FORMAT, checks=tuple(bench.shown)),
             measures=tuple(bench.measures),
+            tables=tuple(bench.tables),
+            profiled=bench.at_hand.profiled,
             may_fail=frozenset(check.name for check in done if limits.may_fail(check.name)),
         )
 
@@ -118,10 +138,23 @@ class Examination:
             rules=rules,
             twin=twin or (TwinOrder() if limits.run.get(TwinAgrees.name) else None),
             past=self._past,
+            evaluation=self._evaluated(version),
+            champion=None if self._champions is None else self._champions(version.project, version.name.model),
             lacks=limits.lacks,
             forgiven=limits.forgiven,
             given_options=limits.options,
+            programs=limits.programs,
+            at_hand=AtHand(
+                sources=() if self._sources is None else self._sources(version.project), sealed=self._sealed
+            ),
         )
+
+    def _evaluated(self, version: Version) -> Evaluated | None:
+        """The set that counts now; it is the same for the whole examination, whatever is sealed meanwhile."""
+        if self._evaluations is None:
+            return None
+        held = self._evaluations.newest(version.project, version.name.model)
+        return None if held is None else Evaluated(held=held, sets=self._evaluations)
 
     def _put_all(
         self, bench: checks.Bench, stack: ExitStack, limits: Limits, keeping: Keeping
@@ -182,8 +215,3 @@ def _wait_for(lock: IO[bytes], say: Callable[[], None]) -> None:
         if time.monotonic() - told > _TELL_EVERY_S:
             told = time.monotonic()
             say()
-
-
-def hardware() -> str:
-    """This machine in words: `Intel(R) Xeon(R) …, 2 cores, Linux x86_64`."""
-    return f"{cpu_model()}, {len(os.sched_getaffinity(0))} cores, {platform.system()} {platform.machine()}"

@@ -4,12 +4,12 @@ A check may be taken over from an earlier attempt only if it leaves nothing that
 same: the same version, environment, machine, limits and software. All others are made again; that costs their time and nothing else.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Protocol
 
 import msgspec
-import rfc8785
 
 import muster
 from muster.certification.checks import Bench, Question
@@ -101,7 +101,7 @@ def key_of(question: Question, bench: Bench, hardware: str, limit: float | None)
         "given": msgspec.to_builtins(bench.given_options.get(question.name, {})),
         "limit": limit,
     }
-    return digest_of(rfc8785.dumps(made_from))
+    return digest_of(json.dumps(made_from, sort_keys=True, default=str).encode())
 
 
 def content_of(check: Check, bench: Bench, shown_before: int, measured_before: int) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What certification asks of a version, as far as it can be set."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from muster.certification.timing import CALLS, ROUNDS
 
@@ -25,3 +26,7 @@ class CertificationOptions:
     """Whether the environment is built a second time from the seal alone, with the network cut."""
     latency_budget_s: float = 5.0
     """For how long calls are timed at most, all rounds together, seconds; at least 20 calls are."""
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """What in words → file of this factory that no model has any business with. Texts, because options are digested as JSON."""
+    try_generated: bool = True
+    """Whether rows that are generated from the contract are put to the model."""

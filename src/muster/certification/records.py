@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from muster.certification.at_hand import Profiled
+from muster.certification.evaluated import KeptTable
 from muster.certification.timing import Latency
 from muster.certification.twinned import Twinned
 from muster.environments.sealing import Sealed
@@ -53,12 +55,16 @@ class Examined:
     """What its environment is made of, in the store; None: it was not sealed."""
     twinned: Twinned | None = None
     """Its compiled twin; None: none was asked for, or none could be had."""
+    profiled: Profiled | None = None
+    """The profile of its training data; None: the factory could read none."""
     is_complete: bool = True
     """Whether every question could be put."""
     evidence: Evidence = NO_EVIDENCE
     """What the checks show besides their figures."""
     measures: tuple[Measure, ...] = ()
     """Numbers by standard definitions, for the session to hold."""
+    tables: tuple[KeptTable, ...] = ()
+    """Tables in the store that curves are derived from."""
     may_fail: frozenset[str] = frozenset()
     """Checks that need not pass, by the project's standard or by a waiver."""
 

@@ -21,6 +21,7 @@ from muster.certification.keeping import KeptInSession
 from muster.certification.records import Certificate, Examined
 from muster.certification.twinned import Twin, Twinned, TwinOrder, examined_by
 from muster.certification.twins import TwinAgrees
+from muster.certification.vulnerabilities import KnownVulnerabilities
 from muster.environments.bills import bill_of
 from muster.environments.errors import EnvironmentUnsealed
 from muster.environments.languages.known import LANGUAGES
@@ -28,9 +29,13 @@ from muster.environments.sealing import Seal, read_seal
 from muster.registry.differences import Difference, differences
 from muster.registry.records import Version
 from muster.registry.service import Registry
+from muster.scanning.licences import expression_of
+from muster.scanning.parts import licences_of
 from muster.sessions.records import CERTIFICATION, Session
 from muster.sessions.service import Sessions
 from muster.storage.transaction import Database, Transaction
+from muster.training.records import Kept
+from muster.training.version_profiles import VersionProfiles
 from muster.vocabulary.clock import Clock
 from muster.vocabulary.digests import Digest
 from muster.vocabulary.names import VersionName
@@ -62,6 +67,7 @@ class Certification:
         clock: tells when.
         standard: what projects ask for; None: nothing.
         signer: signs certificates; None: they are not signed.
+        advisories: what vulnerabilities projects know of; None: of none.
     """
 
     def __init__(
@@ -74,14 +80,17 @@ class Certification:
         clock: Clock,
         standard: Standard | None = None,
         signer: Signer | None = None,
+        advisories: KnownVulnerabilities | None = None,
     ) -> None:
         self._signer = signer
         self._standard = standard
+        self._advisories = advisories
         self._database = database
         self._journal = journal
         self._registry = registry
         self._sessions = sessions
         self._clock = clock
+        self._profiles = VersionProfiles(database, registry)
 
     def certify(self, call: Call, name: VersionName, twin: TwinOrder | None = None) -> Session:
         """Have a version examined by an executor; one that is being examined already is not examined twice at once.
@@ -162,7 +171,10 @@ class Certification:
             raise EnvironmentUnsealed(f"the environment of {name} is not sealed", version=str(name))
         bundle = self._registry.bundle(call, name)
         lock = self._registry.document(version.lock_digest) if bundle.runtime.lock else b""
-        return bill_of(name, version.digest, bundle, seal, LANGUAGES[bundle.runtime.kind].packages(lock))
+        packages = LANGUAGES[bundle.runtime.kind].packages(lock)
+        licences = {package.purl: expression_of(package.licence) for package in packages}
+        licences |= licences_of(seal, self._registry.document)
+        return bill_of(name, version.digest, bundle, seal, packages, licences)
 
     def sealed_differences(self, call: Call, before: VersionName, after: VersionName) -> tuple[Difference, ...]:
         """In what the sealed environments of two versions differ, their packages aside; empty where one is not sealed.
@@ -222,9 +234,12 @@ class Certification:
         with self._database.read() as tx:
             version = self._registry.version_in(tx, session.project, name)
             rules = self._registry.package_rules_in(tx, session.project).rules
+            known = None if self._advisories is None else self._advisories.newest_in(tx, session.project)
         limits = NONE if self._standard is None else self._standard.limits(session.project, version)
         keeping = KeptInSession(self._sessions, session)
-        examined = examination.examine(version, say, rules=rules, twin=twin, limits=limits, keeping=keeping)
+        examined = examination.examine(
+            version, say, rules=rules, twin=twin, limits=limits, keeping=keeping, advisories=known
+        )
         return self._keep(session, version, examined, limits)
 
     def examine_again(self, tx: Transaction, project: str, name: VersionName, why: str) -> Session:
@@ -258,6 +273,8 @@ class Certification:
 
     def _keep(self, session: Session, version: Version, examined: Examined, limits: Limits) -> Session:
         evidence = self._registry.keep_document(rfc8785.dumps(msgspec.to_builtins(examined.evidence)))
+        profiled = examined.profiled
+        profile = None if profiled is None else self._registry.keep_document(profiled.document)
         with self._database.write() as tx:
             self._registry.hold_states(tx)
             now = self._registry.version_in(tx, session.project, version.name)
@@ -273,12 +290,27 @@ class Certification:
                 "seal": None if examined.sealed is None else examined.sealed.digest,
                 "twin": None if examined.twinned is None else examined.twinned.manifest,
                 "evidence": evidence,
+                "profile": profile,
                 "may_fail": sorted(examined.may_fail),
             }
             finished = self._sessions.finish(
                 tx, session, SessionState.PASSED if passed else SessionState.FAILED, result
             )
             self._sessions.keep_measures(tx, session, version.name, examined.measures)
+            store.add_tables(tx, session.id, session.project, version.name, examined.tables)
+            if profiled is not None and profile is not None:
+                self._profiles.keep(
+                    tx,
+                    Kept(
+                        version=version.name,
+                        project=session.project,
+                        digest=profile,
+                        data=profiled.data,
+                        data_digest=profiled.data_digest,
+                        session=session.id,
+                        at=self._clock.now(),
+                    ),
+                )
             if passed:
                 self._certify(tx, session, now, examined, evidence, limits)
             else:

@@ -8,8 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from muster.certification.evaluated import KeptTable, SessionTable
 from muster.certification.records import Certificate, Check, StandardNamed
-from muster.certification.tables import certificates, seals, twins
+from muster.certification.tables import certificates, seals, session_tables, twins
 from muster.certification.twinned import Twin, Twinned
 from muster.environments.sealing import Sealed
 from muster.storage.transaction import Transaction
@@ -137,6 +138,48 @@ def twins_of(tx: Transaction, project: str, version: VersionName) -> tuple[Twin,
         twins.c.project == project, twins.c.model == version.model, twins.c.number == version.number
     )
     return tuple(_twin(row) for row in tx.execute(asked.order_by(twins.c.at.desc(), twins.c.manifest)))
+
+
+def add_tables(
+    tx: Transaction, session: str, project: str, version: VersionName, tables: Collection[KeptTable]
+) -> None:
+    """Keep which tables a session computed."""
+    for one in tables:
+        tx.execute(
+            sa.insert(session_tables).values(
+                session=session,
+                computed_over=one.over,
+                slice=one.slice,
+                part=one.part,
+                kind=one.kind,
+                project=project,
+                model=version.model,
+                number=version.number,
+                digest=one.digest,
+            )
+        )
+
+
+def tables_of_session(tx: Transaction, project: str, session: str) -> tuple[SessionTable, ...]:
+    """The tables that a session computed: of the whole first."""
+    table = session_tables
+    asked = (
+        sa.select(table)
+        .where(table.c.session == session, table.c.project == project)
+        .order_by(table.c.computed_over, table.c.slice, table.c.part)
+    )
+    return tuple(
+        SessionTable(
+            session=row.session,
+            project=row.project,
+            model=row.model,
+            number=row.number,
+            table=KeptTable(
+                over=row.computed_over, slice=row.slice, part=row.part, kind=row.kind, digest=Digest(row.digest)
+            ),
+        )
+        for row in tx.execute(asked)
+    )
 
 
 def _twin(row: sa.Row[Any]) -> Twin:

@@ -54,3 +54,18 @@ twins = sa.Table(
     time_column("at"),
     sa.ForeignKeyConstraint(["project", "model", "number"], ["versions.project", "versions.model", "versions.number"]),
 )
+
+#: Tables that curves are derived from, by the session that computed them.
+session_tables = sa.Table(
+    "session_tables",
+    METADATA,
+    sa.Column("session", sa.String(40), sa.ForeignKey("sessions.id"), primary_key=True),
+    sa.Column("computed_over", sa.String(100), primary_key=True),
+    sa.Column("slice", sa.String(200), primary_key=True),
+    sa.Column("part", sa.String(120), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    name_column("project"),
+    name_column("model"),
+    sa.Column("number", sa.Integer, nullable=False),
+    sa.Column("digest", sa.String(71), nullable=False),
+)

@@ -26,7 +26,7 @@ class PackagesTrusted:
 
     def answer(self, bench: Bench, stack: ExitStack) -> Finding:  # noqa: ARG002 - nothing to end
         """How many packages are not trusted."""
-        packages = _packages(bench)
+        packages = packages_of(bench)
         found = distrusted(packages, bench.rules)
         told = "; ".join(one.why for one in found[:_SHOWN])
         if len(found) > _SHOWN:
@@ -37,7 +37,8 @@ class PackagesTrusted:
         )
 
 
-def _packages(bench: Bench) -> tuple[Package, ...]:
+def packages_of(bench: Bench) -> tuple[Package, ...]:
+    """What the lock of the bundle names; empty where it has none."""
     assert bench.folder is not None
     assert bench.bundle is not None
     runtime = bench.bundle.runtime

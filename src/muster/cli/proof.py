@@ -64,7 +64,7 @@ def prove(built: Built, folder: Path, bundle: Bundle, progress: Callable[[str], 
         field.name: Column(field.datatype, field.shape, data, nulls)
         for field, (data, nulls) in zip(bundle.contract.outputs, answer.columns, strict=True)
     }
-    found = compare(Table(answer.rows, outputs), golden.expected, golden.tolerance)
+    found = compare(Table(answer.rows, outputs), golden.expected, golden.tolerance, golden.ranked)
     return Proof(
         passed=found.passed, values=found.compared, wrong=found.wrong, largest_deviation=found.largest_deviation
     )

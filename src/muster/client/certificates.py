@@ -38,8 +38,8 @@ class Certificates:
             about: only those about it: `churn:3`.
             limit: how many at most.
         """
-        query: dict[str, str | float | None] = {"open": "true" if open_only else None, "about": about, "limit": limit}
-        return self._transport.get(f"{self._project}/sessions", control.Sessions, **query)
+        shown = "true" if open_only else None
+        return self._transport.get(f"{self._project}/sessions", control.Sessions, open=shown, about=about, limit=limit)
 
     def cancel_session(self, session: str, reason: str) -> control.Session:
         """End a session for good; what works on it is ended within a second."""

@@ -21,20 +21,25 @@ import httpx
 import msgspec
 from msgspec.structs import replace
 
+from muster.client.advisories import Advisories
 from muster.client.catalogue import Catalogue
 from muster.client.certificates import Certificates
 from muster.client.dossiers import Dossiers
 from muster.client.durations import Duration, milliseconds_of
 from muster.client.errors import AnswerLate, TargetExists, WorkInterrupted
+from muster.client.evaluations import Evaluations
 from muster.client.evolution import Evolution
 from muster.client.governance import Governance
+from muster.client.livetests import LiveTesting
 from muster.client.login import find_login
 from muster.client.orders import moment as _moment
 from muster.client.orders import order_of as _order
+from muster.client.own_checks import OwnChecks
 from muster.client.pages import pages
 from muster.client.people import People
 from muster.client.sign_in import SigningIn
-from muster.client.transport import Transport, ZipBody
+from muster.client.training import Training
+from muster.client.transport import FileBody, Transport
 from muster.vocabulary.names import DEFAULT_PROJECT, VersionName, checked_name
 from muster.vocabulary.pages import MOST
 from muster.vocabulary.request_ids import request_id_bytes, request_id_text
@@ -74,7 +79,20 @@ def connect(
     return Factory(Transport(login.url, login.token, timeout_s=timeout_s, transport=transport), project=project)
 
 
-class Factory(People, SigningIn, Catalogue, Evolution, Governance, Certificates, Dossiers):
+class Factory(
+    People,
+    SigningIn,
+    Catalogue,
+    Evaluations,
+    Evolution,
+    Governance,
+    Training,
+    LiveTesting,
+    Certificates,
+    Dossiers,
+    Advisories,
+    OwnChecks,
+):
     """A factory's control plane, as one caller in one project sees it."""
 
     def __init__(self, transport: Transport, *, project: str = DEFAULT_PROJECT) -> None:
@@ -137,7 +155,7 @@ class Factory(People, SigningIn, Catalogue, Evolution, Governance, Certificates,
 
     def _upload(self, file: Path, model: str | None) -> control.Version:
         return self._transport.post(
-            f"{self._project}/versions", control.Version, ZipBody(file=file), wait_s=600.0, model=model
+            f"{self._project}/versions", control.Version, FileBody(file=file), wait_s=600.0, model=model
         )
 
     def models(self, *, limit: int | None = None, after: str | None = None) -> control.Models:

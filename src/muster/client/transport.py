@@ -39,10 +39,11 @@ _AFTER_BREAK_S = (0.05, 0.2, 0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ZipBody:
+class FileBody:
     """A body that lies in a file, read anew for every repeat."""
 
     file: Path
+    media_type: str = "application/zip"
 
     def pieces(self) -> Iterator[bytes]:
         """The file's bytes, piece by piece."""
@@ -132,7 +133,7 @@ class Transport:
         self,
         path: str,
         kind: type[Document],
-        body: msgspec.Struct | ZipBody | None = None,
+        body: msgspec.Struct | FileBody | None = None,
         *,
         wait_s: float = 0.0,
         **query: str | float | None,
@@ -183,14 +184,14 @@ class Transport:
         path: str,
         *,
         query: Mapping[str, str | float] | None = None,
-        body: msgspec.Struct | ZipBody | None = None,
+        body: msgspec.Struct | FileBody | None = None,
         key: str | None = None,
         wait_s: float = 0.0,
     ) -> httpx.Response:
         headers: dict[str, str] = {} if key is None else {"idempotency-key": key}
         content: _Content = lambda: None  # noqa: E731 - one of three
-        if isinstance(body, ZipBody):
-            headers |= {"content-type": "application/zip", "content-length": str(body.file.stat().st_size)}
+        if isinstance(body, FileBody):
+            headers |= {"content-type": body.media_type, "content-length": str(body.file.stat().st_size)}
             content = body.pieces
         elif body is not None:
             headers["content-type"] = "application/json"

@@ -9,6 +9,7 @@ Source: ECMA-424, https://cyclonedx.org/docs/1.6/json/
 import uuid
 from collections.abc import Iterable, Mapping
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote
 
@@ -24,7 +25,12 @@ _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "bills.muster")
 
 
 def bill_of(
-    name: VersionName, digest: Digest, bundle: Bundle, seal: Seal, packages: Iterable[Package] = ()
+    name: VersionName,
+    digest: Digest,
+    bundle: Bundle,
+    seal: Seal,
+    packages: Iterable[Package] = (),
+    licences: Mapping[str, str | None] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """The bill of a version, a JSON document of CycloneDX 1.6.
 
@@ -35,16 +41,17 @@ def bill_of(
         seal: what its environment is made of.
         packages: what its lock names. Those without an artefact of their own are the machine's, or came inside of another's: no seal
             has them.
+        licences: expressions of SPDX by package URL, where more is known than the seal says.
     """
     libraries = [
-        _library(purl, tuple(parts))
+        _library(purl, tuple(parts), licences.get(purl))
         for purl, parts in groupby(
             sorted(seal.packages, key=lambda part: (part.purl, part.file)), lambda part: part.purl
         )
     ]
     sealed = {part.purl for part in seal.packages}
     others = {package.purl: package for package in packages if not package.hashes and package.purl not in sealed}
-    libraries += [_without_part(others[purl]) for purl in sorted(others)]
+    libraries += [_without_part(others[purl], licences.get(purl)) for purl in sorted(others)]
     platform = _platform(seal)
     components = [platform, *libraries]
     return {
@@ -115,7 +122,7 @@ def _platform(seal: Seal) -> dict[str, Any]:
     }
 
 
-def _library(purl: str, parts: tuple[SealedPart, ...]) -> dict[str, Any]:
+def _library(purl: str, parts: tuple[SealedPart, ...], expression: str | None) -> dict[str, Any]:
     """A package; where it has several artefacts they are told one by one."""
     path, _, version = purl.partition("?")[0].partition("/")[2].rpartition("@")
     found: dict[str, Any] = {
@@ -126,8 +133,7 @@ def _library(purl: str, parts: tuple[SealedPart, ...]) -> dict[str, Any]:
         "purl": purl,
     }
     licence = next((part.licence for part in parts if part.licence), None)
-    if licence:
-        found["licenses"] = [{"license": {"name": licence}}]
+    found |= _licensed(expression, licence)
     if len(parts) == 1:
         found["hashes"] = [_hash(parts[0].digest)]
         found["properties"] = _properties({"file": parts[0].file, "bytes": str(parts[0].size)})
@@ -145,7 +151,7 @@ def _library(purl: str, parts: tuple[SealedPart, ...]) -> dict[str, Any]:
     return found
 
 
-def _without_part(package: Package) -> dict[str, Any]:
+def _without_part(package: Package, expression: str | None) -> dict[str, Any]:
     found: dict[str, Any] = {
         "type": "library",
         "bom-ref": package.purl,
@@ -154,9 +160,14 @@ def _without_part(package: Package) -> dict[str, Any]:
         "purl": package.purl,
         "properties": _properties({"sealed": "false"}),
     }
-    if package.licence:
-        found["licenses"] = [{"license": {"name": package.licence}}]
-    return found
+    return found | _licensed(expression, package.licence)
+
+
+def _licensed(expression: str | None, told: str | None) -> dict[str, Any]:
+    """A licence as SPDX writes it, else in the words of the package."""
+    if expression:
+        return {"licenses": [{"expression": expression}]}
+    return {"licenses": [{"license": {"name": told}}]} if told else {}
 
 
 def _hash(digest: str) -> dict[str, str]:

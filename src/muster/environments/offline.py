@@ -86,7 +86,7 @@ def run_tool(
             errors="replace",
             start_new_session=True,
             # Whoever kills Muster in a build does not want a compiler to go on.
-            preexec_fn=_end_with_parent,  # noqa: PLW1509 - one system call, and no lock is taken
+            preexec_fn=end_with_parent,  # noqa: PLW1509 - one system call, and no lock is taken
         )
     except OSError as error:
         raise ToolchainMissing(f"{arguments[0]} cannot be started: {error}", program=str(arguments[0])) from error
@@ -147,7 +147,8 @@ def _told(process: "subprocess.Popen[str]", say: Say, deadline_s: float) -> str:
     return "".join(text)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """Have the kernel end a guarded command when whoever started it dies; called in the child, before its program."""
     _LIBC.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGTERM)  # the guard's, which ends the others
 
 

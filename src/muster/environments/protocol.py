@@ -85,7 +85,7 @@ class Program:
     """How a model that is no Python is started."""
 
     argv: tuple[str, ...]
-    """The first word is an absolute path; `{memory_mib}` and `{threads}` are replaced when it is started."""
+    """The first word is an absolute path; `{memory_mib}`, `{threads}` and `{scratch}` are replaced when it is started."""
     variables: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -47,6 +47,7 @@ from muster.packaging.standing import StandingTrees
 from muster.packaging.trees import listing_of, remove_tree
 from muster.vocabulary.digests import Digest, checked_digest, digest_of, digest_of_file, hex_of
 from muster.vocabulary.errors import MusterError
+from muster_host.confine import BEST_EFFORT, Level
 
 #: Ecosystems in which every package of a lock has an artefact, unless a marker says that this machine does not want it.
 _ALWAYS_THERE = frozenset({"pypi", "maven", "cargo"})
@@ -72,6 +73,8 @@ class Built:
     toolchain: str
     remotes: Path | None = field(default=None, compare=False)
     """File with the servers of remote models."""
+    confinement: Level = field(default=BEST_EFFORT, compare=False)
+    """What the operator says where this machine cannot shut in whatever runs in it."""
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -147,6 +150,7 @@ class Shelf:
         remotes: remotes.toml of the home.
         parts: folder of the fetched parts; None: the user's own.
         bytecode: whether Python's modules are compiled beforehand; not worth it where an environment is built for one proof.
+        confinement: what counts where this machine cannot shut in whatever runs in them.
     """
 
     def __init__(
@@ -158,7 +162,9 @@ class Shelf:
         parts: Path | None = None,
         *,
         bytecode: bool = True,
+        confinement: Level = BEST_EFFORT,
     ) -> None:
+        self._confinement: Level = confinement
         self._root = root
         self._uv_cache = uv_cache
         self._blobs = blobs
@@ -493,7 +499,15 @@ class Shelf:
                 f"the seal of {seal.environment} is of another lock than that of {bundle.name}",
                 environment=seal.environment,
             )
-        elsewhere = Shelf(root, root / "uv-cache", self._blobs, self._remotes, root / "parts", bytecode=False)
+        elsewhere = Shelf(
+            root,
+            root / "uv-cache",
+            self._blobs,
+            self._remotes,
+            root / "parts",
+            bytecode=False,
+            confinement=self._confinement,
+        )
         return elsewhere._ensure(folder, bundle, say, seal, offline=True)
 
     def restore(
@@ -668,6 +682,7 @@ class Shelf:
             kind=kind,
             toolchain=environment.interpreter,
             remotes=self._remotes,
+            confinement=self._confinement,
         )
 
     def _of_tree(self, recipe: Recipe) -> Built:
@@ -681,6 +696,7 @@ class Shelf:
             kind=recipe.kind,
             toolchain=recipe.toolchain,
             remotes=self._remotes,
+            confinement=self._confinement,
         )
 
 

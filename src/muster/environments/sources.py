@@ -3,12 +3,12 @@
 import shutil
 from pathlib import Path
 
-from muster.packaging.documents import DATA_NAME, GOLDEN_NAME, Bundle
+from muster.packaging.documents import DATA_NAME, GOLDEN_NAME, PROFILE_NAME, Bundle
 from muster.packaging.manifest import DESCRIPTION_NAME, MANIFEST_NAME, files_of
 from muster.packaging.runtimes import ProgramRuntime
 
 #: Files that tell of a bundle and are no part of what is built.
-_DOCUMENTS = frozenset({DESCRIPTION_NAME, MANIFEST_NAME, GOLDEN_NAME, DATA_NAME, "README.md", "NOTES.md"})
+_DOCUMENTS = frozenset({DESCRIPTION_NAME, MANIFEST_NAME, GOLDEN_NAME, DATA_NAME, PROFILE_NAME, "README.md", "NOTES.md"})
 #: Of these kinds nothing is built from the bundle's files: they are read where the bundle lies.
 _BUILT_FROM: dict[str, tuple[str, ...]] = {"r": (), "command": (), "remote": (), "pmml": ("muster_host",)}
 

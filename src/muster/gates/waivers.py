@@ -15,6 +15,7 @@ from muster.gates.words import checked_words
 from muster.storage.transaction import Transaction
 from muster.vocabulary.clock import Clock, rfc3339
 from muster.vocabulary.digests import Digest
+from muster.vocabulary.names import is_name
 
 _LONGEST = timedelta(days=2 * 366)
 
@@ -42,7 +43,7 @@ class Waivers:
             WaiverMalformed: it names nothing that can be waived, or its end is past or too far.
         """
         told, now = checked_words(reason), self._clock.now()
-        if check not in self._names:
+        if not self._can_be(check):
             raise WaiverMalformed(
                 f"there is nothing called {check[:80]!r} that could be waived",
                 check=check[:80],
@@ -129,6 +130,13 @@ class Waivers:
             if waiver.holds(moment):
                 found[waiver.check] = waiver
         return found
+
+    def _can_be(self, check: str) -> bool:
+        """Whether it can be waived; `own:*` among the names stands for every name that begins so."""
+        families = [name.removesuffix("*") for name in self._names if name.endswith("*")]
+        return (check in self._names and not check.endswith("*")) or any(
+            check.startswith(family) and is_name(check.removeprefix(family)) for family in families
+        )
 
     def _record(
         self,

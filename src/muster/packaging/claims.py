@@ -14,6 +14,9 @@ from muster.wire.contracts import Contract
 #: More of them is something that went astray.
 MOST_OF_A_KIND = 100
 
+#: Labels of an output that gives mean and standard deviation of a normal distribution.
+NORMAL = ("mean", "deviation")
+
 Task = Literal["binary", "multiclass", "regression", "ranking", "probabilistic", "counts"]
 
 
@@ -70,7 +73,7 @@ class Prediction(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown
     group: str = ""
     """Of `ranking`: the column that says which rows are ranked against each other."""
     quantiles: tuple[float, ...] = ()
-    """Of `probabilistic`: which quantiles the positions of the output are."""
+    """Of `probabilistic`: which quantiles the positions of the output are; empty where its labels are `mean` and `deviation`."""
 
 
 class OwnCheck(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -141,12 +144,19 @@ def _prediction_problems(prediction: Prediction | None, contract: Contract) -> l
         )
     if prediction.task == "ranking" and not prediction.group:
         problems.append("[prediction] a ranking needs `group`, the column that says which rows are ranked together")
-    if prediction.task == "probabilistic" and not prediction.quantiles:
-        problems.append("[prediction] a probabilistic prediction needs `quantiles`")
+    if prediction.task == "probabilistic" and not prediction.quantiles and not _is_normal(prediction, contract):
+        problems.append(
+            "[prediction] a probabilistic prediction needs `quantiles`, or an output of `mean` and `deviation`"
+        )
     levels = prediction.quantiles
     if any(not 0 < level < 1 for level in levels) or list(levels) != sorted(set(levels)):
         problems.append("[prediction] quantiles rise, each above 0 and below 1")
     return problems
+
+
+def _is_normal(prediction: Prediction, contract: Contract) -> bool:
+    output = contract.output(prediction.output) if prediction.output else next(iter(contract.outputs), None)
+    return output is not None and output.labels == NORMAL
 
 
 def _check_problems(checks: tuple[OwnCheck, ...]) -> list[str]:

@@ -19,6 +19,8 @@ from muster.vocabulary.digests import digest_of_file
 
 DATA_FORMAT = 1
 
+#: Data below a source that a factory knows by name, and data that travels in the bundle.
+_NAMED = ("source:", "bundle:")
 #: Larger CSV files are named by digest and size only: reading them would make saving slow.
 _LARGEST_CSV_BYTES = 512 * 1024 * 1024
 
@@ -73,6 +75,8 @@ def _described(name: str, where: Any) -> dict[str, Any]:
     if not isinstance(where, str | Path):
         raise SampleUnusable(f"data[{name!r}] is a {type(where).__name__}; give a path or an address", field=name)
     text = str(where)
+    if text.startswith(_NAMED):
+        return {"uri": text}
     if "://" in text and not text.startswith("file://"):
         return {"uri": without_secrets(text)}
     path = Path(unquote(urlsplit(text).path)) if text.startswith("file://") else Path(text)

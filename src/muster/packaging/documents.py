@@ -20,6 +20,7 @@ from muster.packaging.runtimes import KINDS, Runtime, runtime_problems
 from muster.vocabulary.digests import checked_digest
 from muster.vocabulary.errors import Invalid
 from muster.vocabulary.names import checked_name
+from muster.vocabulary.tensors import Datatype
 from muster.wire.contracts import Contract
 
 BUNDLE_FORMAT: Literal[1] = 1
@@ -27,6 +28,7 @@ GOLDEN_NAME = "golden.parquet"
 #: Before the name of an output: its column of expected answers in golden.parquet.
 EXPECTED_PREFIX = "expected."
 DATA_NAME = "data.toml"
+PROFILE_NAME = "profile.json"
 NOTES_NAME = "NOTES.md"
 NOTEBOOK_NAME = "notebook.ipynb"
 WHEELS_NAME = "wheels"
@@ -48,6 +50,8 @@ class GoldenDescription(msgspec.Struct, frozen=True, omit_defaults=True, forbid_
     rows: int
     platform: str = ""
     tolerance: dict[str, Tolerance] = {}
+    compare: dict[str, Literal["values", "ranking"]] = {}
+    """How the answers of an output are held against the expected ones; `ranking`: only the order of the rows counts."""
 
 
 class Source(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -235,6 +239,12 @@ def _golden_problems(bundle: Bundle) -> list[str]:
             problems.append(f"[golden.tolerance] names {name!r}, which is no output")
         if not (tolerance.abs >= 0 and tolerance.rel >= 0):
             problems.append(f"[golden.tolerance.{name}] is below 0")
+    for name, way in bundle.golden.compare.items():
+        output = bundle.contract.output(name)
+        if output is None:
+            problems.append(f"[golden.compare] names {name!r}, which is no output")
+        elif way == "ranking" and (output.shape or output.datatype in {Datatype.BYTES, Datatype.BOOL}):
+            problems.append(f"[golden.compare] {name} = {way!r}: only single numbers put rows into an order")
     return problems
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from muster.packaging.documents import DATA_NAME, GOLDEN_NAME, NOTES_NAME, WHEELS_NAME, Bundle
+from muster.packaging.documents import DATA_NAME, GOLDEN_NAME, NOTES_NAME, PROFILE_NAME, WHEELS_NAME, Bundle
 from muster.packaging.errors import BundleMalformed, GoldenUnusable
 from muster.packaging.golden import read_golden
 from muster.packaging.lock_file import LockedPackage, read_lock
@@ -23,6 +23,8 @@ from muster.packaging.runtimes import (
     carried_files,
 )
 from muster.packaging.trusted import unreviewed
+from muster.profiles.errors import ProfileMalformed
+from muster.profiles.whole import read_profile
 from muster.vocabulary.digests import digest_of_file
 from muster_host.executables import machine_of, own_machine
 
@@ -67,6 +69,7 @@ def findings_of(folder: Path, bundle: Bundle, also: Look | None = None) -> list[
         _machine,
         _golden,
         _data,
+        _profile,
         _words,
         *(() if also is None else (also,)),
     )
@@ -231,6 +234,16 @@ def _data(folder: Path, _: Bundle) -> Iterator[Finding]:
         tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         yield Finding("error", DATA_NAME, f"it is no TOML: {error}", "Mend it, or write the bundle again.")
+
+
+def _profile(folder: Path, bundle: Bundle) -> Iterator[Finding]:  # noqa: ARG001 - like the others
+    file = folder / PROFILE_NAME
+    if not file.is_file():
+        return
+    try:
+        read_profile(file.read_bytes())
+    except ProfileMalformed as error:
+        yield Finding("error", PROFILE_NAME, error.message, "Save with `profile=` again, or take the file out.")
 
 
 def _words(folder: Path, bundle: Bundle) -> Iterator[Finding]:

@@ -4,8 +4,8 @@ golden.parquet has one column per input under its own name and one per output na
 """
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from muster.packaging.columns import Column, Table, array_of, nulls_of, values_o
 from muster.packaging.documents import EXPECTED_PREFIX, GOLDEN_NAME, Bundle, Tolerance
 from muster.packaging.errors import GoldenUnusable, SampleUnusable
 from muster.packaging.field_checks import FieldBroken, FieldCheck
+from muster.packaging.ranking import order_of
 from muster.packaging.samples import column_of_arrow
 from muster.vocabulary.tensors import FLOATS, Datatype
 from muster.wire.contracts import Field
@@ -30,7 +31,7 @@ DEFAULT_TOLERANCES = {
 }
 _EXACT = Tolerance()
 
-_ARROW_TYPES = {
+ARROW_TYPES = {
     Datatype.BOOL: pa.bool_(), Datatype.BYTES: pa.string(),
     Datatype.UINT8: pa.uint8(), Datatype.UINT16: pa.uint16(), Datatype.UINT32: pa.uint32(), Datatype.UINT64: pa.uint64(),
     Datatype.INT8: pa.int8(), Datatype.INT16: pa.int16(), Datatype.INT32: pa.int32(), Datatype.INT64: pa.int64(),
@@ -45,6 +46,8 @@ class Golden:
     inputs: Table
     expected: Table
     tolerance: dict[str, Tolerance]
+    ranked: frozenset[str] = frozenset()
+    """Outputs of which only the order of the rows is asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,9 @@ class Comparison:
     compared: int
     """Values compared."""
     wrong: int
-    """Values outside the tolerance."""
+    """Values outside the tolerance; of outputs that only rank, pairs of rows that are the other way round."""
+    tau: dict[str, float] = field(default_factory=dict)
+    """Of outputs that only rank: Kendall's tau-b of answers and expectation."""
 
 
 def tolerance_of(bundle: Bundle) -> dict[str, Tolerance]:
@@ -68,6 +73,11 @@ def tolerance_of(bundle: Bundle) -> dict[str, Tolerance]:
         field.name: bundle.golden.tolerance.get(field.name, DEFAULT_TOLERANCES.get(field.datatype, _EXACT))
         for field in bundle.contract.outputs
     }
+
+
+def ranked_of(bundle: Bundle) -> frozenset[str]:
+    """The outputs of which the author asks for the order of the golden rows, and not for the values."""
+    return frozenset(name for name, way in bundle.golden.compare.items() if way == "ranking")
 
 
 def write_golden(path: Path, inputs: Table, expected: Table) -> None:
@@ -117,6 +127,7 @@ def read_golden(folder: Path, bundle: Bundle) -> Golden:
         inputs=Table(table.num_rows, inputs),
         expected=Table(table.num_rows, expected),
         tolerance=tolerance_of(bundle),
+        ranked=ranked_of(bundle),
     )
 
 
@@ -156,22 +167,34 @@ def arrow_of(column: Column) -> Any:
     nulls = nulls_of(column)
     flat = array_of(column).reshape(-1)
     if not column.shape:
-        return pa.array(flat, type=_ARROW_TYPES[column.datatype], mask=nulls, from_pandas=False)
-    array = pa.array(flat, type=_ARROW_TYPES[column.datatype], from_pandas=False)
+        return pa.array(flat, type=ARROW_TYPES[column.datatype], mask=nulls, from_pandas=False)
+    array = pa.array(flat, type=ARROW_TYPES[column.datatype], from_pandas=False)
     for depth, size in enumerate(reversed(column.shape)):
         mask = pa.array(nulls) if nulls is not None and depth == len(column.shape) - 1 else None
         array = pa.FixedSizeListArray.from_arrays(array, size, mask=mask)
     return array
 
 
-def compare(answered: Table, expected: Table, tolerance: Mapping[str, Tolerance]) -> Comparison:
+def compare(
+    answered: Table,
+    expected: Table,
+    tolerance: Mapping[str, Tolerance],
+    ranked: Collection[str] = (),
+) -> Comparison:
     """How answers compare with what was expected, value by value.
 
     NaN equals NaN, null equals null, an infinity equals itself. Both tables have the same columns of the same datatype
     and shape, as the host and the contract check have seen to; otherwise nothing is equal.
+
+    Args:
+        answered: what came.
+        expected: what was expected.
+        tolerance: how far values may lie apart, by output.
+        ranked: outputs of which the order of the rows is compared and not the values; rows within the tolerance are tied.
     """
     largest, worst_excess, where = 0.0, -1.0, None
     compared = wrong = 0
+    taus: dict[str, float] = {}
     for name, wanted in expected.columns.items():
         given = answered.columns.get(name)
         size = max(1, math.prod(wanted.shape)) * expected.rows
@@ -185,6 +208,15 @@ def compare(answered: Table, expected: Table, tolerance: Mapping[str, Tolerance]
             largest, worst_excess, where = math.inf, math.inf, f"{name}: not of the rows and type expected"
             continue
         deviation, allowed = _deviations(given, wanted, tolerance.get(name, _EXACT))
+        if name in ranked and not _nulls_differ(given, wanted):
+            order = order_of(_scores(given), _scores(wanted), allowed)
+            taus[name] = order.tau
+            wrong += order.turned
+            deviation = deviation[np.isfinite(deviation)]
+            largest = max(largest, float(deviation.max(initial=0.0)))
+            if order.worst is not None:
+                worst_excess, where = math.inf, _turned(name, given, *order.worst)
+            continue
         outside = ~(deviation <= allowed)
         wrong += int(outside.sum())
         if not deviation.size:
@@ -196,7 +228,23 @@ def compare(answered: Table, expected: Table, tolerance: Mapping[str, Tolerance]
         if excess[at] > worst_excess:
             worst_excess = float(excess[at])
             where = _place(name, given, wanted, at)
-    return Comparison(passed=wrong == 0, largest_deviation=largest, where=where, compared=compared, wrong=wrong)
+    return Comparison(
+        passed=wrong == 0, largest_deviation=largest, where=where, compared=compared, wrong=wrong, tau=taus
+    )
+
+
+def _nulls_differ(given: Column, wanted: Column) -> bool:
+    return bool((_gone(given, 1) != _gone(wanted, 1)).any())
+
+
+def _scores(column: Column) -> npt.NDArray[np.float64]:
+    """The scores of the rows, null as NaN."""
+    return np.where(_gone(column, 1), np.nan, array_of(column).astype(np.float64))
+
+
+def _turned(name: str, given: Column, upper: int, lower: int) -> str:
+    above, below = _value_at(given, upper, 0), _value_at(given, lower, 0)
+    return f"{name}: row {upper} was expected above row {lower}, and is below it ({above} and {below})"
 
 
 def _place(name: str, given: Column, wanted: Column, element: int) -> str:

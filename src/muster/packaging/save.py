@@ -28,6 +28,7 @@ from muster.packaging.documents import (
     GOLDEN_NAME,
     NOTEBOOK_NAME,
     NOTES_NAME,
+    PROFILE_NAME,
     WHEELS_NAME,
     Bundle,
     Card,
@@ -42,7 +43,7 @@ from muster.packaging.errors import BundleMalformed, ModelNotSavable, SampleUnus
 from muster.packaging.essentials import lean_rehearsal
 from muster.packaging.field_checks import FieldBroken
 from muster.packaging.findings import findings_of
-from muster.packaging.golden import compare, conformed, tolerance_of, write_golden
+from muster.packaging.golden import compare, conformed, ranked_of, tolerance_of, write_golden
 from muster.packaging.inference import infer_contract
 from muster.packaging.interpreters import platform_tag, running_version
 from muster.packaging.lock import lock_of
@@ -50,6 +51,7 @@ from muster.packaging.lock_file import read_lock
 from muster.packaging.manifest import DESCRIPTION_NAME, ignored
 from muster.packaging.model_files import write_model
 from muster.packaging.notebooks import notebook_bytes
+from muster.packaging.profiling import declared_profile
 from muster.packaging.readme import notes as notes_text
 from muster.packaging.readme import readme
 from muster.packaging.rehearsal import Rehearsal, rehearse
@@ -84,6 +86,7 @@ def save(
     notebook: str | Path | None = None,
     personal: Collection[str] = (),
     data: Mapping[str, Any] | None = None,
+    profile: Any = None,
     card: Card | Mapping[str, Any] | None = None,
     prediction: Prediction | Mapping[str, Any] | None = None,
     relations: Sequence[Relation | Mapping[str, Any]] = (),
@@ -93,6 +96,7 @@ def save(
     metrics: Mapping[str, float] | None = None,
     code: Sequence[str | Path] = (),
     tolerance: Mapping[str, Any] | None = None,
+    ranking: Collection[str] = (),
     declared: Mapping[str, Declared | Mapping[str, Any]] | None = None,
     nullable: Collection[str] = (),
     input_kind: InputKind | None = None,
@@ -118,6 +122,9 @@ def save(
         personal: fields with personal data; nothing of their values gets into the contract.
         data: data sets by name: `{"training": "churn.parquet"}`, a path or an address; or with the time that it is of:
             `{"training": {"uri": "s3://bucket/churn.parquet", "from": "2025-01-01", "to": "2026-01-01"}}`.
+        profile: rows that the model was trained on, like `sample`: their profile (bins, quantiles, categories, nulls, no row) goes
+            into the bundle as profile.json, for watching the model later. Default: none; the factory makes one itself of data
+            that lies below one of its sources.
         card: what people have to know who judge the model: `intended_use`, `limitations`, `risk_tier`, `business_metric`,
             `licences`, `deputy`; which of it must be there says the project's standard.
         prediction: what is predicted, so that it can be judged on evaluation data: `{"task": "binary", "label": "churned"}`;
@@ -131,6 +138,7 @@ def save(
         code: your own modules and packages, files or folders; they travel in the bundle and are imported there. Without
             it, functions and classes of your own files are pickled by value.
         tolerance: per output, how far an answer may lie from the golden one: `{"churn_probability": {"abs": 1e-6}}`.
+        ranking: outputs of which only the order of the golden rows counts, as of a score that ranks.
         declared: limits that refuse: `{"tenure": {"minimum": 0}, "contract": {"categories": ["One year"]}}`.
         nullable: fields that may be null although the sample shows none.
         input_kind: what the model is handed, where that is not decided by the sample: `columns`, `lists`.
@@ -163,7 +171,10 @@ def save(
         runtime=msgspec.structs.replace(runtime, class_index=answers.class_index),
         contract=msgspec.structs.replace(contract, outputs=answers.fields),
         golden=GoldenDescription(
-            rows=inputs.rows, platform=platform_tag(), tolerance=_tolerances(tolerance, answers.fields)
+            rows=inputs.rows,
+            platform=platform_tag(),
+            tolerance=_tolerances(tolerance, answers.fields),
+            compare=dict.fromkeys(ranking, "ranking"),
         ),
         description=description,
         owners=owners,
@@ -186,6 +197,8 @@ def save(
         scratch.chmod(0o755)
         if data is not None:
             (scratch / DATA_NAME).write_bytes(data_toml_of(sources))
+        if profile is not None:
+            (scratch / PROFILE_NAME).write_bytes(declared_profile(profile, personal))
         if notebook is not None:
             (scratch / NOTEBOOK_NAME).write_bytes(notebook_bytes(Path(notebook)))
         installed = Installed()
@@ -397,7 +410,7 @@ def _copy_entry(source: Path, target: Path) -> None:
 
 
 def _refuse_other_answers(rehearsal: Rehearsal, own: Table, bundle: Bundle) -> None:
-    comparison = compare(rehearsal.answers, own, tolerance_of(bundle))
+    comparison = compare(rehearsal.answers, own, tolerance_of(bundle), ranked_of(bundle))
     if not comparison.passed:
         raise ModelNotSavable(
             "the saved model does not answer like the model itself: "

@@ -162,7 +162,7 @@ class Registry:
                 return self._present(tx, call, entry)
             self.hold_states(tx)
             held = self.version_in(tx, call.project, name)
-            uses = [use for room in self._uses for use in room.uses_of(tx, held)]
+            uses = [*self.uses_in(tx, held)]
             if uses:
                 raise VersionInUse(f"{name} is in use: {', '.join(uses)}", version=str(name), uses=uses)
             retired = self.move(tx, held, VersionState.RETIRED)
@@ -489,6 +489,15 @@ class Registry:
         known = {version.name for version in named}
         by_digest = store.versions_with_digests(tx, project, digests)
         return (*named, *(version for version in by_digest if version.name not in known))
+
+    def all_in(self, tx: Transaction, project: str) -> tuple[Version, ...]:
+        """Every version of a project, for surveys: not held against the audit chain."""
+        models = store.models_of(tx, project)
+        return tuple(version for model in models for version in store.versions_of(tx, project, model.name))
+
+    def uses_in(self, tx: Transaction, version: Version) -> tuple[str, ...]:
+        """Where a version is used now, for people: `endpoint churn, release 2`; empty: nowhere."""
+        return tuple(use for room in self._uses for use in room.uses_of(tx, version))
 
     # Within.
 

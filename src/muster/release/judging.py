@@ -12,8 +12,10 @@ from muster.gates.service import Gates
 from muster.gates.waivers import Waivers
 from muster.registry.records import Version
 from muster.registry.service import Registry
+from muster.release import store
 from muster.release.own_work import part_in
 from muster.release.records import Release
+from muster.release.trials import NoTrials, Trials
 from muster.standards.document import Demands, Standard
 from muster.standards.errors import StandardNotMet
 from muster.standards.evaluation import (
@@ -22,6 +24,7 @@ from muster.standards.evaluation import (
     Lack,
     lacks_of_bundle,
     lacks_of_evidence,
+    lacks_of_live_test,
     unwaived,
 )
 from muster.standards.freezes import Freeze
@@ -98,6 +101,8 @@ class Judging:
         self._gates = gates
         self._waivers = waivers
         self._clock = clock
+        self.trials: Trials = NoTrials()
+        """What was on trial beside releases."""
 
     def prepare(self, versions: Iterable[Version]) -> None:
         """Have what the bundles say at hand; call it before the transaction, as the store may be far away."""
@@ -182,7 +187,8 @@ class Judging:
                 lack
                 for version, asked in zip(versions, demands, strict=True)
                 for lack in self._lacks(tx, version, asked, Gate.GO_LIVE, now)
-            ),
+            )
+            + self._untried(tx, release, versions[0], demands[0], now),
         )
 
     def lacks_under(
@@ -218,6 +224,26 @@ class Judging:
         self, tx: Transaction, version: Version, demands: Demands, gate: Gate, now: datetime
     ) -> tuple[tuple[Version, Lack], ...]:
         return tuple((version, lack) for lack in self.lacks_under(tx, version, demands, gate, now))
+
+    def _untried(
+        self, tx: Transaction, release: Release, champion: Version, demands: Demands, now: datetime
+    ) -> tuple[tuple[Version, Lack], ...]:
+        """What the live-test of a release's champion lacks, where that is another than the endpoint has.
+
+        Of an endpoint that serves nothing yet no live-test is asked: there are no requests that it could see.
+        """
+        number = store.current_number(tx, release.endpoint)
+        if demands.livetest is None or number in {None, release.number}:
+            return ()
+        assert number is not None
+        current = store.release(tx, release.endpoint, number)
+        manifest = release.plan.variants[0].manifest
+        if current is not None and current.plan.variants[0].manifest == manifest:
+            return ()
+        found = self.trials.passed(tx, release, Digest(manifest))
+        lacks = lacks_of_live_test(demands.livetest, release.endpoint, found)
+        waived = self._waivers.holding(tx, champion.project, champion.digest, now)
+        return tuple((champion, lack) for lack in unwaived(lacks, waived))
 
     def _accepted_by(self, tx: Transaction, version: Version) -> frozenset[str]:
         """Whoever had a voice in the acceptance of a version; the journal tells of those before votes were kept."""

@@ -13,6 +13,7 @@ from muster.publishing.board import Board, endpoint_subject
 from muster.registry.service import Registry
 from muster.release import store
 from muster.release.records import Pointer, Release
+from muster.release.trials import NoTrials, Trials
 from muster.storage.transaction import Transaction
 from muster.vocabulary.clock import Clock
 from muster.vocabulary.names import VersionName
@@ -39,6 +40,8 @@ class Publisher:
         self._registry = registry
         self._clock = clock
         self._catalogue = catalogue
+        self.trials: Trials = NoTrials()
+        """What is on trial beside releases."""
 
     def enter(self, tx: Transaction, endpoint: str) -> None:
         """Tell the catalogue of the endpoint as it now stands."""
@@ -98,6 +101,7 @@ class Publisher:
             warm=_plan(warm),
             banned=tuple(str(version) for version in sorted(banned & still_named)),
             step=0 if current is None else current.step,
+            shadow=None if current is None else self.trials.shadow(tx, current),
         )
 
     def is_warm(self, newest: Pointer) -> bool:

@@ -44,18 +44,20 @@ from muster.release.last_resort import LastResorts
 from muster.release.passing import Passing, require_fresh
 from muster.release.planner import check_proposal, compile_plan
 from muster.release.prospects import Prospects
-from muster.release.publisher import Publisher
+from muster.release.publisher import Publisher, has_begun
 from muster.release.ramp import Ramps
 from muster.release.records import Endpoint, Front, Pointer, Proposal, Release, RolledBack
 from muster.release.rollback import RollBacks
 from muster.release.switch import Switch
 from muster.release.thaw import require_thawed
+from muster.release.trials import NoTrials, Trials
 from muster.serving.plan import plan_digest
 from muster.storage.transaction import Database, Transaction
 from muster.vocabulary.clock import Clock, rfc3339
 from muster.vocabulary.errors import MusterError
 from muster.vocabulary.names import VersionName, checked_name
 from muster.vocabulary.states import ReleaseState
+from muster.wire.contracts import Field
 from muster.wire.plans import FrontReport
 
 #: For a moment beyond it nothing can be approved: nobody knows then what the world is like.
@@ -181,7 +183,12 @@ class Releases:
             publisher=self._publisher,
             followers=self._followers,
         )
+        self._trials: Trials = NoTrials()
         registry.used_by(self)
+
+    def tried_by(self, room: Trials) -> None:
+        """From now on ask this room what is on trial beside releases."""
+        self._trials = self._publisher.trials = self._judging.trials = room
 
     # What there is.
 
@@ -560,7 +567,10 @@ class Releases:
         if known is None:
             raise no_release(report.endpoint, report.release)
         self._switch.saw(report.front, report.publication)
-        self._followers.heard(report)
+        if report.live_test:
+            self._trials.reported(report)
+        else:
+            self._followers.heard(report)
         self._advance_now()
 
     def advance(self) -> None:
@@ -570,6 +580,7 @@ class Releases:
         """
         self._glass.expire()
         self._switch.advance()
+        self._trials.advance()
 
     def _advance_now(self) -> None:
         """Advance without waiting for the clockwork. What the caller asked for is done: what keeps the rest is not theirs to know."""
@@ -577,6 +588,39 @@ class Releases:
             self.advance()
         except MusterError as error:
             log.warning("release.advance_held_up", code=error.code, message=error.message)
+
+    # What live-tests ask.
+
+    def served_release(self, tx: Transaction, project: str, endpoint: str) -> Release | None:
+        """The release that is current at an endpoint; None: none yet.
+
+        Raises:
+            EndpointNotFound: the project has no such endpoint.
+        """
+        if store.project_of_endpoint(tx, endpoint) != project:
+            raise no_endpoint(endpoint)
+        number = store.current_number(tx, endpoint)
+        return None if number is None else store.release(tx, endpoint, number)
+
+    def outputs_in(self, tx: Transaction, endpoint: str, number: int) -> tuple[Field, ...]:
+        """The outputs of a release that there is."""
+        found = store.release(tx, endpoint, number)
+        assert found is not None
+        return found.plan.contract.outputs
+
+    def is_switching(self, tx: Transaction, endpoint: str) -> bool:
+        """Whether fronts are loading a release of the endpoint, or are switching to one."""
+        now = self._clock.now()
+        return any(has_begun(release, now) for release in store.releases_in(tx, ReleaseState.APPROVED, endpoint))
+
+    def publish(self, tx: Transaction, endpoint: str) -> int:
+        """Tell the fronts once more what they shall do for an endpoint; the publication's number."""
+        tx.after_commit(self._followers.tell)
+        return self._publisher.publish(tx, endpoint)
+
+    def connected(self) -> frozenset[str]:
+        """The fronts that are waited for now."""
+        return self._switch.connected()
 
     # What certification asks.
 

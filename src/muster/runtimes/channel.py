@@ -48,6 +48,10 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
     """Of a model that is a program of its own: `go`."""
     toolchain: str = ""
     """What built that: `go-1.26.8`."""
+    confined: tuple[str, ...] = ()
+    """What the kernel keeps its model from: `files`, `network`, `calls`, `signals`, `privileges`."""
+    unconfined: dict[str, str] = {}
+    """What it does not, and why."""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,11 +3,15 @@
 import contextlib
 import os
 import select
+import shutil
 import signal
+import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
@@ -16,16 +20,24 @@ from typing import Any, Self
 import structlog
 
 from muster.runtimes.channel import check_socket_path
+from muster.runtimes.confinement import Confinement
 from muster.runtimes.errors import HostGone, HostLoadFailed, HostTimedOut, OrderBroken
 from muster.runtimes.host_log import LogGuard
 from muster.runtimes.order import LoadOrder, order_of
+from muster.runtimes.process_groups import ProcessGroup, sweep, tasks_by_session
 from muster.runtimes.program import HostProgram
 from muster_host import frames
+from muster_host.server import listen
 
 _START_S = 60.0
 _LOAD_S = 300.0
 _FORK_S = 30.0
 _STOP_S = 5.0
+#: Processes and threads of a host together: far more than any runtime starts, far less than a machine bears.
+PROCESSES = 512
+_COUNT_EVERY_S = 0.25
+#: When memory runs out, a host goes before whoever watches it.
+_GOES_FIRST = 500
 log = structlog.get_logger()
 
 
@@ -41,6 +53,8 @@ class Limits:
     """Largest payload that a host takes."""
     stuck_s: float = 30.0
     """How long a peer may leave its answers unread before it is cut off."""
+    processes: int = PROCESSES
+    """Processes and threads that the host may have together, with those of its model's program."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +91,9 @@ class _Running:
 
     program: HostProgram
     socket: Path
+    scratch: Path
+    processes: int
+    group: ProcessGroup | None = None
     pid: int = 0
     pidfd: int = -1
 
@@ -105,9 +122,11 @@ class Parent:
         spares: keep that spare.
         threads: threads of linear algebra per process.
         variables: environment variables for the model, beyond the few that are handed on.
+        confinement: how the parent and its hosts are shut in.
+        scratch: where their temporary files go; None: the usual place.
 
     Raises:
-        HostNotStarted: the program does not start in that environment.
+        HostNotStarted: the program does not start in that environment, or this machine cannot shut it in as is required.
     """
 
     def __init__(
@@ -121,6 +140,8 @@ class Parent:
         spares: bool = True,
         threads: int = 1,
         variables: Mapping[str, str] | None = None,
+        confinement: Confinement | None = None,
+        scratch: Path | None = None,
     ) -> None:
         self._python = python
         self._environment = environment_id
@@ -130,6 +151,7 @@ class Parent:
         self._spares = spares
         self._threads = threads
         self._variables = dict(variables or {})
+        self._confinement = confinement or Confinement()
         self._lock = threading.Lock()
         self._trunk_lock = threading.Lock()
         self._trunk: HostProgram | None = None
@@ -137,12 +159,17 @@ class Parent:
         self._orders: dict[str, LoadOrder] = {}
         self._spawned: dict[str, _Spawned] = {}
         self._hosts: dict[str, _Running] = {}
+        self._groups: dict[HostProgram, ProcessGroup] = {}
         self._stopped = False
+        self._ending = threading.Event()
+        self._scratch = Path(tempfile.mkdtemp(prefix="muster-hosts-", dir=scratch))
         self._notices: SimpleQueue[HostExit | None] = SimpleQueue()
         self._pipe, self._lifeline = os.pipe()
         self._teller = threading.Thread(target=self._tell, name="host-exits", daemon=True)
         self._teller.start()
         self._log_guard = LogGuard(log)
+        self._counter: threading.Thread | None = None
+        sweep()
         try:
             if not spawn:
                 self._trunk = self._start()
@@ -194,6 +221,8 @@ class Parent:
             )
         loaded = Loaded(seconds=0.0, fork_unsafe="hosts of this environment are spawned")
         with self._trunk_lock:
+            if wanted.remote is not None and not self._confinement.network:
+                self._let_dial()
             if not self._spawns:
                 _, loaded = self._load_somewhere(self._living_trunk, key, wanted, timeout_s)
                 self._orders[key] = wanted
@@ -206,7 +235,7 @@ class Parent:
             self._orders[key] = wanted
             if spawned.spare is None or not spawned.spare.is_alive:
                 begun = time.monotonic()
-                spawned.spare, _ = self._load_somewhere(self._start, key, wanted, timeout_s)
+                spawned.spare, _ = self._load_somewhere(partial(self._start, wanted), key, wanted, timeout_s)
                 loaded = Loaded(seconds=time.monotonic() - begun, fork_unsafe=loaded.fork_unsafe)
         return loaded
 
@@ -250,23 +279,24 @@ class Parent:
         order = self._orders.get(key)
         if order is None:
             raise OrderBroken(f"nothing is loaded under {key!r}", key=key)
+        wanted = limits or Limits()
         said: dict[str, Any] = {
-            "key": key, "host": host_id, "socket": str(socket), "limits": _limits_document(limits or Limits()),
+            "key": key, "host": host_id, "socket": str(socket), "limits": _limits_document(wanted),
         }  # fmt: skip
         with self._trunk_lock:
             if not self._spawns:
                 try:
-                    return self._fork_in(self._trunk_with(key, order), said, timeout_s)
+                    return self._fork_in(self._trunk_with(key, order), said, wanted, timeout_s)
                 except HostGone:
                     if self._stopped:
                         raise
-                    return self._fork_in(self._trunk_with(key, order), said, timeout_s)
+                    return self._fork_in(self._trunk_with(key, order), said, wanted, timeout_s)
         with self._spawned_of(key) as spawned:
             order = self._orders.get(key, order)
             program, spawned.spare = spawned.spare, None
             if program is None or not program.is_alive:
-                program, _ = self._load_somewhere(self._start, key, order, _LOAD_S)
-            pid = self._fork_in(program, {**said, "become": True}, timeout_s)
+                program, _ = self._load_somewhere(partial(self._start, order), key, order, _LOAD_S)
+            pid = self._fork_in(program, {**said, "become": True}, wanted, timeout_s)
         if self._spares:
             threading.Thread(target=self._prepare_spare, args=(key, order), name="host-spare", daemon=True).start()
         return pid
@@ -294,37 +324,60 @@ class Parent:
             if running.pidfd >= 0:
                 _is_readable(running.pidfd, timeout_s)
             running.socket.unlink(missing_ok=True)
+            if running.group is not None:
+                running.group.leave()
+        self._ending.set()
+        if self._counter is not None:
+            self._counter.join(timeout_s)
         os.close(self._pipe)
         self._log_guard.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
         self._notices.put(None)
         if threading.current_thread() is not self._teller:
             self._teller.join(timeout_s)
 
     # Programs.
 
-    def _start(self) -> HostProgram:
+    def _start(self, order: LoadOrder | None = None) -> HostProgram:
+        """A program: the trunk, or one for this order alone, which may then read no other's bundle."""
         with self._lock:
             if self._stopped:
                 raise HostGone("the parent was stopped")
+        confinement = self._confinement if order is None else Confinement.of(order, self._confinement.level)
         program = HostProgram(
             python=self._python,
             environment=self._environment,
             log=self._log,
             lifeline=self._pipe,
             threads=self._threads,
+            confine=confinement.document(self._scratch),
             variables=self._variables,
             on_exited=self._exited,
             on_end=self._ended,
             timeout_s=_START_S,
         )
+        group = self._new_group(PROCESSES)
+        if group is not None:
+            group.add(program.pid)  # it has loaded nothing yet
         with self._lock:
             self._programs.add(program)
+            if group is not None:
+                self._groups[program] = group
         return program
 
     def _living_trunk(self) -> HostProgram:
         if self._trunk is None or not self._trunk.is_alive:
             self._trunk = self._start()
         return self._trunk
+
+    def _let_dial(self) -> None:
+        """The models of this environment are on other servers: from now on a trunk whose hosts may dial, the old one left to its hosts."""
+        self._confinement = replace(self._confinement, reads=None, network=True)
+        trunk, self._trunk = self._trunk, None
+        with self._lock:
+            has_hosts = any(running.program is trunk for running in self._hosts.values())
+        if trunk is not None and not has_hosts:
+            trunk.end(_STOP_S)
 
     def _leave_trunk(self, key: str) -> None:
         """From now on a process per host: this environment was found not to survive a fork."""
@@ -355,7 +408,7 @@ class Parent:
         try:
             with self._spawned_of(key) as spawned:
                 if spawned.spare is None and self._orders.get(key) is order:
-                    spawned.spare, _ = self._load_somewhere(self._start, key, order, _LOAD_S)
+                    spawned.spare, _ = self._load_somewhere(partial(self._start, order), key, order, _LOAD_S)
         except Exception as error:  # noqa: BLE001 - without a spare the next fork loads the model itself
             if not self._stopped:
                 log.warning("host.no_spare", key=key, error=str(error))
@@ -396,25 +449,90 @@ class Parent:
         program.loaded.add(key)
         return Loaded(seconds=float(said["seconds"]), fork_unsafe=said["fork_unsafe"])
 
-    def _fork_in(self, program: HostProgram, said: dict[str, Any], timeout_s: float) -> int:
-        host = said["host"]
-        running = _Running(program=program, socket=Path(said["socket"]))
+    def _fork_in(self, program: HostProgram, said: dict[str, Any], limits: Limits, timeout_s: float) -> int:
+        host, path = said["host"], Path(said["socket"])
         with self._lock:
             if host in self._hosts:
                 raise OrderBroken(f"a host {host} runs already", host=host)
-            self._hosts[host] = running  # before the question: news of its end may come together with the answer
         try:
-            pid = int(program.ask(frames.FORK, said, timeout_s)["pid"])
-        except BaseException:
+            listener = listen(str(path))
+        except OSError as error:
+            raise HostLoadFailed(f"the host {host} cannot listen at {path}: {error}", host=host) from error
+        with listener:
+            running = _Running(
+                program=program,
+                socket=path,
+                scratch=Path(tempfile.mkdtemp(prefix="host-", dir=self._scratch)),
+                processes=limits.processes,
+                group=self._new_group(limits.processes),
+            )
             with self._lock:
-                self._hosts.pop(host, None)
-            raise
+                self._hosts[host] = running  # before the question: news of its end may come together with the answer
+            try:
+                pid = self._asked_to_fork(
+                    program, {**said, "scratch": str(running.scratch)}, listener, running, timeout_s
+                )
+            except BaseException:
+                with self._lock:
+                    self._hosts.pop(host, None)
+                self._clear(running)
+                raise
+        if limits.nice:
+            _set_of_process(pid, "autogroup", limits.nice)
+        _set_of_process(pid, "oom_score_adj", _GOES_FIRST)
         with self._lock:
             running.pid = pid
             if host in self._hosts:
                 with contextlib.suppress(ProcessLookupError):
                     running.pidfd = os.pidfd_open(pid)
         return pid
+
+    def _asked_to_fork(
+        self,
+        program: HostProgram,
+        said: Mapping[str, Any],
+        listener: socket.socket,
+        running: _Running,
+        timeout_s: float,
+    ) -> int:
+        door = None if running.group is None else running.group.door()
+        try:
+            descriptors = [listener.fileno(), *([] if door is None else [door])]
+            return int(program.ask(frames.FORK, said, timeout_s, descriptors)["pid"])
+        finally:
+            if door is not None:
+                os.close(door)
+
+    # Bounds on what a host starts.
+
+    def _new_group(self, most: int) -> ProcessGroup | None:
+        """A group that bounds its tasks; where this kernel makes none, they are counted from now on."""
+        if self._confinement.level == "off":
+            return None
+        group = ProcessGroup.new(most)
+        with self._lock:
+            if group is None and self._counter is None and not self._stopped:
+                self._counter = threading.Thread(target=self._count_processes, name="host-processes", daemon=True)
+                self._counter.start()
+        return group
+
+    def _count_processes(self) -> None:
+        while not self._ending.wait(_COUNT_EVERY_S):
+            with self._lock:
+                hosts = {running.pid: host for host, running in self._hosts.items() if running.pid}
+                most = {running.pid: running.processes for running in self._hosts.values()}
+            tasks = tasks_by_session() if hosts else {}
+            for pid, host in hosts.items():
+                if tasks.get(pid, 0) > most[pid]:
+                    log.warning("host.too_many_processes", host=host, pid=pid, processes=tasks[pid], most=most[pid])
+                    self.kill(host)
+
+    def _clear(self, running: _Running) -> None:
+        """Take away what an ended host leaves."""
+        running.socket.unlink(missing_ok=True)
+        shutil.rmtree(running.scratch, ignore_errors=True)
+        if running.group is not None:
+            running.group.leave()
 
     # Ends.
 
@@ -425,13 +543,15 @@ class Parent:
         """A program has ended: it was a host itself, or its hosts are orphans now."""
         with self._lock:
             self._programs.discard(program)
+            group = self._groups.pop(program, None)
             left = {host: running for host, running in self._hosts.items() if running.program is program}
             stopped = self._stopped
+        if group is not None:
+            group.leave()
         if stopped:
             return
         for host, running in left.items():
             if running.pid == program.pid:
-                running.socket.unlink(missing_ok=True)
                 ended = {"status": None, "signal": -status} if status < 0 else {"status": status, "signal": None}
                 self._report(HostExit(host=host, pid=running.pid, **ended))
             elif running.pid:
@@ -442,7 +562,6 @@ class Parent:
     def _watch_orphan(self, host: str, running: _Running) -> None:
         _is_readable(running.pidfd, None)
         if not self._stopped:
-            running.socket.unlink(missing_ok=True)
             self._report(HostExit(host=host, pid=running.pid, status=None, signal=None))
 
     def _report(self, ended: HostExit) -> None:
@@ -452,6 +571,7 @@ class Parent:
                 os.close(running.pidfd)
                 running.pidfd = -1
         if running is not None:
+            self._clear(running)
             self._notices.put(ended)
 
     def _tell(self) -> None:
@@ -470,6 +590,12 @@ def _limits_document(limits: Limits) -> dict[str, Any]:
         "frame_bytes": limits.frame_bytes,
         "stuck_s": limits.stuck_s,
     }
+
+
+def _set_of_process(pid: int, name: str, value: int) -> None:
+    """Write what a host that is shut in cannot write of itself; one that has ended, or a kernel without it, is no error."""
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{pid}/{name}").write_text(f"{value}\n", encoding="ascii")
 
 
 def _is_readable(descriptor: int, timeout_s: float | None) -> bool:

@@ -5,7 +5,7 @@ import os
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -35,6 +35,7 @@ class HostProgram:
         log: where the program's and its hosts' output goes; appended to.
         lifeline: read end of the pipe that ends every process of this program with its starter.
         threads: threads of linear algebra per process.
+        confine: how it is to shut itself in, as JSON.
         variables: further environment variables for the model.
         on_exited: told of every host that was forked there and has ended, on a thread of its own.
         on_end: told when the program itself has ended, with its exit status as `subprocess` gives it, on the same thread.
@@ -52,6 +53,7 @@ class HostProgram:
         log: Path,
         lifeline: int,
         threads: int,
+        confine: str,
         variables: Mapping[str, str],
         on_exited: Callable[[dict[str, Any]], None],
         on_end: Callable[["HostProgram", int], None],
@@ -70,7 +72,9 @@ class HostProgram:
         ours, theirs = socket.socketpair()
         self._control = ours
         with theirs:
-            self._log_begin, self._process = self._start(theirs, python, environment, lifeline, threads, variables)
+            self._log_begin, self._process = self._start(
+                theirs, python, environment, lifeline, threads, confine, variables
+            )
         self.pid = self._process.pid
         """Its process id."""
         threading.Thread(target=self._listen, name=f"host-program-{self.pid}", daemon=True).start()
@@ -92,13 +96,14 @@ class HostProgram:
         environment: str,
         lifeline: int,
         threads: int,
+        confine: str,
         variables: Mapping[str, str],
     ) -> tuple[int, subprocess.Popen[bytes]]:
         kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
         command = [
             str(python), "-I", "-B", "-u", "-X", "utf8", "-X", "faulthandler", str(_PROGRAM),
             "--control", str(control.fileno()), "--lifeline", str(lifeline),
-            "--environment", environment, "--threads", str(threads),
+            "--environment", environment, "--threads", str(threads), "--confine", confine,
         ]  # fmt: skip
         try:
             self._log.parent.mkdir(parents=True, exist_ok=True)
@@ -127,8 +132,10 @@ class HostProgram:
         """Whether the process runs, as far as is known here, and was not killed."""
         return not self._killed and not self._ended.is_set()
 
-    def ask(self, kind: int, document: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
-        """The answer to a frame on the control channel.
+    def ask(
+        self, kind: int, document: Mapping[str, Any], timeout_s: float, descriptors: Sequence[int] = ()
+    ) -> dict[str, Any]:
+        """The answer to a frame on the control channel, which may take descriptors along.
 
         Raises:
             OrderBroken: the program refused the frame.
@@ -141,7 +148,8 @@ class HostProgram:
         self._waiting[sequence] = SimpleQueue()
         try:
             with self._lock:
-                self._control.sendall(frame)
+                sent = socket.send_fds(self._control, [frame], descriptors) if descriptors else 0
+                self._control.sendall(frame[sent:])
         except OSError as error:
             self._waiting.pop(sequence, None)
             self.kill()  # without a channel it is of no use, whatever it still does

@@ -17,13 +17,12 @@ from time import monotonic
 
 import structlog
 
-from muster.packaging.columns import Buffer
 from muster.serving.decisions import Outcome
+from muster.serving.pieces import Cutter, Raw, put_together, row_bytes
 from muster.serving.plan import Variant
 from muster.serving.rendezvous import Mailbox, Rendezvous
 from muster.serving.workers.link import HostLink
 from muster.serving.workers.roster import HostStanding
-from muster.vocabulary.tensors import ITEM_BYTES
 from muster.wire.contracts import Field
 from muster.wire.records import StoredColumn, VariantAnswer
 from muster_host import frames
@@ -81,7 +80,7 @@ class Lane:
         self._version = variant.version
         self._inputs = inputs
         self._outputs = outputs
-        self._row_bytes = tuple(_row_bytes(field) for field in outputs)
+        self._row_bytes = tuple(map(row_bytes, outputs))
         self._rendezvous = rendezvous
         self._link: HostLink | None = None
         self._absent_since = monotonic()
@@ -238,8 +237,8 @@ class Lane:
         environment, host, threads, cpu = standing.environment, standing.host, standing.threads, standing.cpu
         version = self._version
         answer_of, answered = VariantAnswer, self._rendezvous.answered
-        taken = position = 0
-        offsets = [0] * len(columns)
+        position = 0
+        cutter = Cutter(self._outputs, self._row_bytes, columns)
         for place, (mailbox, index) in enumerate(parcels):
             rows = mailbox.rows
             outputs: tuple[StoredColumn, ...] | None = None
@@ -251,10 +250,10 @@ class Lane:
                 )
             else:
                 try:
-                    outputs = self._cut(columns, offsets, taken, rows)
+                    outputs = cutter.cut(rows)
                 except ValueError as problem:
                     wrong = f"the host's answer is cut off: {problem}"
-                taken += rows
+                cutter.skip(rows)
             latency_ns = int((arrived - mailbox.arrived_at) * 1e9)
             if outputs is None:
                 outcome, status = Outcome.FAILED, "failed"
@@ -394,28 +393,19 @@ class Lane:
                 tell = mailbox.probations.failed if failed else mailbox.probations.answered
                 self._rendezvous.on_probation(mailbox, at, tell(at, now, mailbox.arrived_at))
 
-    def _columns_of(self, parcels: list[_Parcel]) -> list[tuple[Buffer, Buffer | None]]:
+    def _columns_of(self, parcels: list[_Parcel]) -> list[Raw]:
         mailbox, index = parcels[0]
         if len(parcels) == 1:
             return [
                 (mailbox.columns[at].data, mailbox.columns[at].nulls) for at in mailbox.plan.variants[index].columns
             ]
-        joined: list[tuple[Buffer, Buffer | None]] = []
         plan = mailbox.plan
         if all(mailbox.plan is plan for mailbox, _ in parcels):
             gathered = [[mailbox.columns[at] for mailbox, _ in parcels] for at in plan.variants[index].columns]
         else:  # two releases with the same version, whose endpoints order their inputs differently
             picks = [(mailbox, mailbox.plan.variants[index].columns) for mailbox, index in parcels]
             gathered = [[mailbox.columns[pick[place]] for mailbox, pick in picks] for place in range(len(self._inputs))]
-        for parts in gathered:
-            nulls = None
-            if any(part.nulls is not None for part in parts):
-                nulls = b"".join(
-                    bytes(mailbox.rows) if part.nulls is None else part.nulls
-                    for (mailbox, _), part in zip(parcels, parts, strict=True)
-                )
-            joined.append((b"".join([part.data for part in parts]), nulls))
-        return joined
+        return put_together(gathered, [mailbox.rows for mailbox, _ in parcels])
 
     def _note_sent(self, parcels: list[_Parcel], sequence: int, standing: HostStanding) -> None:
         """What a record says of a variant that has the request and has not answered yet."""
@@ -428,28 +418,6 @@ class Lane:
                 position, batch_rows, False, threads, cpu,
             )  # fmt: skip
             position += mailbox.rows
-
-    def _cut(
-        self, columns: list[tuple[memoryview, memoryview | None]], offsets: list[int], start: int, rows: int
-    ) -> tuple[StoredColumn, ...]:
-        """The outputs of one request out of a batch's; `offsets` remembers where each BYTES column is."""
-        outputs = []
-        for place, (field, row_bytes, (data, nulls)) in enumerate(
-            zip(self._outputs, self._row_bytes, columns, strict=True)
-        ):
-            if row_bytes is None:
-                begin = offsets[place]
-                end = begin
-                for _ in range(rows * _elements(field)):
-                    end += 4 + int.from_bytes(data[end : end + 4], "little")
-                offsets[place] = end
-            else:
-                begin, end = start * row_bytes, (start + rows) * row_bytes
-            if end > len(data):
-                raise ValueError(f"output {field.name!r} has {len(data)} bytes")
-            part = None if nulls is None else bytes(nulls[start : start + rows])
-            outputs.append(StoredColumn(field.name, field.datatype, field.shape, bytes(data[begin:end]), part))
-        return tuple(outputs)
 
     # Ends.
 
@@ -522,19 +490,6 @@ def _input_digest(mailbox: Mailbox) -> bytes:
         digest.update(column.data)
         digest.update(column.nulls or b"")
     return digest.digest()
-
-
-def _elements(field: Field) -> int:
-    elements = 1
-    for extent in field.shape:
-        elements *= extent
-    return elements
-
-
-def _row_bytes(field: Field) -> int | None:
-    """Bytes of one row, None where they vary."""
-    item = ITEM_BYTES.get(field.datatype)
-    return None if item is None else item * _elements(field)
 
 
 def batch_numbers(front: int) -> Iterator[int]:

@@ -30,12 +30,13 @@ from muster.serving.plan import Plan
 from muster.serving.probation import Probations
 from muster.serving.recorder import Ledger, Recorder
 from muster.serving.rendezvous import Done, Mailbox, Rendezvous
+from muster.serving.shadow import ShadowLane, shadow_key
 from muster.serving.workers.keeper_link import KeeperLink
 from muster.serving.workers.link import HostLink
 from muster.serving.workers.roster import HostStanding, WantedHost
 from muster.vocabulary.clock import wall_ns
 from muster.vocabulary.request_ids import RequestIds, request_id_text
-from muster.wire.plans import EndpointPlans
+from muster.wire.plans import EndpointPlans, Shadow
 
 _TIDY_EVERY_S = 0.1
 #: Where nothing is served.
@@ -47,6 +48,10 @@ _HELLO_WITHIN_S = 30.0
 
 #: (endpoint, release, state, message): tells control what became of a plan.
 Reporter = Callable[[str, int, Literal["loaded", "golden_failed", "load_failed", "serving"], str], None]
+#: (endpoint, shadow, state, message): tells control what became of a version on trial.
+ShadowReporter = Callable[[str, Shadow, Literal["loaded", "golden_failed", "load_failed"], str], None]
+#: While so large a share of the requests that can be answered in time is under way, versions on trial are left out.
+_BUSY_SHARE = 0.5
 log = structlog.get_logger()
 
 
@@ -172,6 +177,10 @@ class _Served:
         self.banned: frozenset[str] = frozenset()
         self.told: set[tuple[int, str]] = set()
         self.step = 0
+        self.shadow: Shadow | None = None
+        """What control says is on trial."""
+        self.shadow_lane: ShadowLane | None = None
+        self.shadow_told: set[tuple[int, str]] = set()
 
     def plans(self) -> list[Plan]:
         """Every plan that is held, whatever for."""
@@ -189,6 +198,7 @@ class Endpoints:
         report: tells control.
         offline_s: how long control has not been reached, seconds.
         counts: what this front has done.
+        report_shadow: tells control of versions on trial.
     """
 
     def __init__(
@@ -201,8 +211,10 @@ class Endpoints:
         report: Reporter,
         offline_s: Callable[[], float],
         counts: FrontCounts,
+        report_shadow: ShadowReporter = lambda *_: None,
     ) -> None:
         self._keeper = keeper
+        self._report_shadow = report_shadow
         self._recorder = recorder
         self._rendezvous = rendezvous
         self._report = report
@@ -358,7 +370,14 @@ class Endpoints:
             pass_over(mailbox, used.lanes)
         self._rendezvous.open(mailbox)
         fan_out(mailbox, used.lanes, served.banned, self._rendezvous)
+        if served.shadow_lane is not None:
+            served.shadow_lane.offer(mailbox, is_busy=self._is_busy)
         return mailbox
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether this front has as much to do as leaves no time for trials."""
+        return self._rendezvous.open_mailboxes >= self._admission.limit * _BUSY_SHARE
 
     @property
     def is_overloaded(self) -> bool:
@@ -479,6 +498,7 @@ class Endpoints:
         served.told = set()
         served.banned = frozenset(document.banned)
         served.step = document.step
+        served.shadow, served.shadow_told = document.shadow, set()
         known = {plan.digest: plan for plan in served.plans()}
 
         def ready(plan_document: object) -> Plan | None:
@@ -516,6 +536,7 @@ class Endpoints:
                 inputs = tuple(plan.contract.inputs[at] for at in variant.columns)
                 numbers = self._batches.setdefault(key, batch_numbers(self._front))
                 self._lanes[key] = Lane(variant, inputs, plan.contract.outputs, self._rendezvous, numbers)
+        shadows = self._want_shadows()
         held = {plan.digest for served in self._served.values() for plan in served.plans()}
         self._in_use = {digest: used for digest, used in self._in_use.items() if digest in held}
         self._counts.keep_only(name for name, served in self._served.items() if served.plans())
@@ -528,9 +549,46 @@ class Endpoints:
         self._is_leaving = any(key in self._lanes for key in unnamed)
         self._wanted = wanted
         variants = {key: plan.variants[index] for key, (plan, index) in wanted.items()}
-        self._keeper.want(
-            tuple(WantedHost(key, variant.version, variant.planned.manifest) for key, variant in variants.items())
-        )
+        hosts = [WantedHost(key, variant.version, variant.planned.manifest) for key, variant in variants.items()]
+        self._keeper.want((*hosts, *shadows))
+
+    def _want_shadows(self) -> list[WantedHost]:
+        """Begin and end trials as control says; the hosts that they need."""
+        for served in self._served.values():
+            plan, shadow, lane = served.serving, served.shadow, served.shadow_lane
+            if shadow is not None and (plan is None or plan.release != shadow.release):
+                shadow = None  # it is on trial beside another release than the one that is served here
+            if lane is not None and (lane.shadow != shadow or lane.plan is not plan):
+                lane.close()
+                served.shadow_lane = lane = None
+            if lane is None and shadow is not None and plan is not None:
+                try:
+                    served.shadow_lane = self._shadow_lane(shadow, plan)
+                except KeyError as error:  # it takes an input that the endpoint has not: control has looked for that
+                    log.exception("shadow.unusable", endpoint=plan.endpoint)
+                    self._report_shadow(plan.endpoint, shadow, "load_failed", f"the endpoint has no input {error}")
+        lanes = [served.shadow_lane for served in self._served.values() if served.shadow_lane is not None]
+        return [
+            WantedHost(lane.key, lane.variant.version, lane.variant.planned.manifest, is_shadow=True) for lane in lanes
+        ]
+
+    def _shadow_lane(self, shadow: Shadow, plan: Plan) -> ShadowLane:
+        numbers = self._batches.setdefault(shadow_key(plan.endpoint, shadow), batch_numbers(self._front))
+        return ShadowLane(shadow, plan, numbers, self._recorder.answered_late, self._loop.call_soon)
+
+    def _judge_shadow(self, endpoint: str, served: _Served, lane: ShadowLane) -> None:
+        state: Literal["loaded", "golden_failed", "load_failed"] = "loaded"
+        message = ""
+        if lane.keeps_ending:
+            state, message = "load_failed", f"{lane.variant.version}: its host keeps ending"
+        elif lane.standing.state == "golden_failed" or lane.standing.state == "load_failed":  # noqa: PLR1714 - mypy narrows by it
+            state, message = lane.standing.state, f"{lane.variant.version}: {lane.standing.message}"
+        elif not lane.is_up:
+            return
+        told = lane.shadow.live_test, state
+        if told not in served.shadow_told:
+            served.shadow_told.add(told)
+            self._report_shadow(endpoint, lane.shadow, state, message)
 
     def _advance(self) -> None:
         """Serve and report whatever has become ready."""
@@ -542,11 +600,15 @@ class Endpoints:
                     served.serving = following
                     self.turn += 1
                     self._count_as_served(served, following)
+                    if served.shadow is not None or served.shadow_lane is not None:
+                        self._want()
                 if self.is_staffed(following):
                     served.next = None
                     self._tell(served, following, "serving")
             if served.loading is not None:
                 self._judge(served, served.loading)
+            if served.shadow_lane is not None:
+                self._judge_shadow(endpoint, served, served.shadow_lane)
 
     def _count_as_served(self, served: _Served, plan: Plan) -> None:
         served.counts.serves(plan.release, [(variant.version, variant.role) for variant in plan.variants])
@@ -586,7 +648,7 @@ class Endpoints:
     def report_again(self) -> None:
         """Control has started anew: say once more how everything stands."""
         for served in self._served.values():
-            served.told = set()
+            served.told, served.shadow_told = set(), set()
             if served.serving is not None and served.next is None:
                 served.next = served.serving
         self._advance()
@@ -595,14 +657,24 @@ class Endpoints:
 
     def _standings(self, standings: tuple[HostStanding, ...]) -> None:
         for standing in standings:
-            lane = self._lanes.get(standing.key)
+            lane = self._lane_of(standing.key)
             if lane is None:
                 continue
             lane.stands(standing)
             self._connect_if_due(lane)
         self._advance()
 
-    def _connect_if_due(self, lane: Lane) -> None:
+    def _lane_of(self, key: str) -> Lane | ShadowLane | None:
+        """The lane of a host, be it a variant's or a shadow's."""
+        return self._lanes.get(key) or next((lane for lane in self._shadow_lanes() if lane.key == key), None)
+
+    def _shadow_lanes(self) -> Iterator[ShadowLane]:
+        return (served.shadow_lane for served in self._served.values() if served.shadow_lane is not None)
+
+    def _all_lanes(self) -> list[Lane | ShadowLane]:
+        return [*self._lanes.values(), *self._shadow_lanes()]
+
+    def _connect_if_due(self, lane: Lane | ShadowLane) -> None:
         standing = lane.standing
         if standing.state != "up" or lane.is_connected_to(standing.host) or standing.host in self._connecting:
             return
@@ -611,13 +683,13 @@ class Endpoints:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _open(self, lane: Lane, standing: HostStanding) -> None:
+    async def _open(self, lane: Lane | ShadowLane, standing: HostStanding) -> None:
         """Connect a lane to its host; a host that computes says hello when it is through."""
         greeted = self._loop.create_future()
 
         def ready(link: HostLink) -> None:
             greeted.set_result(None)
-            if self._lanes.get(lane.key) is not lane:  # its plan has gone meanwhile
+            if self._lane_of(lane.key) is not lane:  # its plan has gone meanwhile
                 link.close()
                 return
             lane.connect(link)
@@ -648,7 +720,7 @@ class Endpoints:
         self._offline_now_s = self._offline_s()
         shortest_s = min((plan.deadline_s for plan in self.served()), default=_NO_DEADLINE_S)
         self._admission.learn(self._rendezvous.decided, self._rendezvous.open_mailboxes, monotonic(), shortest_s)
-        for lane in self._lanes.values():
+        for lane in self._all_lanes():
             lane.tidy()
             self._connect_if_due(lane)
             if lane.is_hung:
@@ -668,5 +740,5 @@ class Endpoints:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(self._tidying, *self._tasks, return_exceptions=True)
-        for lane in self._lanes.values():
+        for lane in self._all_lanes():
             lane.close()

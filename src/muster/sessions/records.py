@@ -10,6 +10,7 @@ from muster.vocabulary.states import SessionState
 
 CERTIFICATION = "certification"
 REPLAY = "replay"
+LIVE_TEST = "live-test"
 
 
 #: How often work that was interrupted is begun, the first time included.
@@ -84,7 +85,7 @@ class Session:
     id: str
     """`s-` and 32 hexadecimal digits."""
     kind: str
-    """What work: `certification`, `replay`."""
+    """What work: `certification`, `replay`, `live-test`."""
     subject: str
     """What it is about: `churn:3`, a request id."""
     project: str

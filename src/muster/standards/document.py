@@ -17,7 +17,7 @@ from muster.gates.records import Gate, Need, Rule
 from muster.standards.durations import span_of
 from muster.standards.errors import StandardMalformed, StandardNotFound
 from muster.standards.freezes import Freeze, freeze_of
-from muster.vocabulary.digests import Digest, digest_of
+from muster.vocabulary.digests import Digest, checked_digest, digest_of
 from muster.vocabulary.errors import Invalid
 from muster.vocabulary.names import checked_name
 
@@ -46,6 +46,10 @@ Requirement = Literal[
 REQUIREMENTS: tuple[str, ...] = get_args(Requirement)
 #: What is asked of the certificate as a whole; the name by which it is waived.
 CERTIFICATE = "certificate"
+#: Before the name of a check that is no part of certification: the author's, or the project's own.
+OWN = "own:"
+#: What is asked of the live-test of a champion that is to come; the name by which it is waived.
+LIVE_TEST = "live-test"
 
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -62,6 +66,7 @@ class _Check(_Strict, frozen=True):
     needed: bool = True
     run: bool | None = None
     options: dict[str, Any] = {}
+    program: str | None = None
 
 
 class _Certificate(_Strict, frozen=True):
@@ -99,6 +104,16 @@ class _BreakGlass(_Strict, frozen=True):
     confirm_within: str = "4h"
 
 
+class _LiveTest(_Strict, frozen=True):
+    required: bool = True
+    requests: int | None = None
+    hours: float | None = None
+    max_errors: float | None = None
+    max_late: float | None = None
+    max_disagreement: float | None = None
+    max_shift: float | None = None
+
+
 class _Document(_Strict, frozen=True):
     format: Literal[1]
     name: str
@@ -109,6 +124,7 @@ class _Document(_Strict, frozen=True):
     gates: _Gates = _Gates()
     freeze: tuple[_Freeze, ...] = ()
     break_glass: _BreakGlass = _BreakGlass()
+    livetest: _LiveTest | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +140,28 @@ class CheckRule:
     """Whether it is put at all; None: as it says itself."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """Its settings."""
+    program: Digest | None = None
+    """Of a check of the project's own: the digest of its program in the store."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveTestRule:
+    """What a standard asks of the live-test of a champion that is to come; what is None is not asked for."""
+
+    is_required: bool
+    """False: it judges live-tests that there are, and asks for none."""
+    requests: int | None = None
+    """How many the version has to have been asked, at least."""
+    hours: float | None = None
+    """How long it has to have been on trial, at least."""
+    max_errors: float | None = None
+    """Share of the requests that failed."""
+    max_late: float | None = None
+    """Share of the requests whose answer came after the endpoint's deadline, or not at all."""
+    max_disagreement: float | None = None
+    """See `disagreement` in docs/reference/live-test.md."""
+    max_shift: float | None = None
+    """Population stability index of its outputs against those of champion and canaries."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +179,8 @@ class Demands:
     confirm_within: timedelta = timedelta(hours=4)
     tiers: tuple[str, ...] = ()
     """The risk tiers that the standard knows, by name; none: each may be named, and means nothing."""
+    livetest: LiveTestRule | None = None
+    """None: nothing is asked of live-tests."""
 
     def frozen(self, moment: datetime) -> Freeze | None:
         """The freeze window that a moment lies in."""
@@ -239,13 +279,18 @@ def check_names(standard: Standard, known: KnownChecks) -> None:
     Raises:
         StandardMalformed: there is none of a name, or it takes other settings.
     """
-    for name in sorted(standard.checks - set(known)):
+    for name in sorted(name for name in standard.checks if known_as(name) not in known):
         raise StandardMalformed(f"checks.{name}: there is no such check", check=name, known=sorted(known))
     for tier, demands in {"": standard.base, **standard.tiers}.items():
         where = f"tiers.{tier}.checks" if tier else "checks"
         for name, rule in demands.checks.items():
-            for problem in known[name](rule.options):
+            for problem in known[known_as(name)](rule.options):
                 raise StandardMalformed(f"{where}.{name}.options: {problem}", check=name)
+
+
+def known_as(check: str) -> str:
+    """The name by which a check is known: `own:*` for all that are no part of certification."""
+    return f"{OWN}*" if check.startswith(OWN) else check
 
 
 def ready_text(name: str) -> str:
@@ -304,7 +349,12 @@ def _demands(document: _Document, where: str, tiers: tuple[str, ...]) -> Demands
         require=tuple(dict.fromkeys(document.bundle.require)),
         checks={
             name: CheckRule(
-                gate=Gate(rule.gate), limit=rule.limit, is_needed=rule.needed, run=rule.run, options=rule.options
+                gate=Gate(rule.gate),
+                limit=rule.limit,
+                is_needed=rule.needed,
+                run=rule.run,
+                options=rule.options,
+                program=_program(name, rule, f"{where}checks.{name}"),
             )
             for name, rule in document.checks.items()
         },
@@ -317,6 +367,49 @@ def _demands(document: _Document, where: str, tiers: tuple[str, ...]) -> Demands
         ),
         confirm_within=span_of(document.break_glass.confirm_within, f"{where}break_glass.confirm_within"),
         tiers=tiers,
+        livetest=None if document.livetest is None else _livetest(document.livetest, f"{where}livetest"),
+    )
+
+
+def _program(name: str, rule: _Check, where: str) -> Digest | None:
+    """The digest of a check's program.
+
+    Raises:
+        StandardMalformed: it is no digest, or the check is none of those that bring their own program.
+    """
+    if rule.program is None:
+        return None
+    if not name.startswith(OWN):
+        raise StandardMalformed(f"{where}: only checks called {OWN}… have a program of their own", where=where)
+    try:
+        checked_name(name.removeprefix(OWN), of="check")
+        return checked_digest(rule.program)
+    except Invalid as error:
+        raise StandardMalformed(f"{where}.program: {error.message}", where=where) from error
+
+
+def _livetest(described: _LiveTest, where: str) -> LiveTestRule:
+    for name, value, most in (
+        ("requests", described.requests, 1e9),
+        ("hours", described.hours, 24.0 * 30),
+        ("max_errors", described.max_errors, 1.0),
+        ("max_late", described.max_late, 1.0),
+        ("max_disagreement", described.max_disagreement, float("inf")),
+        ("max_shift", described.max_shift, float("inf")),
+    ):
+        least = 1e-9 if name in {"requests", "hours"} else 0.0
+        if value is not None and not least <= value <= most:
+            raise StandardMalformed(f"{where}.{name} is {value}, which is out of range", where=where)
+    if described.required and described.requests is None and described.hours is None:
+        raise StandardMalformed(f"{where} asks for a live-test and says neither requests nor hours", where=where)
+    return LiveTestRule(
+        is_required=described.required,
+        requests=described.requests,
+        hours=described.hours,
+        max_errors=described.max_errors,
+        max_late=described.max_late,
+        max_disagreement=described.max_disagreement,
+        max_shift=described.max_shift,
     )
 
 

@@ -52,3 +52,17 @@ class Frozen(Refused):
 
     code = "standards.frozen"
     advice = "Approve it for a moment after the window, `--at MOMENT`; in need, an operator can break the glass."
+
+
+class CheckMalformed(Invalid):
+    """What was given is no program that could be a check: it is empty, too long, or no Python."""
+
+    code = "standards.check-malformed"
+    advice = "docs/reference/own-checks.md describes what a check is; `muster own-check try DIR --program FILE` runs it in the lab."
+
+
+class CheckNotFound(NotFound):
+    """The project has no check with this program."""
+
+    code = "standards.check-not-found"
+    advice = "`muster own-check list` shows the project's; `muster own-check add NAME FILE --reason TEXT` adds one."

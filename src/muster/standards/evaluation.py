@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from muster.gates.records import Gate
-from muster.standards.document import CERTIFICATE, Demands
+from muster.standards.document import CERTIFICATE, LIVE_TEST, Demands, LiveTestRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,22 @@ class Evidence:
     checks: Mapping[str, CheckFound]
     expires: datetime | None = None
     """Until when it is good by its own words; None: it says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveTestFound:
+    """The figures of a live-test that has come to its end."""
+
+    subject: str
+    """`churn live-test 2`."""
+    requests: int
+    """That the version was asked, whether it answered or not."""
+    hours: float
+    errors: float
+    late: float
+    disagreement: float | None
+    """None: nothing could be compared."""
+    shift: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,12 +144,53 @@ def lacks_of_evidence(demands: Demands, gate: Gate, evidence: Evidence | None, n
     return tuple(lacks)
 
 
+def lacks_of_live_test(rule: LiveTestRule, endpoint: str, found: LiveTestFound | None) -> tuple[Lack, ...]:
+    """What the live-test of a champion that is to come lacks.
+
+    Args:
+        rule: of the standard, for the version's risk tier.
+        endpoint: where it shall be champion.
+        found: its newest live-test there that passed, on the same bytes; None: there is none.
+    """
+    if found is None:
+        remedy = f"`muster livetest start {endpoint} VERSION`, and wait until it has passed."
+        problem = f"no live-test of it at endpoint {endpoint} has passed on the bytes that shall be served"
+        return (Lack(name=LIVE_TEST, problem=problem, remedy=remedy),) if rule.is_required else ()
+    return tuple(
+        Lack(name=LIVE_TEST, problem=f"{found.subject}: {problem}", remedy=_TRY_AGAIN)
+        for problem in broken_limits(rule, found)
+    )
+
+
+def broken_limits(rule: LiveTestRule, found: LiveTestFound) -> tuple[str, ...]:
+    """By what a live-test falls short of a rule, in words."""
+    told = []
+    if rule.requests is not None and found.requests < rule.requests:
+        told.append(f"it saw {found.requests} requests, fewer than {rule.requests}")
+    if rule.hours is not None and found.hours < rule.hours:
+        told.append(f"it lasted {found.hours:.3g} hours, less than {rule.hours:g}")
+    for name, value, most in (
+        ("errors", found.errors, rule.max_errors),
+        ("late answers", found.late, rule.max_late),
+        ("disagreement", found.disagreement, rule.max_disagreement),
+        ("shift", found.shift, rule.max_shift),
+    ):
+        if most is None:
+            continue
+        if value is None:
+            told.append(f"{name}: there was nothing to compare with")
+        elif value > most:
+            told.append(f"{name}: {value:.4g} is more than {most:g}")
+    return tuple(told)
+
+
 def unwaived(lacks: Iterable[Lack], waived: Collection[str]) -> tuple[Lack, ...]:
     """Those for which nobody has granted a waiver."""
     return tuple(lack for lack in lacks if lack.name not in waived)
 
 
 _MEND = "Mend the model, certify it again if the fault was not its own, or have the check waived."
+_TRY_AGAIN = "Mend the model and put it to a live-test again, or have `live-test` waived."
 _CERTIFY = "`muster certify VERSION`; a version that is accepted may be certified again."
 
 

@@ -53,6 +53,21 @@ class ProjectStandard:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectCheck:
+    """A check of the project's own: a program that a standard can name."""
+
+    project: str
+    name: str
+    """Standards call it `own:` and this."""
+    digest: Digest
+    """Of its program."""
+    size: int
+    added_by: str
+    added_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """What a certificate of this moment says of the standard it was given by."""
 

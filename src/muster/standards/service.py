@@ -21,7 +21,16 @@ from muster.registry.reasons import checked_reason
 from muster.registry.records import Version
 from muster.registry.service import Registry
 from muster.standards import store
-from muster.standards.document import NOTHING_ADOPTED, Demands, KnownChecks, Standard, check_names, read_standard, ready
+from muster.standards.document import (
+    NOTHING_ADOPTED,
+    OWN,
+    Demands,
+    KnownChecks,
+    Standard,
+    check_names,
+    read_standard,
+    ready,
+)
 from muster.standards.errors import (
     StandardExpired,
     StandardMalformed,
@@ -58,6 +67,8 @@ class Wanted:
     """Settings of checks."""
     run: dict[str, bool] = field(default_factory=dict)
     """Checks that are put, or not, whatever they say themselves."""
+    programs: dict[str, Digest] = field(default_factory=dict)
+    """Programs of the project's own checks."""
 
 
 class Standards:
@@ -123,7 +134,7 @@ class Standards:
         """Propose what shall hold in the project; the TOML is described in docs/reference/standards.md.
 
         Raises:
-            StandardMalformed: the text is no standard, or names a check or a role that there is not.
+            StandardMalformed: the text is no standard, or names a check, a program or a role that there is not.
             StandardUnattainable: with the people there are, nobody could ever change it again.
         """
         call.require(Right.PROPOSE_STANDARD)
@@ -134,6 +145,7 @@ class Standards:
             if (entry := self._earlier(tx, call)) is not None:
                 return self._present(tx, call, entry)
             tx.lock("muster.standards", call.project)
+            self._require_programs(tx, call.project, read)
             self._require_attainable(tx, call, read)
             proposed = ProjectStandard(
                 project=call.project,
@@ -274,6 +286,11 @@ class Standards:
             forgiven=tuple(f"{lack} ({waived[lack.name]})" for lack in lacks if lack.name in waived),
             options={name: rule.options for name, rule in demands.checks.items() if rule.options},
             run={name: rule.run for name, rule in demands.checks.items() if rule.run is not None},
+            programs={
+                name: rule.program
+                for name, rule in demands.checks.items()
+                if rule.program is not None and rule.run is not False
+            },
         )
 
     # Within.
@@ -308,6 +325,17 @@ class Standards:
                 f"{held.subject} was proposed at {rfc3339(held.proposed_at)}; a proposal lasts {expires.days} days",
                 standard=held.number,
             )
+
+    def _require_programs(self, tx: Transaction, project: str, read: Standard) -> None:
+        for demands in (read.base, *read.tiers.values()):
+            for name, rule in demands.checks.items():
+                if rule.program is None or store.check(tx, project, name.removeprefix(OWN), rule.program) is not None:
+                    continue
+                raise StandardMalformed(
+                    f"checks.{name}.program: project {project} has no such program of this check; `muster own-check add` adds it",
+                    check=name,
+                    digest=rule.program,
+                )
 
     def _require_attainable(self, tx: Transaction, call: Call, read: Standard) -> None:
         there_are = role_names(tx, call.project)

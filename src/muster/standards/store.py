@@ -5,8 +5,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from muster.standards.records import ProjectStandard, StandardState
-from muster.standards.tables import standards
+from muster.standards.records import ProjectCheck, ProjectStandard, StandardState
+from muster.standards.tables import project_checks, standards
 from muster.storage.transaction import Transaction
 from muster.vocabulary.clock import from_rfc3339, rfc3339
 from muster.vocabulary.digests import Digest
@@ -92,4 +92,48 @@ def _standard(row: sa.Row[Any]) -> ProjectStandard:
         decided_by=row.decided_by,
         decided_at=row.decided_at and from_rfc3339(row.decided_at),
         decision_reason=row.decision_reason,
+    )
+
+
+def checks_of(tx: Transaction, project: str) -> tuple[ProjectCheck, ...]:
+    """The checks that were added to a project, the newest first."""
+    asked = (
+        sa.select(project_checks)
+        .where(project_checks.c.project == project)
+        .order_by(project_checks.c.added_at.desc(), project_checks.c.name, project_checks.c.digest)
+    )
+    return tuple(_check(row) for row in tx.execute(asked))
+
+
+def check(tx: Transaction, project: str, name: str, digest: Digest) -> ProjectCheck | None:
+    """One program of a project's check."""
+    at = (project_checks.c.project == project, project_checks.c.name == name, project_checks.c.digest == digest)
+    row = tx.execute(sa.select(project_checks).where(*at)).first()
+    return row and _check(row)
+
+
+def add_check(tx: Transaction, added: ProjectCheck) -> None:
+    """Keep a check of a project."""
+    tx.execute(
+        sa.insert(project_checks).values(
+            project=added.project,
+            name=added.name,
+            digest=added.digest,
+            size=added.size,
+            added_by=added.added_by,
+            added_at=rfc3339(added.added_at),
+            reason=added.reason,
+        )
+    )
+
+
+def _check(row: sa.Row[Any]) -> ProjectCheck:
+    return ProjectCheck(
+        project=row.project,
+        name=row.name,
+        digest=Digest(row.digest),
+        size=row.size,
+        added_by=row.added_by,
+        added_at=from_rfc3339(row.added_at),
+        reason=row.reason,
     )

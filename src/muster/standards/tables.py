@@ -22,3 +22,16 @@ standards = sa.Table(
     sa.Column("decision_reason", sa.Text, nullable=True),
     sa.CheckConstraint("number >= 1", name="number_positive"),
 )
+
+#: Programs of the project's own checks, kept in the store by their digest; a standard names them by it.
+project_checks = sa.Table(
+    "project_checks",
+    METADATA,
+    name_column("project", primary_key=True),
+    name_column("name", primary_key=True),
+    sa.Column("digest", sa.String(71), primary_key=True),
+    sa.Column("size", sa.Integer, nullable=False),
+    name_column("added_by"),
+    time_column("added_at"),
+    sa.Column("reason", sa.Text, nullable=False),
+)

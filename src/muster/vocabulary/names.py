@@ -16,6 +16,11 @@ class NameMalformed(Invalid):
     advice = "Names are 1 to 63 lower-case letters, digits and hyphens, and begin with a letter: `churn`, `credit-2`."
 
 
+def is_name(text: str) -> bool:
+    """Whether a text is a name."""
+    return _NAME.fullmatch(text) is not None
+
+
 def checked_name(name: str, *, of: str) -> str:
     """The name, if it is one.
 
@@ -26,7 +31,7 @@ def checked_name(name: str, *, of: str) -> str:
     Raises:
         NameMalformed: it breaks the rule.
     """
-    if _NAME.fullmatch(name) is None:
+    if not is_name(name):
         raise NameMalformed(f"{name!r} is not a name for a {of}", name=name, of=of)
     return name
 

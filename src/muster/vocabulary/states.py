@@ -74,12 +74,40 @@ SESSION_MOVES: dict[SessionState, frozenset[SessionState]] = {
 OPEN_SESSIONS: frozenset[SessionState] = frozenset(state for state, moves in SESSION_MOVES.items() if moves)
 
 
+class LiveTestState(StrEnum):
+    """Where a live-test is in its life."""
+
+    QUEUED = "queued"
+    """The fronts are told once no release of the endpoint is on its way to them."""
+    LOADING = "loading"
+    RUNNING = "running"
+    COUNTING = "counting"
+    """It is asked no more; what was recorded is being counted."""
+    PASSED = "passed"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+_ENDS = frozenset({LiveTestState.FAILED, LiveTestState.STOPPED})
+LIVE_TEST_MOVES: dict[LiveTestState, frozenset[LiveTestState]] = {
+    LiveTestState.QUEUED: _ENDS | {LiveTestState.LOADING},
+    LiveTestState.LOADING: _ENDS | {LiveTestState.RUNNING},
+    LiveTestState.RUNNING: _ENDS | {LiveTestState.COUNTING},
+    LiveTestState.COUNTING: _ENDS | {LiveTestState.PASSED},
+    LiveTestState.PASSED: frozenset(),
+    LiveTestState.FAILED: frozenset(),
+    LiveTestState.STOPPED: frozenset(),
+}
+
+
 class Role(StrEnum):
-    """What a variant is for in a release."""
+    """What a variant is for in a release, or beside it."""
 
     CHAMPION = "champion"
     CHALLENGER = "challenger"
     CANARY = "canary"
+    SHADOW = "shadow"
+    """On trial beside a release: it sees requests after the others, and its answers are recorded and given to nobody."""
 
 
 class Reason(StrEnum):

@@ -7,9 +7,12 @@ import msgspec
 from muster.wire.control import Answer, MomentText, NameText, Order, ReasonText
 
 #: Name of a check, or of what a standard asks of a bundle.
-CheckText = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[a-z][a-z0-9.-]{0,63}$")]
+CheckText = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[a-z][a-z0-9.:-]{0,63}$")]
 #: The TOML of a standard.
 StandardText = Annotated[str, msgspec.Meta(min_length=1, max_length=100_000)]
+
+#: The program of a check: Python.
+ProgramText = Annotated[str, msgspec.Meta(min_length=1, max_length=100_000)]
 
 
 # --- orders ---------------------------------------------------------------------------------------------------------
@@ -34,6 +37,16 @@ class StandardOrder(Order, frozen=True, kw_only=True):
 
     text: StandardText
     """TOML, as docs/reference/standards.md describes it."""
+    reason: ReasonText
+
+
+class CheckOrder(Order, frozen=True, kw_only=True):
+    """Add a check of the project's own."""
+
+    name: NameText
+    """Standards call it `own:` and this."""
+    program: ProgramText
+    """Python, as docs/reference/own-checks.md describes it."""
     reason: ReasonText
 
 
@@ -156,6 +169,26 @@ class StandardSummary(msgspec.Struct, frozen=True, kw_only=True):
     proposed_at: str
     reason: str
     decided_by: str | None
+
+
+class ProjectCheck(Answer, frozen=True, kw_only=True):
+    """A check of the project's own; in force where the standard names its digest as the check's `program`."""
+
+    name: str
+    digest: str
+    """Of its program."""
+    size: int
+    added_by: str
+    added_at: str
+    reason: str
+    text: str | None = None
+    """The program; told where one is asked for."""
+
+
+class ProjectChecks(Answer, frozen=True, kw_only=True):
+    """The checks of the project's own, the newest first."""
+
+    checks: tuple[ProjectCheck, ...]
 
 
 class Standards(Answer, frozen=True, kw_only=True):

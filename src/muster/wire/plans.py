@@ -12,8 +12,8 @@ import msgspec
 from muster.vocabulary.states import Role
 from muster.wire.contracts import Contract
 
-PLAN_FORMAT = 1
-ACCESS_FORMAT = 1
+PLAN_FORMAT: Literal[1] = 1
+ACCESS_FORMAT: Literal[1] = 1
 #: Of an answer to a front that follows: which process of control gave it.
 PROCESS_HEADER = "muster-control"
 
@@ -136,6 +136,22 @@ class ServingPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """True in a factory for one person: gates passed without a second one."""
 
 
+class Shadow(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A version on trial beside the plan that is served: fronts let it see requests, and give its answers to nobody.
+
+    It is part of no plan: no policy knows of it, nobody waits for it, and of all that a front has to do it is left out first.
+    """
+
+    live_test: int
+    """Number of the endpoint's live-test; what fronts report about it names this."""
+    release: int
+    """Beside which release; beside another it is not asked."""
+    variant: PlannedVariant
+    """Its role is `shadow`."""
+    share: float = 1.0
+    """Of the requests, by a hash of their ids; above 0, at most 1."""
+
+
 class EndpointPlans(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind", tag="endpoint"):
     """What fronts shall do for an endpoint: serve one plan, and make another ready without serving it yet.
 
@@ -152,6 +168,8 @@ class EndpointPlans(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag
     """Versions that must not be asked any more, although a plan names them."""
     step: int = 0
     """Which step of the ramp of `serving` is current, where its policy is a split."""
+    shadow: Shadow | None = None
+    """A version on trial beside `serving`."""
 
 
 class AccessEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -207,3 +225,5 @@ class FrontReport(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     message: str = ""
     publication: int = 0
     """The number of the publication that this answers."""
+    live_test: int = 0
+    """Above 0: it is about this live-test's shadow beside the release, and not about the release."""

@@ -81,7 +81,7 @@ def test_an_admin_of_default_sees_that_there_is_a_project_and_nothing_of_it(tena
     """Name, quotas and use; everything else takes a role there."""
     with tenants.http("admin") as http:
         assert http.get(f"{API}/projects/risk").json()["used"] == {"bytes": 0, "versions": 0, "live_variants": 0}
-        for path in ("models", "endpoints", "users", "consumers", "roles", "packages"):
+        for path in ("models", "endpoints", "users", "consumers", "roles", "packages", "vulnerabilities"):
             answer = http.get(f"{API}/projects/risk/{path}")
             assert (answer.status_code, answer.json()["code"]) == (403, "access.right-missing"), path
         assert http.get(f"{API}/projects/none").status_code == 404

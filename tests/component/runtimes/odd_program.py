@@ -13,7 +13,7 @@ columns:N       answers with the first N columns
 rows:N          answers with N rows of zeros, whatever was asked
 raises          says that the model failed
 sleeps          computes for as many milliseconds as the first value of the first column says
-counts:PATH     echo; a line in the file for every question
+counts:NAME     echo; a line in that file of TMPDIR for every question
 silent          never says that it has loaded
 stubborn        does not end when it is told to
 refuses         cannot load
@@ -91,7 +91,7 @@ def sound(sequence, payload, rows, columns):
         if HOW == "sleeps":
             time.sleep(struct.unpack_from("<d", payload, 24 + 16 * columns)[0] / 1000)
         if HOW == "counts":
-            with Path(MORE).open("a") as stream:
+            with Path(os.environ["TMPDIR"], MORE).open("a") as stream:
                 stream.write(f"{os.getpid()}\n")
         say(5, sequence + (HOW == "other-sequence"), LEAD + payload[16:])
         if HOW == "twice":

@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -24,7 +25,6 @@ from muster.runtimes.channel import Answer, Channel
 from muster.runtimes.errors import HostGone, HostLoadFailed, OrderBroken, TableRefused
 from muster.runtimes.order import LoadOrder, order_of
 from muster.runtimes.parent import Limits
-from muster.serving.workers.proven import scratch_of
 from muster.vocabulary.tensors import Datatype
 from muster.wire.contracts import Contract, Field
 from muster_host import frames, programs
@@ -78,8 +78,9 @@ def order(
 
 
 def odd(how: str, folder: Path, **more: Any) -> LoadOrder:
-    """The order of a program that misbehaves."""
-    return order([sys.executable, "-I", str(ODD), how], folder, **more)
+    """The order of a program that misbehaves; it lies in the bundle, for a host reads nothing else."""
+    shutil.copy(ODD, folder)
+    return order([sys.executable, "-I", str(folder / ODD.name), how], folder, **more)
 
 
 def echoes(folder: Path, wire: str, inputs: Sequence[dict[str, Any]]) -> LoadOrder:
@@ -110,6 +111,13 @@ def program_of(pid: int) -> int:
     return int(found)
 
 
+def scratch_of(host: int) -> Path:
+    """Where the program of a host is told to put temporary files."""
+    told = Path(f"/proc/{program_of(host)}/environ").read_bytes().split(b"\0")
+    (folder,) = (Path(os.fsdecode(entry[len(b"TMPDIR=") :])) for entry in told if entry.startswith(b"TMPDIR="))
+    return folder
+
+
 # What it answers.
 
 
@@ -135,13 +143,12 @@ def test_a_program_answers_like_any_model(hosts: Hosts, tmp_path: Path, wire: st
 
 
 def test_a_program_has_a_folder_of_its_own_for_temporary_files(hosts: Hosts, tmp_path: Path) -> None:
-    """Beside its host's socket, so that whoever ends the host, however it ended, finds what to take away."""
+    """It may write there and nowhere else, and whoever ended the host, however it ended, takes the folder away."""
     channel = hosts.host(echoes(tmp_path, "lines", ONE_IN))
-    told = Path(f"/proc/{program_of(channel.hello.pid)}/environ").read_bytes().split(b"\0")
-    (folder,) = (Path(os.fsdecode(entry[len(b"TMPDIR=") :])) for entry in told if entry.startswith(b"TMPDIR="))
+    folder = scratch_of(channel.hello.pid)
     assert folder.is_dir()
-    assert scratch_of(folder.with_suffix("")) == folder
-    assert folder.with_suffix("").is_socket()
+    os.kill(channel.hello.pid, signal.SIGKILL)
+    until(lambda: not folder.exists(), "the folder is taken away")
 
 
 ALL_FIELDS: tuple[dict[str, Any], ...] = tuple(
@@ -423,12 +430,13 @@ def test_a_program_that_ends_unasked_takes_its_host_along_at_once(hosts: Hosts, 
 
 def test_killed_while_it_computes(hosts: Hosts, tmp_path: Path) -> None:
     """The question has no answer then; asked again of the spare it has one, and just one."""
-    counted = tmp_path / "counted"
     parent = hosts.parent()
     parent.load("busy", odd("sleeps", tmp_path))
-    parent.load("spare", odd(f"counts:{counted}", tmp_path))
+    parent.load("spare", odd("counts:counted", tmp_path))
     _, pid, path = hosts.fork(parent, "busy")
-    spare = hosts.channel(hosts.fork(parent, "spare")[2])
+    _, spared, spare_path = hosts.fork(parent, "spare")
+    spare = hosts.channel(spare_path)
+    counted = scratch_of(spared) / "counted"
     channel = hosts.channel(path)
     told: list[BaseException] = []
 
@@ -496,7 +504,7 @@ def test_nobody_outlives_the_starter(tmp_path: Path) -> None:
         order = {{
             "bundle": str(folder), "runtime": {{"kind": "command"}},
             "contract": {{"inputs": [{{"name": "x", "datatype": "FP64"}}], "outputs": [{{"name": "y", "datatype": "FP64"}}]}},
-            "program": {{"argv": [sys.executable, "-I", {str(ODD)!r}, "echo"]}},
+            "program": {{"argv": [sys.executable, "-I", {ODD.name!r}, "echo"]}},
         }}
         parent = Parent(Path(sys.executable), "sha256:0", folder / "log")
         parent.load("k", order)
@@ -505,6 +513,7 @@ def test_nobody_outlives_the_starter(tmp_path: Path) -> None:
         print(parent.pid, pid, flush=True)
         time.sleep(600)
     """)
+    shutil.copy(ODD, tmp_path)
     starter = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert starter.stdout is not None
     parent, host = map(int, starter.stdout.readline().split())
@@ -566,7 +575,7 @@ def test_what_a_program_is_told(hosts: Hosts, tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("MUSTER_TOKEN", "secret")
     parent = hosts.parent(threads=2)
     wanted = order(
-        [sys.executable, "-I", str(ODD), "tells", "{memory_mib}", "{threads}"],
+        [sys.executable, "-I", str(shutil.copy(ODD, tmp_path)), "tells", "{memory_mib}", "{threads}"],
         tmp_path,
         inputs=[{"name": "x", "datatype": "FP64", "shape": [3], "nullable": True, "unit": "m"}],
     )
@@ -594,7 +603,12 @@ def test_what_a_program_is_told(hosts: Hosts, tmp_path: Path, monkeypatch: pytes
 def test_the_bundle_decides_its_heap(hosts: Hosts, tmp_path: Path) -> None:
     """`memory_mib` of muster.toml wins over the share of the limit."""
     parent = hosts.parent()
-    parent.load("k", order([sys.executable, "-I", str(ODD), "tells", "{memory_mib}"], tmp_path, memory_mib=77))
+    parent.load(
+        "k",
+        order(
+            [sys.executable, "-I", str(shutil.copy(ODD, tmp_path)), "tells", "{memory_mib}"], tmp_path, memory_mib=77
+        ),
+    )
     with pytest.raises(HostLoadFailed) as caught:
         Channel(hosts.fork(parent, "k")[2], 20)
     assert told_by(caught.value)["argv"][2:] == ["77"]
@@ -603,7 +617,7 @@ def test_the_bundle_decides_its_heap(hosts: Hosts, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("argv", "said"),
     [
-        (["{python}", "-I", str(ODD), "refuses"], "there is no model here"),
+        (["{python}", "-I", ODD.name, "refuses"], "there is no model here"),
         (["{python}", "-c", "import sys; print('I feel ill'); sys.exit(4)"], "(exit status 4) before it had loaded"),
         (["{python}", "-c", "import sys; print('I feel ill'); sys.exit(4)"], "I feel ill"),
         (["{python}", "-c", "import os; os.write(4, b'x' * 99)"], "no frame of host protocol v1"),
@@ -612,6 +626,7 @@ def test_the_bundle_decides_its_heap(hosts: Hosts, tmp_path: Path) -> None:
 )
 def test_a_program_that_cannot_load_says_why(hosts: Hosts, tmp_path: Path, argv: list[str], said: str) -> None:
     """Whoever connects is told, with the end of what it has printed; its host ends with status 73."""
+    shutil.copy(ODD, tmp_path)
     parent = hosts.parent()
     parent.load("k", order([word.replace("{python}", sys.executable) for word in argv], tmp_path))
     _, _, path = hosts.fork(parent, "k")

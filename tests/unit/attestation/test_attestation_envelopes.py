@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from securesystemslib.dsse import Envelope as TheirEnvelope
 from securesystemslib.exceptions import VerificationError
-from securesystemslib.signer import SSlibKey
+from securesystemslib.signer._key import SSlibKey
 
 from muster.attestation.envelopes import Envelope, Signature, enveloped, pae, read_envelope, signed, signers, verified
 from muster.attestation.errors import AttestationMalformed, KeyMalformed, SignatureInvalid
@@ -78,6 +78,15 @@ def test_a_signed_statement_comes_back_as_it_was_written() -> None:
     assert statement.predicate.checks[1].limit == str(2**60)
     assert statement.predicate.measures == predicate().measures
     assert certificate() == certificate(), "the same certificate has the same bytes"
+
+
+def test_texts_of_models_are_signed_whatever_they_hold() -> None:
+    """A detail quotes what a model's code has said: half a character of UTF-16 must not cost a version its certificate."""
+    odd = (
+        CheckStated(name="load", passed=True, figure="\ud800", limit=None, detail="a\ud800b\0", figures={"p99": 0.5}),
+    )
+    said = read_statement(read_envelope(statement_about("churn:3", DIGEST, predicate(checks=odd)).encode())).predicate
+    assert (said.checks[0].figure, said.checks[0].detail) == ("?", "a?b\0")
 
 
 def test_the_example_of_the_protocol_has_its_encoding_and_signature() -> None:

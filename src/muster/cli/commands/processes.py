@@ -150,7 +150,7 @@ def down(output: Output, *, home: Path) -> None:
 
 def _entry_document(home: Home, entry: state.ProcessEntry) -> dict[str, Any]:
     document: dict[str, Any] = {"pid": entry.pid, "kind": entry.kind, "of": entry.of}
-    if entry.kind not in {"parent", "host", "spare"}:
+    if entry.kind not in {"parent", "host", "spare", "shadow"}:
         url = metrics_address(home, entry.of if entry.kind == "front" else entry.kind).url
         document |= {"metrics": url} if url else {}
     return document

@@ -316,7 +316,7 @@ def program_of(environment: Path, toolchain: Toolchain, main_class: str, argumen
     jars = _jars_in(environment)
     flags = (
         *("-Xms8m", "-Xmx{memory_mib}m", "-XX:+UseSerialGC", "-XX:ActiveProcessorCount={threads}"),
-        *("-XX:-UsePerfData", "-Dfile.encoding=UTF-8"),
+        *("-XX:-UsePerfData", "-Dfile.encoding=UTF-8", "-Djava.io.tmpdir={scratch}"),
     )
     path = ":".join(map(str, [environment / "classes", *jars]))
     return Program(argv=(str(toolchain.programs["java"]), *flags, "-cp", path, main_class, argument))

@@ -34,7 +34,7 @@ class GoldenRows:
         answer = ask(stand.host(), golden.inputs)
         if answer.errors:
             return failed(error_of(answer))
-        found = compare(outputs_of(answer, stand.contract), golden.expected, golden.tolerance)
+        found = compare(outputs_of(answer, stand.contract), golden.expected, golden.tolerance, golden.ranked)
         if found.passed:
             return passed(f"{found.compared} values within the tolerance", 0)
         return failed(f"{found.wrong} of {found.compared} values outside the tolerance: {found.where}", found.wrong)

@@ -20,7 +20,7 @@ import structlog
 from muster.serving.endpoint import Endpoints
 from muster.serving.front.tokens import Tokens
 from muster.vocabulary.clock import SystemClock, rfc3339
-from muster.wire.plans import PROCESS_HEADER, AccessList, FrontReport, Publication, Publications
+from muster.wire.plans import PROCESS_HEADER, AccessList, FrontReport, Publication, Publications, Shadow
 
 _WAIT_S = 4.0
 _AGAIN_AFTER_S = 0.2
@@ -71,6 +71,15 @@ class Follower:
         now = rfc3339(SystemClock().now())
         number = self._numbers.get(endpoint, 0)
         self._reports.put_nowait(FrontReport(self._front, endpoint, release, state, now, message, number))
+
+    def report_shadow(
+        self, endpoint: str, shadow: Shadow, state: Literal["loaded", "golden_failed", "load_failed"], message: str
+    ) -> None:
+        """Tell control of a version on trial, as soon as it can be reached."""
+        now = rfc3339(SystemClock().now())
+        number = self._numbers.get(endpoint, 0)
+        report = FrontReport(self._front, endpoint, shadow.release, state, now, message, number, shadow.live_test)
+        self._reports.put_nowait(report)
 
     def start(self, endpoints: Endpoints, tokens: Tokens, informed: Callable[[], None]) -> None:
         """Apply the cache, then follow; `informed` is called once there is something to serve by."""

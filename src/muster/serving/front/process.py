@@ -141,6 +141,7 @@ class _Front:
             report=self._follower.report,
             offline_s=self._follower.offline_s,
             counts=self._counts,
+            report_shadow=self._follower.report_shadow,
         )
         self._tokens = Tokens()
         self._about = About(

@@ -144,5 +144,8 @@ def _processor_s(process: psutil.Process) -> float:
 
 
 def _host_of(key: str) -> _Host:
+    """Whose host a key names; that of a version on trial is told from one that is served."""
     endpoint, _, rest = key.partition("/")
-    return _Host(endpoint, rest.partition("@")[0])
+    version, _, manifest = rest.partition("@")
+    _, mark, trial = manifest.partition("~")
+    return _Host(endpoint, version + mark + trial)

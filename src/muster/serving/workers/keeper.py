@@ -10,13 +10,14 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 import psutil
 import structlog
 
+from muster.runtimes.confinement import Confinement
 from muster.runtimes.errors import HostGone, OrderBroken
 from muster.runtimes.parent import Limits, Parent
 from muster.serving.errors import GoldenMismatch
@@ -48,6 +49,8 @@ _WATCH_EVERY_S = 0.5
 _SPARE_AFTER_S = 0.3
 _LONGEST_SPARE_PAUSE_S = 15.0
 _HOST_NICENESS = 5
+#: Of hosts on trial: the lowest there is, at which they get what everybody else leaves.
+_SHADOW_NICENESS = 19
 #: What a model may ask for at once lies so far above the resident memory at which its host is ended: a leak is to be
 #: met by a new host, and not by one MemoryError after the other.
 _HEADROOM = 1.25
@@ -86,7 +89,14 @@ class Keeper:
     """
 
     def __init__(
-        self, *, socket: Path, sockets: Path, logs: Path, preparer: Preparer, memory_bytes: int, told: Told
+        self,
+        *,
+        socket: Path,
+        sockets: Path,
+        logs: Path,
+        preparer: Preparer,
+        memory_bytes: int,
+        told: Told,
     ) -> None:
         self._socket = socket
         self._sockets = sockets
@@ -95,6 +105,7 @@ class Keeper:
         self._memory_bytes = usable_memory_bytes(memory_bytes)
         # Fronts go first: a host that computes must not keep a reply from leaving.
         self._limits = Limits(memory_bytes=int(self._memory_bytes * _HEADROOM) or None, nice=_HOST_NICENESS)
+        self._shadow_limits = replace(self._limits, nice=_SHADOW_NICENESS)
         self._told = told
         self._kept: dict[str, _Kept] = {}
         self._parents: dict[str, Parent] = {}
@@ -255,7 +266,7 @@ class Keeper:
                     cpu=host.hello.cpu, threads=host.hello.threads, restarts=restarts,
                 ),
             )  # fmt: skip
-            if not self._spawns(host.environment):
+            if not kept.wanted.is_shadow and not self._spawns(host.environment):
                 kept.is_settled.set()
                 kept.next = asyncio.create_task(self._keep_spare(kept), name=f"spare.{key}")
             await host.ended()
@@ -276,7 +287,10 @@ class Keeper:
         await asyncio.to_thread(parent.load, wanted.manifest, prepared.order)
         host = f"h{secrets.token_hex(8)}"
         socket = self._sockets / f"{host}.sock"
-        forking = asyncio.ensure_future(asyncio.to_thread(self._fork, parent, wanted.manifest, prepared, host, socket))
+        limits = self._shadow_limits if wanted.is_shadow else self._limits
+        forking = asyncio.ensure_future(
+            asyncio.to_thread(self._fork, parent, wanted.manifest, prepared, host, socket, limits)
+        )
         try:
             pid = await asyncio.shield(forking)
         except asyncio.CancelledError:  # the fork cannot be called back: end what it made
@@ -345,12 +359,14 @@ class Keeper:
         parent = self._parents.get(environment)
         return parent is None or parent.spawns
 
-    def _fork(self, parent: Parent, manifest: str, prepared: PreparedBundle, host: str, socket: Path) -> int:
+    def _fork(
+        self, parent: Parent, manifest: str, prepared: PreparedBundle, host: str, socket: Path, limits: Limits
+    ) -> int:
         try:
-            return parent.fork(manifest, host, socket, limits=self._limits)
+            return parent.fork(manifest, host, socket, limits=limits)
         except OrderBroken:  # another host of the bundle was stopped just now, and took the loaded model with it
             parent.load(manifest, prepared.order)
-            return parent.fork(manifest, host, socket, limits=self._limits)
+            return parent.fork(manifest, host, socket, limits=limits)
 
     async def _parent_for(self, prepared: PreparedBundle) -> Parent:
         environment = prepared.environment
@@ -359,8 +375,14 @@ class Keeper:
             if parent is None:
                 if environment.id not in self._holds:
                     self._holds[environment.id] = await asyncio.to_thread(self._preparer.hold, environment.id)
+                bundles = Path(prepared.order.bundle).parent  # of whichever versions share the environment
                 parent = await asyncio.to_thread(
-                    Parent, environment.python, environment.id, self._logs / f"hosts-{environment.id[7:19]}.log"
+                    Parent,
+                    environment.python,
+                    environment.id,
+                    self._logs / f"hosts-{environment.id[7:19]}.log",
+                    confinement=Confinement.of(prepared.order, environment.confinement, also=[bundles]),
+                    scratch=self._sockets,
                 )
                 self._parents[environment.id] = parent
                 log.info("parent.started", environment=environment.id, pid=parent.pid)
@@ -430,7 +452,7 @@ class Keeper:
 
     def _host_entries(self) -> Iterable[tuple[int, str, str]]:
         return [
-            (kept.standing.pid, "host", kept.standing.key.partition("@")[0])
+            (kept.standing.pid, "shadow" if kept.wanted.is_shadow else "host", kept.standing.key.partition("@")[0])
             for kept in self._kept.values()
             if kept.standing.state == "up"
         ] + [

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,9 +59,3 @@ def end_host(process: psutil.Process, socket: Path) -> None:
             process.kill()
     with contextlib.suppress(FileNotFoundError):
         socket.unlink()
-    shutil.rmtree(scratch_of(socket), ignore_errors=True)
-
-
-def scratch_of(socket: Path) -> Path:
-    """Where a host that is a program of its own has its temporary files."""
-    return socket.with_name(f"{socket.name}.tmp")

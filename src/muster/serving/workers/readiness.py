@@ -100,7 +100,7 @@ def prove(socket: Path, prepared: PreparedBundle) -> Hello:
     golden = prepared.golden
     with Channel(socket, _GOLDEN_WITHIN_S) as channel:
         answered = table_of(channel.predict([golden.inputs.rows], _parts(golden.inputs)), prepared.bundle)
-        verdict = compare(answered, golden.expected, golden.tolerance)
+        verdict = compare(answered, golden.expected, golden.tolerance, golden.ranked)
         if not verdict.passed:
             raise GoldenMismatch(
                 f"{verdict.wrong} of {verdict.compared} golden answers of {prepared.bundle.name} differ: {verdict.where}",

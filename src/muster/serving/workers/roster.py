@@ -16,6 +16,8 @@ class WantedHost(msgspec.Struct, frozen=True):
     """`endpoint/model:number@manifest`; one host process per key."""
     version: str
     manifest: str
+    is_shadow: bool = False
+    """It is on trial: it computes with what the others leave of the processors, and has no spare."""
 
 
 class Wanted(msgspec.Struct, frozen=True, tag_field="type", tag="wanted"):

@@ -1,0 +1,282 @@
+"""The question whether answers change as the author says when an input does, and stay where the author says that they stay."""
+
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, ClassVar
+
+import msgspec
+
+from muster.certification import relation_cases as cases
+from muster.certification.checks import Bench, Finding
+from muster.certification.records import Figure
+from muster.certification.relation_cases import Floats, Judged
+from muster.certification.robustness import shortened
+from muster.packaging.claims import Relation
+from muster.packaging.columns import Table, joined, rows_between, values_of
+from muster.packaging.contract import ContractChecker
+from muster.packaging.errors import ContractBroken
+from muster.runtimes.conformance.tables import ask, outputs_of
+from muster.runtimes.conformance.values import drawn
+from muster.vocabulary.digests import hex_of
+from muster.wire.evidence import Exhibit, Grid, Rows
+
+_BATCH_ROWS = 1000
+#: Counterexamples that are shown, of one relation and in all.
+_SHOWN_OF_ONE, _SHOWN = 3, 20
+#: How often the interval between two values is halved to find the smallest change that is wrong.
+_HALVINGS = 40
+
+
+class RelationsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """On how much relations are tried."""
+
+    drawn_rows: int = 200
+    """Rows drawn from the contract, beside the golden ones."""
+    past_rows: int = 200
+    """The newest rows that callers have asked, at most."""
+    values: int = 12
+    """Values that a field is set to, at most, where the author gives none."""
+    seconds: float = 20.0
+    """After that time no further relation is tried, and the check fails."""
+
+    def problems(self) -> list[str]:
+        """What the types cannot say."""
+        told = [
+            f"{name} is 0 to 100,000" for name in ("drawn_rows", "past_rows") if not 0 <= getattr(self, name) <= 100_000
+        ]
+        told += [] if 2 <= self.values <= 1000 else ["values is 2 to 1,000"]
+        return told if 0 < self.seconds <= 3600 else [*told, "seconds is above 0 and at most 3600"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """What came of one relation."""
+
+    relation: Relation
+    compared: int = 0
+    broken: int = 0
+    """Rows for which it does not hold."""
+    problem: str = ""
+    """Why it does not hold, in words; empty where it does."""
+    rows: tuple[dict[str, Any], ...] = ()
+    """Counterexamples, each before the change."""
+    why: tuple[str, ...] = ()
+
+
+class RelationsHold:
+    """The relations that the author declares hold on golden rows, rows drawn from the contract, and past ones."""
+
+    name: ClassVar[str] = "relations"
+    asks: ClassVar[str] = "do the relations hold that its author declares?"
+    limit: ClassVar[Figure] = 0
+    is_needed: ClassVar[bool] = False
+    remedy: ClassVar[str] = (
+        "Look at the smallest change that is shown. Constrain the model (monotone constraints, without the field), or declare what it "
+        "really keeps: another direction, a tolerance, narrower `values`."
+    )
+    Options: ClassVar[type[msgspec.Struct]] = RelationsOptions
+
+    def is_asked(self, bench: Bench) -> bool:
+        """Whether the author declares any."""
+        return bench.bundle is not None and bool(bench.bundle.relations)
+
+    def answer(self, bench: Bench, stack: ExitStack) -> Finding:  # noqa: ARG002 - nothing to end
+        """How many relations do not hold."""
+        assert bench.bundle is not None
+        if not bench.bundle.relations:
+            told = "its muster.toml declares no [[relations]], and the standard asks for some"
+            return Finding(
+                passed=False,
+                figure=0,
+                limit=0,
+                detail=told,
+                remedy="Declare [[relations]] in muster.toml; docs/reference/bundle.md.",
+            )
+        options = bench.given(self, RelationsOptions)
+        trial = _Trial(bench, options)
+        until = time.monotonic() + options.seconds
+        tried = [
+            trial.tried(relation)
+            if time.monotonic() < until
+            else Tried(relation=relation, problem=f"was not tried within {options.seconds:g} s")
+            for relation in bench.bundle.relations
+        ]
+        bad = [one for one in tried if one.problem]
+        well = (
+            f"{len(tried)} relations hold on {trial.rows} rows, {sum(one.compared for one in tried):,} pairs of answers"
+        )
+        exhibits: tuple[Exhibit, ...] = (_summary(tried), *_counterexamples(bad))
+        return Finding(
+            passed=not bad,
+            figure=len(bad),
+            limit=0,
+            detail="; ".join(f"{one.relation.name}: {one.problem}" for one in bad[:3]) or well,
+            figures={"relations": len(tried), "rows": trial.rows, "pairs": sum(one.compared for one in tried)},
+            exhibits=exhibits,
+        )
+
+
+class _Trial:
+    """The rows on which relations are tried, and the host that is asked."""
+
+    def __init__(self, bench: Bench, options: RelationsOptions) -> None:
+        assert bench.golden is not None
+        assert bench.channel is not None
+        self._contract = bench.version.contract
+        self._golden = bench.golden.inputs
+        self._channel = bench.channel
+        self._values = options.values
+        self._checker = ContractChecker(self._contract, max_rows=_BATCH_ROWS)
+        self._records = self._checker.records_of(_rows(bench, options))
+
+    @property
+    def rows(self) -> int:
+        """On how many rows each relation is tried."""
+        return len(self._records)
+
+    def tried(self, relation: Relation) -> Tried:
+        """What comes of a relation."""
+        problems = cases.relation_problems(relation, self._contract)
+        if problems:
+            return Tried(relation=relation, problem=problems[0])
+        field = self._contract.input(relation.field)
+        assert field is not None
+        values = (
+            []
+            if relation.kind == "symmetric"
+            else cases.values_for(relation, field, self._golden.columns[field.name], self._values)
+        )
+        groups = cases.variants(relation, self._records, values)
+        try:
+            answers = self._answers(relation, groups)
+        except ContractBroken as error:
+            return Tried(relation=relation, problem=f"the contract refuses what it sets: {error.message}")
+        found = cases.judged(relation, answers)
+        if not found.compared:
+            return Tried(relation=relation, problem="no two rows were answered that could be compared")
+        return self._told(relation, groups, found)
+
+    def _told(self, relation: Relation, groups: Sequence[Sequence[dict[str, Any]]], found: Judged) -> Tried:
+        if not found.broken:
+            return Tried(relation=relation, compared=found.compared)
+        worst = sorted(found.broken, key=lambda one: (one.row >= self._golden.rows, -one.excess))[:_SHOWN_OF_ONE]
+        shown = [self._smallest(relation, groups[one.row][one.before], groups[one.row][one.after]) for one in worst]
+        return Tried(
+            relation=relation,
+            compared=found.compared,
+            broken=len(found.broken),
+            problem=f"does not hold for {len(found.broken)} of {self.rows} rows: {shown[0][1]}",
+            rows=tuple(record for record, _ in shown),
+            why=tuple(f"{relation.name}: {why}" for _, why in shown),
+        )
+
+    def _smallest(
+        self, relation: Relation, before: dict[str, Any], after: dict[str, Any]
+    ) -> tuple[dict[str, Any], str]:
+        """The smallest change between two rows that is still wrong: the row before it, and what it does to the answer."""
+        field = self._contract.input(relation.field)
+        assert field is not None
+        for _ in range(_HALVINGS if relation.kind != "symmetric" else 0):
+            between = cases.middle(field, before.get(field.name), after.get(field.name))
+            if between is None:
+                break
+            halfway = {**before, field.name: between}
+            low, answer, high = self._answers(relation, [[before, halfway, after]])[0]
+            if low is None or answer is None or high is None:
+                break
+            if cases.beyond(relation, low, answer) > 0:
+                after = halfway
+            elif cases.beyond(relation, answer, high) > 0:
+                before = halfway
+            else:
+                break  # with a tolerance, neither half alone goes far enough
+        return before, self._change(relation, before, after)
+
+    def _change(self, relation: Relation, before: dict[str, Any], after: dict[str, Any]) -> str:
+        """What a change does to the answer, in words."""
+        outputs, _ = self._asked([before, after])
+        low, high = values_of(outputs.columns[cases.output_of(relation, self._contract).name])
+        field = relation.field
+        if relation.kind == "symmetric":
+            changed = f"{field} and {relation.other} swapped ({before.get(field)!r}, {before.get(relation.other)!r})"
+        else:
+            changed = f"{field} {_shown(before.get(field))} → {_shown(after.get(field))}"
+        within = f" (tolerance {relation.tolerance:g})" if relation.tolerance else ""
+        return f"{changed} moves the answer from {_shown(low)} to {_shown(high)}; {_wanted(relation)}{within}"
+
+    def _answers(self, relation: Relation, groups: Sequence[Sequence[dict[str, Any]]]) -> list[list[Floats | None]]:
+        """The answers to rows in groups, in the same groups.
+
+        Raises:
+            ContractBroken: a row is not what the contract allows.
+        """
+        records = list(chain.from_iterable(groups))
+        tables = [self._asked(records[start : start + _BATCH_ROWS]) for start in range(0, len(records), _BATCH_ROWS)]
+        # All at once: the places of texts among each other are only comparable within one table.
+        numbers = cases.numbers_of(cases.output_of(relation, self._contract), joined([table for table, _ in tables]))
+        rows = iter(numbers)
+        flat = iter([next(rows) if is_answered else None for _, answered in tables for is_answered in answered])
+        return [[next(flat) for _ in group] for group in groups]
+
+    def _asked(self, records: list[dict[str, Any]]) -> tuple[Table, list[bool]]:
+        """The outputs of the rows that are answered, and which those are."""
+        table = self._checker.check_records(records)
+        answer = ask(self._channel, table)
+        if answer.errors:  # one row is enough to fail a request: which ones are answered is found one by one
+            answer = ask(self._channel, table, [1] * table.rows)
+            return outputs_of(answer, self._contract), [not status for status in answer.statuses]
+        return outputs_of(answer, self._contract), [True] * table.rows
+
+
+def _rows(bench: Bench, options: RelationsOptions) -> Table:
+    """Golden rows, rows drawn from the contract, and past ones."""
+    assert bench.golden is not None
+    golden = bench.golden.inputs
+    tables = [golden]
+    if options.drawn_rows:
+        seed = int(hex_of(bench.version.digest)[:12], 16)
+        tables.append(drawn(bench.version.contract, golden, options.drawn_rows, seed))
+    past = bench.past.newest(bench.version, options.past_rows) if bench.past is not None and options.past_rows else None
+    if past is not None:
+        tables.append(rows_between(past, 0, min(past.rows, options.past_rows)))
+    return joined(tables)
+
+
+def _wanted(relation: Relation) -> str:
+    if relation.kind != "monotone":
+        return "it should stay"
+    return "it should not fall" if relation.direction == "up" else "it should not rise"
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.12g}" if isinstance(value, float) else repr(shortened(value))
+
+
+def _summary(tried: Sequence[Tried]) -> Grid:
+    return Grid(
+        title="Relations that the author declares",
+        columns=("relation", "kind", "field", "pairs of answers", "rows for which it does not hold"),
+        rows=tuple(
+            (one.relation.name, one.relation.kind, one.relation.field, one.compared, one.broken) for one in tried
+        ),
+    )
+
+
+def _counterexamples(bad: Sequence[Tried]) -> tuple[Rows, ...]:
+    rows = [
+        ({name: shortened(value) for name, value in row.items()}, why)
+        for one in bad
+        for row, why in zip(one.rows, one.why, strict=True)
+    ]
+    if not rows:
+        return ()
+    return (
+        Rows(
+            title="Counterexamples, each with the smallest change that was found",
+            rows=tuple(row for row, _ in rows[:_SHOWN]),
+            why=tuple(why for _, why in rows[:_SHOWN]),
+        ),
+    )
