@@ -10,12 +10,14 @@ from muster.reports.measures import measures_told
 from muster.reports.page import facts, page, section
 from muster.reports.wording import counted, digest, moment, shortened, told
 from muster.vocabulary.states import SessionState
+from muster.wire.evidence import Bars
 from muster.wire.reports import CertificationReport, ReportedCheck
 
 #: A page is at most so large; what does not fit is in the JSON.
 MOST_BYTES = 950_000
 _DETAIL_LETTERS, _ROW_LETTERS = 2000, 240
 _MOST_FIGURES = 30
+_MILLISECONDS = "_ms"
 
 
 def certification_report(report: CertificationReport) -> str:
@@ -185,6 +187,11 @@ def _parts(check: ReportedCheck) -> Iterable[Html]:
         yield tag(
             "figure", tag("figcaption", "Measured"), table(["figure", "value"], rows, caption=f"{check.name}: figures")
         )
+    times = {
+        name.removesuffix(_MILLISECONDS): value for name, value in check.figures.items() if name.endswith(_MILLISECONDS)
+    }
+    if len(times) > 1 and not check.exhibits:  # a check that shows its times itself draws more than percentiles
+        yield shown(Bars(title="Latency", x="milliseconds", names=tuple(times), values=tuple(times.values())))
     yield from (shown(exhibit) for exhibit in check.exhibits)
 
 

@@ -178,3 +178,10 @@ def test_a_factory_for_one_person_says_so() -> None:
     """Nobody takes its pages for somebody else's word."""
     assert "This factory is for one person" in certification_report(report(check("a"), solo=True))
     assert "This factory is for one person" not in certification_report(report(check("a")))
+
+
+def test_percentiles_of_a_latency_are_drawn() -> None:
+    """Where a check measured several times in milliseconds and shows nothing else."""
+    page = certification_report(certified())
+    assert page.count('aria-label="Latency"') == 1
+    assert 'aria-label="Latency"' not in certification_report(report(check("a", figures={"p50_ms": 1.0, "calls": 3.0})))
