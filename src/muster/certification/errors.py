@@ -21,7 +21,9 @@ class OwnCheckFailed(Refused):
     """A check of the bundle's or the project's own came to no verdict: it crashed, hung, or said what nobody understands."""
 
     code = "certification.own-check-failed"
-    advice = "Run it in the lab with `muster check try`; docs/reference/own-checks.md has the protocol and an example."
+    advice = (
+        "Run it in the lab with `muster own-check try`; docs/reference/own-checks.md has the protocol and an example."
+    )
 
 
 class CurveNotFound(NotFound):

@@ -61,7 +61,7 @@ class OwnCheck:
     limit: ClassVar[Figure] = None
     is_needed: ClassVar[bool] = False
     remedy: ClassVar[str] = (
-        "Look at what the check says; `muster check try DIR` runs the bundle's own checks in the lab."
+        "Look at what the check says; `muster own-check try DIR` runs the bundle's own checks in the lab."
     )
     Options: ClassVar[type[msgspec.Struct]] = OwnOptions
 

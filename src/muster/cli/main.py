@@ -96,7 +96,7 @@ COMMANDS: dict[str, dict[str, Entry]] = {
         "standard": Entry("governance", "Show, propose, adopt and try the standard of a project."),
         "review": Entry("governance", "See and say what people think of what is at a gate."),
         "delegate": Entry("governance", "Let somebody vote in your place while you are absent."),
-        "check": Entry("own_checks", "Add, show and try checks of your own."),
+        "own-check": Entry("own_checks", "Add, show and try checks of your own."),
         "waive": Entry("governance", "Let a version fail a check for a while; takes two people."),
     },
     "Requests": {

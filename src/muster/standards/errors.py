@@ -58,11 +58,11 @@ class CheckMalformed(Invalid):
     """What was given is no program that could be a check: it is empty, too long, or no Python."""
 
     code = "standards.check-malformed"
-    advice = "docs/reference/own-checks.md describes what a check is; `muster check try DIR --program FILE` runs it in the lab."
+    advice = "docs/reference/own-checks.md describes what a check is; `muster own-check try DIR --program FILE` runs it in the lab."
 
 
 class CheckNotFound(NotFound):
     """The project has no check with this program."""
 
     code = "standards.check-not-found"
-    advice = "`muster check list` shows the project's; `muster check add NAME FILE --reason TEXT` adds one."
+    advice = "`muster own-check list` shows the project's; `muster own-check add NAME FILE --reason TEXT` adds one."

@@ -332,7 +332,7 @@ class Standards:
                 if rule.program is None or store.check(tx, project, name.removeprefix(OWN), rule.program) is not None:
                     continue
                 raise StandardMalformed(
-                    f"checks.{name}.program: project {project} has no such program of this check; `muster check add` adds it",
+                    f"checks.{name}.program: project {project} has no such program of this check; `muster own-check add` adds it",
                     check=name,
                     digest=rule.program,
                 )

@@ -130,7 +130,7 @@ class Fragile:
 
 
 def hunted(must_answer: tuple[Reach, ...] = ANSWERED, **also: Any) -> Any:
-    told: dict[str, Any] = {"number": 7, "examples": 60, "seconds": 60.0, **also}
+    told: dict[str, Any] = {"number": 7, "examples": 25, "seconds": 60.0, **also}
     return hunt(singles(CONTRACT, GOLDEN), rows(CONTRACT, GOLDEN), Fragile(), CONTRACT, must_answer=must_answer, **told)
 
 

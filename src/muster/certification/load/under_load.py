@@ -39,6 +39,7 @@ class UnderLoad:
     asks: ClassVar[str] = "does it bear the load that is declared?"
     limit: ClassVar[Figure] = None
     is_needed: ClassVar[bool] = False
+    is_timed: ClassVar[bool] = True
     remedy: ClassVar[str] = (
         "Make the model faster, above all for several rows at once, have a compiled twin made (`muster certify --twin`), or declare "
         "in [load] what it can bear."

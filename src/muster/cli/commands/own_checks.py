@@ -1,4 +1,4 @@
-"""`muster check`: checks of one's own, added to a project, or tried in the lab."""
+"""`muster own-check`: checks of one's own, added to a project, or tried in the lab."""
 
 import os
 import tempfile
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 _PATH = click.Path(path_type=Path)
 
 
-@click.group()
-def check() -> None:
+@click.group("own-check")
+def own_check() -> None:
     """Add, show and try checks of your own: programs that ask a model and give a verdict."""
 
 
-@check.command("add")
+@own_check.command("add")
 @click.argument("name", metavar="NAME")
 @click.argument("program", metavar="FILE", type=_PATH)
 @reason_option
@@ -45,7 +45,7 @@ def add(out: Output, name: str, program: Path, reason: str) -> None:
     out.document(found, lambda console: _show(console, found))
 
 
-@check.command("list")
+@own_check.command("list")
 @answering
 def list_checks(out: Output) -> None:
     """List the checks that were added to the project, the newest first."""
@@ -56,7 +56,7 @@ def list_checks(out: Output) -> None:
     out.document(found, lambda console: show_table(console, columns, rows, none="The project has none of its own."))
 
 
-@check.command("show")
+@own_check.command("show")
 @click.argument("digest", metavar="DIGEST")
 @answering
 def show(out: Output, digest: str) -> None:
@@ -66,7 +66,7 @@ def show(out: Output, digest: str) -> None:
     out.document(found, lambda console: _show(console, found))
 
 
-@check.command("try")
+@own_check.command("try")
 @click.argument("folder", metavar="DIR", type=_PATH)
 @click.option("--program", metavar="FILE", type=_PATH, help="This program, instead of the checks of the bundle.")
 @answering
