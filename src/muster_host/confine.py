@@ -42,9 +42,12 @@ _SYSTEM = (
     "/etc/crypto-policies", "/etc/fonts", "/etc/R", "/etc/OpenCL", "/etc/magic",
     "/proc", "/sys/devices/system", "/sys/fs/cgroup", "/sys/kernel/mm", "/sys/module/nvidia", "/sys/bus/pci", "/sys/class/drm",
 )  # fmt: skip
-_SYSTEM_PATTERNS = ("/etc/java*", "/sys/devices/pci*")
+#: Looked up when this module is loaded: whoever is shut in already lists no folders of the system's.
+_SYSTEM_MATCHING = tuple(path for pattern in ("/etc/java*", "/sys/devices/pci*") for path in sorted(glob.glob(pattern)))
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
-_DEVICE_PATTERNS = ("/dev/nvidia*", "/dev/dri", "/dev/kfd")
+_GRAPHICS_CARDS = tuple(
+    path for pattern in ("/dev/nvidia*", "/dev/dri", "/dev/kfd") for path in sorted(glob.glob(pattern))
+)
 #: Variables that the operator hands on and that name files.
 _NAMING_FILES = ("LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -164,7 +167,7 @@ def _limit_files(wish: Wish, confined: List[str], lacking: Dict[str, str]) -> No
         with landlock.Ruleset(reads=wish.reads is not None, ports=not wish.network) as rules:
             for path in _readable(wish.reads or ()):
                 rules.allow(path, landlock.READS)
-            for path in (*_DEVICES, *_matching(_DEVICE_PATTERNS)):
+            for path in (*_DEVICES, *_GRAPHICS_CARDS):
                 rules.allow(path, landlock.USES | landlock.READS)
             for descriptor in (
                 1,
@@ -187,7 +190,7 @@ def _limit_files(wish: Wish, confined: List[str], lacking: Dict[str, str]) -> No
 def _readable(named: Sequence[str]) -> Iterator[str]:
     """All that may be read: the system's, the interpreter's, the operator's and what is named."""
     yield from _SYSTEM
-    yield from _matching(_SYSTEM_PATTERNS)
+    yield from _SYSTEM_MATCHING
     yield os.path.dirname(os.path.abspath(__file__))  # parts of this package are imported when they are needed
     for folder in {sys.prefix, sys.base_prefix, sys.exec_prefix, sys.base_exec_prefix, *sys.path}:
         if not _holds_a_home(folder):
@@ -197,10 +200,6 @@ def _readable(named: Sequence[str]) -> Iterator[str]:
             if os.path.isabs(path) and not _holds_a_home(path):
                 yield path
     yield from named
-
-
-def _matching(patterns: Sequence[str]) -> List[str]:
-    return [path for pattern in patterns for path in sorted(glob.glob(pattern))]
 
 
 def _installation(program: str) -> List[str]:

@@ -405,3 +405,25 @@ def test_any_program_can_be_shut_in(tmp_path: Path, targets: Targets) -> None:
         [*confined_command(scratch, []), "/nowhere"], capture_output=True, text=True, check=False, timeout=30
     )
     assert (gone.returncode, "No such file" in gone.stderr) == (74, True)
+
+
+def test_a_second_layer_allows_what_the_first_found(tmp_path: Path) -> None:
+    """Whoever is shut in already lists no folders of the system's, and still names the same files: settings of Java among them."""
+    script = """
+    import os, sys
+    from muster_host import confine
+    before = list(confine._readable([]))
+    confine.shut_in(confine.Wish("require", [], sys.argv[1]))
+    try:
+        os.listdir("/etc")
+    except PermissionError:
+        print(before == list(confine._readable([])))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), tmp_path],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert done.stdout == "True\n"
