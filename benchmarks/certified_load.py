@@ -104,8 +104,8 @@ def certified(factory: Factory, version: str, rate: float, seconds: float) -> di
     standard = factory.propose_standard(STANDARD.format(rate=rate, seconds=seconds), "for the benchmark")
     factory.approve_standard(standard.number, "go")
     found: control.Certification = factory.certify(version)
-    load = next(check for check in found.checks if check.name == "load")
-    if not found.passed:
+    load = next((check for check in found.checks if check.name == "load"), None)
+    if load is None or not found.passed:
         raise RuntimeError(f"{version} was not certified: {[check for check in found.checks if not check.passed]}")
     return dict(load.figures)
 
