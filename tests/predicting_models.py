@@ -117,7 +117,7 @@ class Exam:
         """A version that says so."""
         words = SAYS.get(says, says)
         scores = said.pop("scores", None) or answers_of(words)
-        given: dict[str, object] = {"source": source_of(words), "scores": scores, "contract": CONTRACT}
+        given: dict[str, Any] = {"source": source_of(words), "scores": scores, "contract": CONTRACT}
         return self.factory.register(claims=Claims(prediction=claim), **{**given, **said})
 
     def seal(self, columns: Mapping[str, Any] | None = None, model: str = "churn", **said: str) -> EvaluationSet:
@@ -145,7 +145,7 @@ class Exam:
         """
         factory, done = self.factory, dict[str, Check]()
         held = self.sets.newest(version.project, version.name.model)
-        before = (checks.BundleComplete(), checks.EnvironmentBuilds(), checks.ModelLoads())
+        before: tuple[checks.Question, ...] = (checks.BundleComplete(), checks.EnvironmentBuilds(), checks.ModelLoads())
         bench = self.bench = checks.Bench(
             version=version,
             blobs=factory.blobs,

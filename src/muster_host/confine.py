@@ -120,7 +120,9 @@ def shut_in(wish: Wish) -> Told:
         return NOTHING
     confined: List[str] = []
     lacking: Dict[str, str] = {}
-    if _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
+    if sys.platform != "linux":
+        lacking = dict.fromkeys(PARTS, "this is no Linux")
+    elif _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         lacking = dict.fromkeys(PARTS, "this kernel cannot forbid new privileges: %s" % _last_error())
     else:
         _limit_files(wish, confined, lacking)

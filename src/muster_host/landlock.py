@@ -16,6 +16,7 @@ import contextlib
 import ctypes
 import os
 import stat
+import sys
 from typing import Any
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # the same on every architecture
@@ -54,6 +55,8 @@ class _PathAttr(ctypes.Structure):
 
 def abi() -> int:
     """The version of Landlock that this kernel has; 0: none, or it is switched off."""
+    if sys.platform != "linux":
+        return 0
     return max(0, _call(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(_VERSION)))
 
 

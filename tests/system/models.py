@@ -63,7 +63,10 @@ class KillsItselfFor(Adds):
 
 
 class SleepsAndEnds(Adds):
-    """Answers x + 1, sleeps when `x` lies above `limit`, and takes its process down when `x` is `poison`."""
+    """Answers x + 1; on trial it sleeps when `x` lies above `limit`, and takes its process down when `x` is `poison`.
+
+    Only there: no certificate is given to one that does so whenever it is asked.
+    """
 
     def __init__(self, limit: float, sleep_s: float, poison: float) -> None:
         super().__init__(1)
@@ -72,10 +75,11 @@ class SleepsAndEnds(Adds):
         self.poison = poison
 
     def predict(self, columns: dict[str, Any]) -> dict[str, Any]:
-        if any(x == self.poison for x in columns["x"]):
-            os.kill(os.getpid(), signal.SIGKILL)
-        if any(x > self.limit for x in columns["x"]):
-            time.sleep(self.sleep_s)
+        if os.sched_getscheduler(0) == os.SCHED_IDLE:
+            if any(x == self.poison for x in columns["x"]):
+                os.kill(os.getpid(), signal.SIGKILL)
+            if any(x > self.limit for x in columns["x"]):
+                time.sleep(self.sleep_s)
         return super().predict(columns)
 
 

@@ -65,7 +65,7 @@ def examination_of(factory: Factory) -> Examination:
     )
 
 
-def _kept(home: Home) -> dict[str, Path]:
+def _kept(home: Home) -> dict[str, str]:
     """What no model has any business with."""
     kept = {
         "the admin's token": home.admin_token,
@@ -77,4 +77,4 @@ def _kept(home: Home) -> dict[str, Path]:
     place = home.database_url.removeprefix("sqlite:///")
     if place != home.database_url:
         kept["the database"] = Path(place)
-    return kept
+    return {what: str(file) for what, file in kept.items()}

@@ -53,7 +53,7 @@ def order_for(order: LoadOrder | Mapping[str, Any]) -> LoadOrder:
 
 
 @contextmanager
-def attempts(scratch: Path, kept: Mapping[str, Path], folders: Mapping[str, Path]) -> Iterator[list[Attempt]]:
+def attempts(scratch: Path, kept: Mapping[str, str], folders: Mapping[str, Path]) -> Iterator[list[Attempt]]:
     """What is tried, with its targets standing as long as the block runs.
 
     Args:
@@ -98,9 +98,9 @@ def attempts(scratch: Path, kept: Mapping[str, Path], folders: Mapping[str, Path
         yield found
 
 
-def _of_this_machine(kept: Mapping[str, Path], folders: Mapping[str, Path]) -> Iterator[Attempt]:
+def _of_this_machine(kept: Mapping[str, str], folders: Mapping[str, Path]) -> Iterator[Attempt]:
     for what, file in kept.items():
-        yield Attempt(what=f"read {what}", part="files", act="read", target=str(file))
+        yield Attempt(what=f"read {what}", part="files", act="read", target=file)
     yield Attempt(what="read the machine's passwords", part="files", act="read", target="/etc/shadow")
     with contextlib.suppress(RuntimeError):  # this user has none
         yield Attempt(what="look into this user's home", part="files", act="list", target=str(Path.home()))

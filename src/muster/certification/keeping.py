@@ -101,7 +101,7 @@ def key_of(question: Question, bench: Bench, hardware: str, limit: float | None)
         "given": msgspec.to_builtins(bench.given_options.get(question.name, {})),
         "limit": limit,
     }
-    return digest_of(json.dumps(made_from, sort_keys=True).encode())
+    return digest_of(json.dumps(made_from, sort_keys=True, default=str).encode())
 
 
 def content_of(check: Check, bench: Bench, shown_before: int, measured_before: int) -> dict[str, Any]:

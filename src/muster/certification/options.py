@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from muster.certification.timing import CALLS, ROUNDS
 
@@ -27,7 +26,7 @@ class CertificationOptions:
     """Whether the environment is built a second time from the seal alone, with the network cut."""
     latency_budget_s: float = 5.0
     """For how long calls are timed at most, all rounds together, seconds; at least 20 calls are."""
-    kept: Mapping[str, Path] = field(default_factory=dict)
-    """Files of this factory that no model has any business with, in words: `the admin's token`."""
+    kept: Mapping[str, str] = field(default_factory=dict)
+    """What in words → file of this factory that no model has any business with. Texts, because options are digested as JSON."""
     try_generated: bool = True
     """Whether rows that are generated from the contract are put to the model."""

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from muster.client.transport import Transport, ZipBody
+from muster.client.transport import FileBody, Transport
 from muster.wire import advisories
 
 
@@ -23,7 +23,7 @@ class Advisories:
         return self._transport.post(
             f"{self._project}/vulnerabilities",
             advisories.VulnerabilityFile,
-            ZipBody(file=path),
+            FileBody(file=path, media_type="application/octet-stream"),
             wait_s=600.0,
             reason=reason,
             name=path.name,

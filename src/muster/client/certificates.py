@@ -38,8 +38,8 @@ class Certificates:
             about: only those about it: `churn:3`.
             limit: how many at most.
         """
-        path, only = f"{self._project}/sessions", "true" if open_only else None
-        return self._transport.get(path, control.Sessions, open=only, about=about, limit=limit)
+        shown = "true" if open_only else None
+        return self._transport.get(f"{self._project}/sessions", control.Sessions, open=shown, about=about, limit=limit)
 
     def cancel_session(self, session: str, reason: str) -> control.Session:
         """End a session for good; what works on it is ended within a second."""

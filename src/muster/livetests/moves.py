@@ -78,16 +78,21 @@ class Moves:
         self._held_up: dict[tuple[str, int], str] = {}
         """Live-tests that something holds up, with the code of what it was last."""
         self._reports_lock = threading.Lock()
-        self._reports: dict[tuple[str, int], dict[str, FrontReport]] = {}
-        """What each front said last, by endpoint and number; in memory, as fronts repeat it to a control that starts anew."""
+        self._reports: dict[str, tuple[int, dict[str, FrontReport]]] = {}
+        """By endpoint, the newest live-test that fronts told of, and what each said last.
+
+        In memory, as fronts repeat it to a control that starts anew.
+        """
 
     def heard(self, report: FrontReport) -> None:
         """A front says what became of a version on trial."""
         with self._reports_lock:
-            # Numbers rise, and an endpoint has one live-test at a time: what was said of earlier ones is forgotten.
-            of_others = {key: said for key, said in self._reports.items() if key[0] != report.endpoint}
-            own = self._reports.get((report.endpoint, report.live_test), {})
-            self._reports = {**of_others, (report.endpoint, report.live_test): {**own, report.front: report}}
+            # Numbers rise, and an endpoint has one live-test at a time: what is said of earlier ones counts no longer.
+            number, said = self._reports.get(report.endpoint, (0, {}))
+            if report.live_test > number:
+                number, said = report.live_test, {}
+            if report.live_test == number:
+                self._reports[report.endpoint] = number, {**said, report.front: report}
 
     def advance(self) -> None:
         """Take every live-test as far as it comes; by any number of processes at once."""
@@ -188,7 +193,8 @@ class Moves:
 
     def _reports_of(self, seen: LiveTest) -> Mapping[str, FrontReport]:
         with self._reports_lock:
-            return dict(self._reports.get((seen.endpoint, seen.number), {}))
+            number, said = self._reports.get(seen.endpoint, (0, {}))
+            return said if number == seen.number else {}
 
     def _judge(self, tx: Transaction, held: LiveTest, version: Version) -> None:
         broken = broken_limits(self._rules.rule(tx, version), held.found())

@@ -69,7 +69,7 @@ def bench(tmp_path: Path) -> Bench:
         bundles=tmp_path / "bundles",
         log=tmp_path / "log",
         scratch=scratch,
-        options=CertificationOptions(kept={"the admin's token": token}),
+        options=CertificationOptions(kept={"the admin's token": str(token)}),
         say=lambda _: None,
         folder=folder,
         bundle=read_bundle(folder),
@@ -87,7 +87,7 @@ def intruded(tmp_path: Path, level: confine.Level, limits: Limits) -> dict[str, 
     token.write_text("secret")
     order = intrusion.order_for(load_order(bundle, read_bundle(bundle)))
     with (
-        intrusion.attempts(scratch, {"the token": token}, {"elsewhere": elsewhere}) as wanted,
+        intrusion.attempts(scratch, {"the token": str(token)}, {"elsewhere": elsewhere}) as wanted,
         running_host(Interpreter(level), bundle, order, tmp_path / "log", limits=limits) as channel,
     ):
         return dict(zip([attempt.what for attempt in wanted], intrusion.tried(channel, wanted), strict=True))

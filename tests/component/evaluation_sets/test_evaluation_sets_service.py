@@ -111,13 +111,13 @@ def test_the_same_order_again_seals_once(vault: Vault) -> None:
 def test_nobody_sets_their_own_exam(quick: Vault, how: str) -> None:
     """Whoever has part in any version, also an earlier one, neither seals nor reads; somebody else does both."""
     factory = quick.factory
-    said: dict[str, Any] = {
+    ways: dict[str, dict[str, Any]] = {
         "registered": {},
         "owner": {"owners": ("ana", "adele")},
         "author": {"authors": ("adele",)},
         "deputy of the card": {"card": Card(deputy="adele")},
-    }[how]
-    factory.register("adele" if how == "registered" else "ana", claims=CLAIMS, **said)
+    }
+    factory.register("adele" if how == "registered" else "ana", claims=CLAIMS, **ways[how])
     factory.register(claims=CLAIMS)
     with pytest.raises(OwnModel, match="adele has part in"):
         quick.seal("adele")

@@ -14,7 +14,7 @@ import pytest
 from hosts_by_hand import ONE_IN, BundleMaker, Hosts, floats, fp64, until
 
 from muster.runtimes import process_groups
-from muster.runtimes.confinement import Confinement
+from muster.runtimes.confinement import Confinement, confined_command
 from muster.runtimes.errors import HostGone, HostLoadFailed
 from muster.runtimes.order import LoadOrder, order_of
 from muster.runtimes.parent import Limits
@@ -381,3 +381,27 @@ def test_where_it_cannot_be_done_the_operators_word_counts(tmp_path: Path, make_
     said = done.stdout
     assert "['calls', 'network', 'privileges'] [('files', 'this kernel has no Landlock'), ('signals'," in said
     assert "cannot confine hosts as is required: files: this kernel has no Landlock" in said
+
+
+def test_any_program_can_be_shut_in(tmp_path: Path, targets: Targets) -> None:
+    """A command of somebody else's reads what it is given, writes to its folder, and finds everything else closed."""
+    scratch, given = tmp_path / "scratch", tmp_path / "given"
+    for folder in (scratch, given):
+        folder.mkdir()
+    (given / "rows").write_text("rows")
+    script = (
+        'cat "$1/rows"; echo kept > "$TMPDIR/kept"; cat "$2" || echo no secret; echo x > "$1/new" || echo no writing; '
+        f"(exec 3<>/dev/tcp/127.0.0.1/{targets.port}) || echo no network; setsid true || echo no leaving"
+    )
+    command = [tool("bash"), "-c", script, "bash", str(given), str(targets.file)]
+    done = subprocess.run(
+        [*confined_command(scratch, [given], "require"), *command],
+        capture_output=True, text=True, check=True, timeout=30, start_new_session=True,
+    )  # fmt: skip
+    assert done.stdout.split("\n")[0] == "rowsno secret"
+    assert done.stdout.split("\n")[1:] == ["no writing", "no network", "no leaving", ""]
+    assert (scratch / "kept").read_text() == "kept\n"
+    gone = subprocess.run(
+        [*confined_command(scratch, []), "/nowhere"], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (gone.returncode, "No such file" in gone.stderr) == (74, True)

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -335,7 +336,7 @@ def test_a_constant_score_cannot_win_a_ranking_by_the_order_of_rows() -> None:
     assert ranking.mean_average_precision(judged) == 0.25
 
 
-_BAD = {
+_BAD: dict[str, Callable[[], object]] = {
     "NaN": lambda: BinaryPredictions(labels=np.array([True]), scores=np.array([np.nan])),
     "lengths": lambda: BinaryPredictions(labels=np.array([True, False]), scores=np.array([0.5])),
     "none": lambda: NumberPredictions(actual=np.array([]), predicted=np.array([])),

@@ -21,6 +21,8 @@ class ColdStart:
     asks: ClassVar[str] = "how long until a fresh host has answered?"
     limit: ClassVar[Figure] = None
     is_needed: ClassVar[bool] = False
+    is_kept: ClassVar[bool] = True
+    is_timed: ClassVar[bool] = True
     remedy: ClassVar[str] = (
         "Import less when the model is loaded and keep its files small: `python -X importtime` names what takes long; "
         "or declare in [load] what it takes."

@@ -27,8 +27,6 @@ from muster.runtimes.channel import Channel
 from muster.serving.workers.roster import HostStanding, Standings, Wanted, line, read_from_front
 from muster.vocabulary.states import Role
 from muster.wire.plans import (
-    ACCESS_FORMAT,
-    PLAN_FORMAT,
     AccessEntry,
     AccessList,
     EndpointPlans,
@@ -141,7 +139,7 @@ class _Keeper:
 
 def _publications(version: Version, token: str, *, rows: int, deadline_s: float) -> Publications:
     plan = ServingPlan(
-        format=PLAN_FORMAT,
+        format=1,
         project=version.project,
         endpoint=ENDPOINT,
         release=1,
@@ -168,7 +166,7 @@ def _publications(version: Version, token: str, *, rows: int, deadline_s: float)
     return Publications(
         2,
         (
-            Publication(1, "access", AccessList(ACCESS_FORMAT, (entry,))),
+            Publication(1, "access", AccessList(1, (entry,))),
             Publication(2, f"endpoint/{ENDPOINT}", EndpointPlans(ENDPOINT, serving=plan)),
         ),
     )

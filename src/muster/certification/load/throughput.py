@@ -35,6 +35,7 @@ class Throughput:
     asks: ClassVar[str] = "how many rows does it answer in a second?"
     limit: ClassVar[Figure] = None
     is_needed: ClassVar[bool] = False
+    is_timed: ClassVar[bool] = True
     remedy: ClassVar[str] = (
         "Compute all rows of a batch in one call instead of one after another, or have a compiled twin made (`muster certify --twin`)."
     )

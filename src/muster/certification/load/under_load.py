@@ -39,6 +39,8 @@ class UnderLoad:
     asks: ClassVar[str] = "does it bear the load that is declared?"
     limit: ClassVar[Figure] = None
     is_needed: ClassVar[bool] = False
+    is_timed: ClassVar[bool] = True
+    is_kept: ClassVar[bool] = True
     remedy: ClassVar[str] = (
         "Make the model faster, above all for several rows at once, have a compiled twin made (`muster certify --twin`), or declare "
         "in [load] what it can bear."
@@ -53,6 +55,9 @@ class UnderLoad:
         """Of one request, instead of what the bundle declares."""
         seconds: float = 3.0
         """For how long each of the two rates is offered."""
+        rounds: int = 2
+        """How often at most: a round that fails is made again, and the better counts. A pause of the machine says nothing about the
+        model, and a model that is slow is slow in every round."""
         p99_ms: float | None = None
         """The limit, instead of what the bundle declares; without either, that of the one-row latency."""
         through: Literal["front", "host"] = "front"
@@ -68,11 +73,11 @@ class UnderLoad:
                 for name, value in given.items()
                 if value is not None and value <= 0
             ]
-            return (
-                wrong
-                if 0 < self.seconds <= 600
-                else [*wrong, f"seconds is {self.seconds:g}; it is above 0 and at most 600"]
-            )
+            if not 0 < self.seconds <= 600:
+                wrong.append(f"seconds is {self.seconds:g}; it is above 0 and at most 600")
+            if not 1 <= self.rounds <= 10:
+                wrong.append(f"rounds is {self.rounds}; it is 1 to 10")
+            return wrong
 
     def is_asked(self, bench: checks.Bench) -> bool:
         """Whether the bundle declares a rate."""
@@ -94,10 +99,14 @@ class UnderLoad:
             load: _Offered = _AtHost(bench, rows) if options.through == "host" else _AtFront(bench, rows, only_here)
             load.settle()
             watch = only_here.enter_context(Watch(bench.channel.hello.pid))
-            usual = load.offer(rate, options)
-            beyond = load.offer(rate * BEYOND, options)
+            found = _judged(load.offer(rate, options), load.offer(rate * BEYOND, options), limit_ms)
+            for _ in range(1, options.rounds):
+                if found.passed:
+                    break
+                again = _judged(load.offer(rate, options), load.offer(rate * BEYOND, options), limit_ms)
+                found = min(found, again, key=lambda one: (not one.passed, one.figures["p99_ms"]))
         bench.at_hand.resident = watch.noted
-        return _judged(usual, beyond, limit_ms)
+        return found
 
 
 class _Offered(Protocol):
