@@ -43,12 +43,6 @@ _GUARD = ("/bin/sh", "-c", 'exec 3<&0; trap "kill -9 0" TERM; "$@" <&3 3<&- & ex
 _SHOWN = 300
 _MOST_UNANSWERED = 1000
 
-#: Shuts itself in, and becomes the command.
-_SHUT_IN = (
-    "import sys; sys.path.insert(0, sys.argv[1]); import json, os; from muster_host import confine; "
-    "confine.shut_in(confine.wish_of(json.loads(sys.argv[2]))); os.execv(sys.argv[3], sys.argv[3:])"
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
@@ -130,7 +124,7 @@ def verdict_of(
 def _shut_in(scratch: Path, reads: Sequence[str]) -> list[str]:
     """The words before a command that shut it in as hosts are, as far as this kernel can: files, sockets, other processes."""
     wish = {"level": confine.BEST_EFFORT, "reads": list(reads), "scratch": str(scratch)}
-    return [sys.executable, "-I", "-B", "-c", _SHUT_IN, str(Path(muster_host.__file__).parents[1]), json.dumps(wish)]
+    return [sys.executable, "-I", "-B", str(Path(muster_host.__file__).parent / "confined.py"), json.dumps(wish)]
 
 
 def _bounded(bounds: Bounds) -> None:
