@@ -20,6 +20,7 @@ from muster.runtimes.conformance.tables import ask, outputs_of
 from muster.runtimes.errors import HostGone, HostTimedOut, ProtocolBroken
 from muster.vocabulary.digests import Digest
 from muster.wire.contracts import as_document
+from muster_host import confine
 
 #: Before the name of a check that somebody else wrote.
 OWN = "own:"
@@ -77,12 +78,14 @@ class OwnCheck:
         """The figure that the program gives, against its limit."""
         options = bench.given(self, OwnOptions)
         with tempfile.TemporaryDirectory(prefix="own-", dir=bench.scratch) as scratch:
+            command = self._command(bench, Path(scratch))
             verdict = verdict_of(
-                self._command(bench, Path(scratch)),
+                command,
                 _first(self.name.removeprefix(OWN), bench, self._most, options.given),
                 _Asked(bench).answers,
                 Path(scratch),
                 Bounds(seconds=options.seconds, memory_mib=options.memory_mib, output_mib=options.output_mib),
+                _reads(bench, command),
             )
         limits = [limit for limit in (self._most, verdict.limit) if limit is not None]
         limit = min(limits, default=None)
@@ -115,6 +118,14 @@ class OwnCheck:
         if not program.stat().st_mode & 0o100:
             raise OwnCheckFailed(f"{self._run} is neither a Python file (.py) nor a program that may be executed")
         return [program]
+
+
+def _reads(bench: Bench, command: list[str | Path]) -> list[str]:
+    """What a program has to read: the bundle, and the interpreter with its packages."""
+    assert bench.environment is not None
+    interpreter = Path(command[0])
+    program = {"environment": str(interpreter.parents[1]), "argv": [str(interpreter)]} if len(command) > 1 else None
+    return confine.reads_of({"bundle": str(bench.folder), "program": program})
 
 
 class _Asked:

@@ -9,10 +9,12 @@ It runs in a process of its own, without a network where the kernel can cut it, 
 it does besides speaking so is a failed check, with why: a crash, silence, a flood, a verdict that contradicts itself.
 """
 
+import json
 import os
 import resource
 import selectors
 import subprocess
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +25,12 @@ from typing import Any, Literal
 import msgspec
 import psutil
 
+import muster_host
 from muster.certification.errors import OwnCheckFailed
 from muster.environments.offline import end_with_parent, tool_variables
 from muster.packaging.network import network_cut
 from muster.wire.evidence import MOST_BYTES_OF_A_CHECK, Exhibit
+from muster_host import confine
 
 OWN_CHECK_FORMAT: Literal[1] = 1
 _CHUNK = 1 << 16
@@ -71,7 +75,12 @@ Predicts = Callable[[list[dict[str, Any]]], Mapping[str, Any]]
 
 
 def verdict_of(
-    command: Sequence[str | Path], first: Mapping[str, Any], predicts: Predicts, scratch: Path, bounds: Bounds
+    command: Sequence[str | Path],
+    first: Mapping[str, Any],
+    predicts: Predicts,
+    scratch: Path,
+    bounds: Bounds,
+    reads: Sequence[str] = (),
 ) -> Verdict:
     """What a program finds.
 
@@ -81,6 +90,7 @@ def verdict_of(
         predicts: asks the model.
         scratch: an empty folder in which it runs.
         bounds: what it may take.
+        reads: files and folders that it may read, beside the system's, where the kernel can keep it from others.
 
     Raises:
         OwnCheckFailed: it did not come to a verdict; the message says why.
@@ -90,7 +100,7 @@ def verdict_of(
     with errors.open("wb") as log:
         try:
             process = subprocess.Popen(
-                [*_GUARD, *network_cut(), *map(str, command)],
+                [*_GUARD, *network_cut(), *_shut_in(scratch, reads), *map(str, command)],
                 cwd=scratch,
                 env=environment,
                 stdin=subprocess.PIPE,
@@ -109,6 +119,12 @@ def verdict_of(
             raise OwnCheckFailed(f"{error.message}{told}") from error
         finally:
             _end(process)
+
+
+def _shut_in(scratch: Path, reads: Sequence[str]) -> list[str]:
+    """The words before a command that shut it in as hosts are, as far as this kernel can: files, sockets, other processes."""
+    wish = {"level": confine.BEST_EFFORT, "reads": list(reads), "scratch": str(scratch)}
+    return [sys.executable, "-I", "-B", str(Path(muster_host.__file__).parent / "confined.py"), json.dumps(wish)]
 
 
 def _bounded(bounds: Bounds) -> None:

@@ -203,7 +203,7 @@ class _Trial:
         if relation.kind == "symmetric":
             changed = f"{field} and {relation.other} swapped ({before.get(field)!r}, {before.get(relation.other)!r})"
         else:
-            changed = f"{field} {_shown(before.get(field))} → {_shown(after.get(field))}"
+            changed = f"{field} {shortened(before.get(field))!r} → {shortened(after.get(field))!r}"
         within = f" (tolerance {relation.tolerance:g})" if relation.tolerance else ""
         return f"{changed} moves the answer from {_shown(low)} to {_shown(high)}; {_wanted(relation)}{within}"
 
@@ -252,7 +252,7 @@ def _wanted(relation: Relation) -> str:
 
 
 def _shown(value: Any) -> str:
-    return f"{value:.12g}" if isinstance(value, float) else repr(shortened(value))
+    return f"{value:.6g}" if isinstance(value, float) else repr(shortened(value))
 
 
 def _summary(tried: Sequence[Tried]) -> Grid:

@@ -48,6 +48,7 @@ class Robustness:
     asks: ClassVar[str] = "does it answer whatever its contract allows?"
     limit: ClassVar[Figure] = 0
     is_needed: ClassVar[bool] = False
+    is_kept: ClassVar[bool] = True
     remedy: ClassVar[str] = (
         "Have the model answer the rows that are shown, or declare limits in the contract that refuse them before they reach it."
     )

@@ -13,6 +13,7 @@ from muster.certification.errors import VersionNotExaminable
 from muster.certification.examination import Examination
 from muster.certification.options import CertificationOptions
 from muster.certification.questions import QUESTIONS
+from muster.certification.robustness import Robustness
 from muster.certification.sealing import RebuildsOffline
 from muster.environments.shelf import Shelf
 from muster.packaging.trees import remove_tree
@@ -31,7 +32,7 @@ from muster.wire.contracts import Contract, Declared, Field
 NAMES = [
     question.name
     for question in QUESTIONS
-    if not isinstance(question, Optional) or isinstance(question, RebuildsOffline)
+    if not isinstance(question, Optional) or isinstance(question, (Robustness, RebuildsOffline))
 ]
 
 
