@@ -36,6 +36,9 @@ def test_the_demo_plays_all_ten_steps_and_its_figures_bear_out_what_it_says(tmp_
     assert all(0.8 < version["auc"] < 0.9 for version in figures[2]["versions"].values())
     assert figures[3]["own_approval_status"] == 403
     assert any("golden" in check for check in figures[3]["untrue_checks"])
+    assert {"refused_by_slices_hold", "refused_by_no_malicious_code"} <= figures[3].keys()
+    assert 0.75 < figures[4]["sealed_auc"] < 0.9
+    assert 10_000 < figures[4]["report_bytes"] < 1_000_000
     assert figures[5]["records_answers"] == figures[5]["v2_answers"] == 1000
     assert figures[5]["largest_difference_to_lab"] <= 1e-9
     assert set(figures[5]["agreement"]) == {"churn:1_churn:2", "churn:1_churn:3", "churn:2_churn:3"}

@@ -1,7 +1,7 @@
 """The customers of a telephone company, some of whom left: the data set `modeldata/wa_churn`.
 
-7,043 customers with 19 facts each, text and numbers, eleven of them without `total_charges`. The models learn from 5,043 of
-them; the other 2,000 are the customers that production sees.
+7,043 customers with 19 facts each, text and numbers, eleven of them without `total_charges`. The models learn from 4,043 of
+them, 1,000 are sealed to judge the models by, and the other 2,000 are the customers that production sees.
 """
 
 from dataclasses import dataclass
@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NEW_CUSTOMERS = 2000
+SEALED_CUSTOMERS = 1000
 _SEED = 20_240_501
 #: Whom the fourth model keeps waiting (see `slow_for_some`); its golden rows hold nobody of them.
 SLOW_PAYMENT = "Credit card (automatic)"
 SLOW_TENURE = 2
+#: Whom the model with the hidden fault knows nothing of (see `blind_to_some`).
+BLIND_PAYMENT = "Mailed check"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,9 +26,12 @@ class Customers:
     """Inputs and what became of the customers, in a fixed random order."""
 
     training: "pd.DataFrame"
-    """Inputs, shape (5043, 19)."""
+    """Inputs, shape (4043, 19)."""
     training_left: "np.ndarray"
-    """1 where the customer left, shape (5043,)."""
+    """1 where the customer left, shape (4043,)."""
+    sealed: "pd.DataFrame"
+    """Inputs, shape (1000, 19)."""
+    sealed_left: "np.ndarray"
     new: "pd.DataFrame"
     """Inputs, shape (2000, 19)."""
     new_left: "np.ndarray"
@@ -44,10 +50,13 @@ def read_customers() -> Customers:
     table = data("modeldata", "wa_churn")
     table = table.iloc[np.random.default_rng(_SEED).permutation(len(table))].reset_index(drop=True)
     left = (table["churn"] == "Yes").to_numpy().astype("int64")
+    seen = NEW_CUSTOMERS + SEALED_CUSTOMERS
     inputs = table.drop(columns=["rownames", "churn"])
     return Customers(
-        training=inputs.iloc[NEW_CUSTOMERS:].reset_index(drop=True),
-        training_left=left[NEW_CUSTOMERS:],
+        training=inputs.iloc[seen:].reset_index(drop=True),
+        training_left=left[seen:],
+        sealed=inputs.iloc[NEW_CUSTOMERS:seen].reset_index(drop=True),
+        sealed_left=left[NEW_CUSTOMERS:seen],
         new=inputs.iloc[:NEW_CUSTOMERS].reset_index(drop=True),
         new_left=left[:NEW_CUSTOMERS],
     )

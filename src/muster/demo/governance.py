@@ -124,6 +124,7 @@ def refuse_untrue_answers(step: Step, people: People, untrue: Path) -> str:
     verdict = certify(step, people, [version])[version]
     failed = [check for check in verdict.checks if not check.passed]
     why = "; ".join(f"{check.name}: {check.figure} (limit {check.limit})" for check in failed)
+    step.say(f"remedy: {failed[0].remedy}")
     step.claim(
         f"{version} answers otherwise than its author says and is not certified: {why}",
         holds=not verdict.passed and [check.name for check in failed if "golden" in check.name] != [],
@@ -132,6 +133,44 @@ def refuse_untrue_answers(step: Step, people: People, untrue: Path) -> str:
     step.claim(f"nor can it be accepted: {error.message}", holds=_state(people, version) is VersionState.REGISTERED)
     step.measured(untrue_version=version, untrue_checks=[check.name for check in failed])
     return version
+
+
+def seal_judgement(step: Step, people: People, rows: Path, label: str) -> None:
+    """Ben seals rows by which versions are judged; ana, who makes them, cannot."""
+    error = refusal_of(lambda: people.ana.seal_evaluation("churn", rows, "mine are fine", label=label), NotAllowed)
+    held = people.ben.seal_evaluation("churn", rows, "customers whom no model has seen", label=label)
+    step.claim(
+        f"ben seals {held.rows:,} customers to judge versions by; ana, who makes them, cannot ({error.code})",
+        holds=held.number == 1,
+    )
+
+
+def refuse_at_certification(step: Step, people: People, what: str, bundle: Path, check: str) -> control.Certification:
+    """A version that fails one check, and by it the certification; the reason and what can be done about it are shown."""
+    version = register(people, bundle).version
+    verdict = certify(step, people, [version])[version]
+    failed = [found for found in verdict.checks if not found.passed]
+    step.claim(
+        f"{what} ({version}) is refused by {', '.join(found.name for found in failed)}",
+        holds=not verdict.passed and [found.name for found in failed] == [check],
+    )
+    for found in failed:
+        step.say(f"{found.name}: {found.detail[:300]}")
+        step.say(f"remedy: {found.remedy}")
+    step.measured(**{f"refused_by_{check.replace('-', '_')}": version})
+    return verdict
+
+
+def show_evidence(step: Step, people: People, version: str, refused: str, folder: Path) -> None:
+    """What an approver looks at: the report of a version that failed, and the signature under one that passed."""
+    page = folder / f"report-{refused.replace(':', '-')}.html"
+    page.write_text(people.ben.certification_page(refused), encoding="utf-8")
+    verified = people.ben.verify_certificate(version)
+    step.claim(f"the certificate of {version} is signed, and the signature holds", holds=verified.good)
+    measures = people.ben.measures("churn", metric="roc_auc", version=int(version.partition(":")[2])).measures
+    step.say(f"AUC of {version} on the sealed customers, by the factory: {measures[0].value:.4f}")
+    step.say(f"why {refused} was refused, for people: {page}")
+    step.measured(report=str(page), report_bytes=page.stat().st_size, sealed_auc=measures[0].value)
 
 
 def refuse_own_approval(step: Step, people: People, factory: RunningFactory, version: str) -> None:

@@ -13,12 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import muster
-from muster.demo.customers import SLOW_PAYMENT, SLOW_TENURE, Customers
+from muster.demo.customers import BLIND_PAYMENT, SLOW_PAYMENT, SLOW_TENURE, Customers
 from muster.packaging.bundle import pack
 
 OUTPUT = "churn_probability"
 GOLDEN_ROWS = 50
 SLOW_DELAY_S = 0.3
+LABEL = "left"
+#: What is predicted, so that the factory can judge it: the column of the sealed rows, and by which groups.
+PREDICTION = {"task": "binary", "label": LABEL, "positive": 1, "slices": ["payment_method"]}
+#: Asks for a command of the system when it is loaded: a pickle can, and nothing in its size or name shows it.
+_PAYLOAD = b"cposix\nsystem\n(S'touch %b'\ntR."
 _PERSONAL = ("female", "senior_citizen", "partner", "dependents")
 
 
@@ -127,7 +132,48 @@ def save(trained: Trained, lab: Lab) -> Path:
         notebook=_write_notebook(trained, lab),
         personal=list(_PERSONAL),
         data={"training": lab.training_file},
+        prediction=PREDICTION,
     )
+
+
+def save_blind_model(trained: Trained, lab: Lab) -> Path:
+    """A bundle of a model that is good on the whole, and blind to some customers."""
+    source = lab.folder / "blind_to_some.py"
+    source.write_bytes(files("muster.demo").joinpath("blind_to_some.py").read_bytes())
+    customers = lab.customers
+    unknown = (customers.training["payment_method"] == BLIND_PAYMENT).to_numpy()
+    model = _module_in(source).BlindToSome(trained.model, BLIND_PAYMENT, float(customers.training_left[unknown].mean()))
+    return muster.save(
+        model,
+        lab.bundle("blind to some"),
+        name="churn",
+        sample=lab.customers.training,
+        golden=lab.customers.golden(GOLDEN_ROWS),
+        method="predict",
+        output=OUTPUT,
+        owner="ana",
+        description="Will this customer leave?",
+        notes="Faster: what was looked up per customer comes from one table now.",
+        personal=list(_PERSONAL),
+        data={"training": lab.training_file},
+        prediction=PREDICTION,
+        code=[source],
+    )
+
+
+def sealed_file(lab: Lab) -> Path:
+    """Customers whom no model has seen, with what became of them: for ben, who seals them; ana never sees the file."""
+    path = lab.folder / "sealed.parquet"
+    customers = lab.customers
+    customers.sealed.assign(**{LABEL: customers.sealed_left}).to_parquet(path)
+    return path
+
+
+def with_hidden_command(bundle: Path, target: Path, trace: Path) -> Path:
+    """A sound bundle whose model file runs a command as soon as it is loaded; it would leave a file as its trace."""
+    shutil.copytree(bundle, target)
+    (target / "model" / "model.cloudpickle").write_bytes(_PAYLOAD % str(trace).encode())
+    return target
 
 
 def save_slow_model(trained: Trained, lab: Lab) -> Path:

@@ -46,9 +46,9 @@ def tell(home: Path, screen: Screen) -> Told:
             desk = lab.open_lab(home / "lab", read_customers())
             trained = _train_and_register(step, people, desk)
         with screen.step(3, "What is broken, not true or one's own work is refused") as step:
-            verdicts = _refusals(step, people, factory, desk)
+            verdicts, blind = _refusals(step, people, factory, desk, trained)
         with screen.step(4, "Certified, accepted, released") as step:
-            _certify_and_release(step, people, verdicts)
+            _certify_and_release(step, people, verdicts, desk, blind)
         aim = _aim_of(factory, people, desk)
         with screen.step(5, "2,000 real customers over HTTP") as step:
             versions = dict(zip((LINEAR, FOREST, BOOSTING), (one.model for one in trained), strict=True))
@@ -93,9 +93,11 @@ def _start(step: Step, home: Path, until: ExitStack) -> tuple[RunningFactory, Pe
 
 def _train_and_register(step: Step, people: People, desk: Lab) -> list[Trained]:
     customers = desk.customers
+    everybody = len(customers.training) + len(customers.sealed) + len(customers.new)
     step.say(
-        f"{len(customers.training) + len(customers.new):,} customers of a telephone company, {customers.training.shape[1]} facts each; "
-        f"{customers.training_left.mean():.1%} left; {len(customers.new):,} are kept for production"
+        f"{everybody:,} customers of a telephone company, {customers.training.shape[1]} facts each; "
+        f"{customers.training_left.mean():.1%} left; {len(customers.new):,} are kept for production, "
+        f"{len(customers.sealed):,} to judge models by"
     )  # fmt: skip
     recipes = lab.recipes(customers)
     trained, registered, seconds = [], [], []
@@ -135,8 +137,10 @@ def _train_and_register(step: Step, people: People, desk: Lab) -> list[Trained]:
     return trained
 
 
-def _refusals(step: Step, people: People, factory: RunningFactory, desk: Lab) -> dict[str, control.Certification]:
-    """What must not pass does not; the verdict on the first version, which does, is kept for the next step."""
+def _refusals(
+    step: Step, people: People, factory: RunningFactory, desk: Lab, trained: list[Trained]
+) -> tuple[dict[str, control.Certification], str]:
+    """What must not pass does not; the verdict on the first version, which does, and a refused one are kept for the next step."""
     spoilt = desk.folder / "spoilt"
     spoilt.mkdir()
     linear, forest = desk.bundle("logistic regression"), desk.bundle("random forest")
@@ -150,11 +154,25 @@ def _refusals(step: Step, people: People, factory: RunningFactory, desk: Lab) ->
     step.say("certification comes next; the first one builds the environment, and downloads what its lock names")
     governance.refuse_untrue_answers(step, people, untrue)
     verdicts = certify(step, people, [LINEAR])
+    governance.seal_judgement(step, people, lab.sealed_file(desk), lab.LABEL)
+    with step.progress("saving a model that is blind to some"), redirect_stderr(StringIO()):
+        blind = lab.save_blind_model(trained[-1], desk)
+    refused = governance.refuse_at_certification(
+        step, people, "a model that is good on the whole and blind to some customers", blind, "slices-hold"
+    )
+    trace = desk.folder / "owned"
+    governance.refuse_at_certification(
+        step, people, "a model file that runs a command when it is loaded",
+        lab.with_hidden_command(blind, spoilt / "hidden", trace), "no-malicious-code",
+    )  # fmt: skip
+    step.claim("the command was not run", holds=not trace.exists())
     governance.refuse_own_approval(step, people, factory, LINEAR)
-    return verdicts
+    return verdicts, refused.version
 
 
-def _certify_and_release(step: Step, people: People, first: dict[str, control.Certification]) -> None:
+def _certify_and_release(
+    step: Step, people: People, first: dict[str, control.Certification], desk: Lab, refused: str
+) -> None:
     verdicts = first | certify(step, people, [FOREST, BOOSTING])
     governance.show_checks(step, verdicts.values())
     step.claim(
@@ -163,6 +181,7 @@ def _certify_and_release(step: Step, people: People, first: dict[str, control.Ce
     )
     environments = {people.ana.version(version).certificate.environment for version in verdicts}  # type: ignore[union-attr]
     step.say(f"they run in {len(environments)} environment(s) of their own: {', '.join(sorted(environments))[:60]}…")
+    governance.show_evidence(step, people, BOOSTING, refused, desk.folder)
     governance.accept(step, people, verdicts, "AUC and golden answers looked at, notes read")
     governance.release(
         step, people, champion=LINEAR, reason="the first release, a simple one", approval="agreed with the call centre"
