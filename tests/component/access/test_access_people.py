@@ -108,7 +108,11 @@ def test_a_project_is_made_by_admins_of_default_and_by_nobody_else(factory: Fact
     """Its first admin is named, has all rights there but those about the factory, and none elsewhere; all of it on record."""
     _, risk = factory.tenant("risk", "rita")
     assert risk.actor.roles == {"risk": {"admin"}}
-    assert risk.actor.rights("risk") == RIGHTS[AccessRole.ADMIN] - {Right.MANAGE_PROJECTS, Right.MANAGE_GROUPS}
+    assert risk.actor.rights("risk") == RIGHTS[AccessRole.ADMIN] - {
+        Right.MANAGE_PROJECTS,
+        Right.MANAGE_GROUPS,
+        Right.MANAGE_KEYS,
+    }
     assert risk.actor.rights("default") == frozenset()
     for role in AccessRole:
         if role is not AccessRole.ADMIN:
@@ -638,7 +642,8 @@ def test_a_token_for_an_endpoint_manages_nobody(factory: Factory) -> None:
     scope = Scope(endpoints=("churn",))
     limited = factory.access.new_token(factory.admin, "admin", scope=scope)
     call = factory.call(limited)
-    assert _EVERY - call.actor.rights() == {Right.MANAGE_USERS, Right.MANAGE_GROUPS, Right.MANAGE_PROJECTS}
+    people = {Right.MANAGE_USERS, Right.MANAGE_GROUPS, Right.MANAGE_PROJECTS, Right.MANAGE_KEYS}
+    assert _EVERY - call.actor.rights() == people
     deeds: list[Callable[[], object]] = [
         lambda: factory.access.new_token(call, "admin"),
         lambda: factory.access.new_token(call, "admin", scope=scope),
