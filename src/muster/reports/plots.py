@@ -13,7 +13,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 12, 46
 _KINDS = 6
 #: A drawing with more lines or bars than these is read by nobody.
 _MOST_LINES, _MOST_BARS = 12, 40
-_BAR, _NAME_LETTERS = 22, 21
+_BAR, _NAME_LETTERS, _NAMES_WIDE = 22, 26, 206
 
 
 def curve(exhibit: Curve) -> Html:
@@ -66,7 +66,7 @@ def bars(exhibit: Bars) -> Html:
     highs = None if exhibit.high is None else exhibit.high[:most]
     height = _TOP + _BAR * max(most, 1) + _BOTTOM
     least, top = _Axis.of([*values, *(lows or ()), *(highs or ())], from_zero=True)
-    left = 166
+    left = _NAMES_WIDE
     across = Scale(least, top, left, _WIDTH - _RIGHT - 42)
     bottom = height - _BOTTOM
     drawn = [_ticks_below(across, bottom, exhibit.x, _TOP)]

@@ -260,9 +260,9 @@ def test_answers_that_are_none_fail_their_requests() -> None:
     sent()
     trial.answers(9.0, link=Link("stranger"))
     assert trial.statuses == ["failed", "failed", "failed", "answered"]
-    assert [str(event.answer.error)[:22] for event in trial.told[:2]] == [
-        "the host's answer cann", "the host refused the b",
-    ]  # fmt: skip
+    unread, refused = (str(event.answer.error) for event in trial.told[:2])
+    assert unread.startswith("the host's answer cannot")
+    assert refused.startswith("the host refused the b")
 
 
 def test_the_end_of_a_trial_leaves_no_request_untold() -> None:
