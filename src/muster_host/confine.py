@@ -49,6 +49,15 @@ _GRAPHICS_CARDS = tuple(
     path for pattern in ("/dev/nvidia*", "/dev/dri", "/dev/kfd") for path in sorted(glob.glob(pattern))
 )
 #: Variables that the operator hands on and that name files.
+#: Variables that name the folders of version managers, with where these are otherwise, in a home; they hold programs and nothing secret.
+_MANAGED = {
+    "PYENV_ROOT": ".pyenv",
+    "NVM_DIR": ".nvm",
+    "RUSTUP_HOME": ".rustup",
+    "SDKMAN_DIR": ".sdkman",
+    "UV_PYTHON_INSTALL_DIR": ".local/share/uv/python",
+    "JULIAUP_DEPOT_PATH": ".julia/juliaup",
+}
 _NAMING_FILES = ("LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT, _CLEAR_AMBIENT = 24, 38, 47, 4
@@ -207,7 +216,7 @@ def _installation(program: str) -> List[str]:
 
     The author of a bundle may name the program, and shall not get to read somebody's folder by naming a program in it.
     """
-    found = []
+    found = list(_toolchains())
     for path in {os.path.abspath(program), os.path.realpath(program)}:
         above = os.path.dirname(os.path.dirname(path))
         is_installed = os.path.basename(os.path.dirname(path)) in ("bin", "sbin") and os.path.isdir(above + "/lib")
@@ -217,6 +226,18 @@ def _installation(program: str) -> List[str]:
                 continue
         found.append(path)
     return sorted(found)
+
+
+def _toolchains() -> Iterator[str]:
+    """Where those who manage versions of interpreters and compilers put them: a program of theirs is a script that looks for another."""
+    with contextlib.suppress(KeyError, ImportError):
+        import pwd  # noqa: PLC0415 - not on every system
+
+        home = pwd.getpwuid(os.getuid()).pw_dir
+        for name, usual in _MANAGED.items():
+            folder = os.environ.get(name) or os.path.join(home, usual)
+            if os.path.isabs(folder) and os.path.isdir(folder) and not _holds_a_home(folder):
+                yield folder
 
 
 def _holds_a_home(path: str) -> bool:

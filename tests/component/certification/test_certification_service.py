@@ -11,6 +11,7 @@ from muster.access.errors import RightMissing
 from muster.certification.checks import Optional
 from muster.certification.errors import VersionNotExaminable
 from muster.certification.examination import Examination
+from muster.certification.licences import LicencesAllowed
 from muster.certification.options import CertificationOptions
 from muster.certification.questions import QUESTIONS
 from muster.certification.robustness import Robustness
@@ -32,7 +33,7 @@ from muster.wire.contracts import Contract, Declared, Field
 NAMES = [
     question.name
     for question in QUESTIONS
-    if not isinstance(question, Optional) or isinstance(question, (Robustness, RebuildsOffline))
+    if not isinstance(question, Optional) or isinstance(question, (LicencesAllowed, Robustness, RebuildsOffline))
 ]
 
 
@@ -302,7 +303,7 @@ def test_an_examination_goes_on_where_it_was_interrupted(quick_factory: Governed
     assert [check["name"] for check in done.result["checks"]] == [name for name in NAMES if name != "rebuilds-offline"]
     last = done.progress[done.progress.index("begun again: attempt 5") :]
     kept = [line.partition(":")[0] for line in last if "made before the interruption" in line]
-    assert kept == ["environments-alike", "contract-holds", "one-row-latency", "host-conforms"]
+    assert kept == ["environments-alike", "contract-holds", "robustness", "one-row-latency", "host-conforms"]
     figures = [line for line in done.progress if line.startswith("one-row-latency: passed")]
     assert len(set(figures)) == 1, "it was measured once"
 
