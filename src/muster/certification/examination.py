@@ -191,7 +191,7 @@ class Examination:
         if not getattr(question, "is_timed", False):
             yield
             return
-        with (self._bundles / ".measuring.lock").open("wb") as lock:
+        with (self._logs / ".measuring.lock").open("wb") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
