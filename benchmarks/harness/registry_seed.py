@@ -305,8 +305,9 @@ def _certify(tx: Transaction, made: Sequence[Version]) -> None:
         tx,
         sessions,
         (
-            {"id": _session(version), "kind": "certification", "subject": str(version.name), "project": PROJECT, "state": "passed", "attempt": 1, "deaths": 0,
-             "requested_by": version.registered_by, "created_at": at[version.name], "finished_at": at[version.name]}
+            {"id": _session(version), "kind": "certification", "subject": str(version.name), "project": PROJECT, "state": "passed",
+             "attempt": 1, "deaths": 0, "requested_by": version.registered_by, "created_at": at[version.name],
+             "finished_at": at[version.name]}
             for version in certified
         ),
     )  # fmt: skip

@@ -8,6 +8,7 @@ from typing import ClassVar
 from muster.certification import intrusion
 from muster.certification.checks import Bench, Finding
 from muster.certification.records import Figure
+from muster.packaging.runtimes import RemoteRuntime
 from muster.runtimes.host import running_host
 from muster.runtimes.parent import Limits
 from muster.wire.evidence import Grid
@@ -32,6 +33,10 @@ class Confined:
         "This is about the machine, not the model: use a kernel with Landlock and seccomp (Linux 6.12 has all of it), "
         "or have an admin set `confinement`; docs/reference/confinement.md says which part needs what."
     )
+
+    def is_asked(self, bench: Bench) -> bool:
+        """Whether code of the bundle's runs here at all: of a model on another server none does."""
+        return bench.bundle is not None and not isinstance(bench.bundle.runtime, RemoteRuntime)
 
     def answer(self, bench: Bench, stack: ExitStack) -> Finding:  # noqa: ARG002 - ended here, its sockets with it
         """How many attempts succeeded that this machine is to prevent."""

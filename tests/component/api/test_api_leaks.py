@@ -75,6 +75,7 @@ class Names:
             "project": self.project, "model": self.model, "endpoint": self.endpoint, "name": self.user, "role": self.role,
             "group": self.group, "token": self.token, "waiver": self.waiver, "delegation": self.delegation,
             "session": self.session, "request_id": self.request, "path": "muster.toml", "kind": "roc", "number": str(number),
+            "key": self.digest, "digest": self.digest, "source": "lake", "test": "data-1", "check": "parity",
         }  # fmt: skip
         return re.sub(r"\{(\w+)\}", lambda found: str(values[found[1]]), template)
 
@@ -100,7 +101,8 @@ class Names:
             "check": "notebook", "rights": ["read"], "role": self.role, "user": self.user, "admin": self.user, "days": 9,
             "step": 0, "rules": "", "password": "correct horse battery staple", "issuer": "https://i.example",
             "subject": self.user, "at": soon(), "endpoint": self.endpoint, "front": "front-0", "release": self.release,
-            "state": "loaded", "name": "nobody-yet",
+            "state": "loaded", "name": "nobody-yet", "test": "data-1", "where": "a document", "version": version,
+            "public_key": "none", "program": "print(1)", "uri": "/srv/none", "key": "none", "sig": "bm9uZQ==", "session": self.session,
             "references": [version, self.digest, f"{self.endpoint}@champion", f"{self.model}:99"],
         }  # fmt: skip
         optional = {"owner": self.user, "deputy": self.user, "consumer": self.consumer, "for_person": self.user}

@@ -39,6 +39,7 @@ _WATCH = {Right.READ, Right.READ_REQUESTS, Right.READ_OWN_REQUESTS, Right.REPLAY
                 Right.RETIRE,
                 Right.BAN,
                 Right.ADOPT_STANDARD,
+                Right.SEAL_EVALUATION,
                 Right.WAIVE,
                 Right.DELEGATE,
                 Right.CONFIRM_BREAK_GLASS,
