@@ -263,7 +263,7 @@ def _one_has_none(theirs: npt.NDArray[Any], ours: npt.NDArray[Any]) -> npt.NDArr
     left, right = theirs.astype(np.float64), ours.astype(np.float64)
     alike = (left == right) | (np.isnan(left) & np.isnan(right))
     lone = ~alike & ~(np.isfinite(left) & np.isfinite(right))
-    return np.asarray(lone, dtype=np.bool_).reshape(len(left), -1).any(axis=1)
+    return np.asarray(lone.reshape(len(left), -1).any(axis=1), dtype=np.bool_)
 
 
 def _spread(figures: Figures, record: Record, own: Sequence[StoredColumn], outputs: Sequence[Field]) -> None:

@@ -178,11 +178,11 @@ def test_the_gate_asks_for_a_live_test_of_whoever_answers(
     """Not of the champion alone: a challenger with a share or a voice answers callers; one without needs none."""
     factory.adopt(STANDARD)
     champion = factory.registry.version(factory.call("vic"), VersionName.parse("churn:1"))
-    policy: WantedPolicy = {
+    policies: dict[str, WantedPolicy] = {
         "split": WantedSplit(field="plan", steps=({champion.name: 1.0}, {candidate.name: 1.0}, {champion.name: 1.0})),
         "weighted": WantedWeighted(weights={champion.name: 0.9, candidate.name: 0.1}, outputs=("score",)),
-    }[kind]
-    release = factory.propose(champion, candidate, policy=policy)
+    }
+    release = factory.propose(champion, candidate, policy=policies[kind])
     with pytest.raises(StandardNotMet, match="churn:2: live-test: no live-test of it at endpoint churn has passed"):
         factory.approve(release)
     assert factory.releases.release(factory.call("vic"), "churn", release.number).state is ReleaseState.PROPOSED
