@@ -91,7 +91,7 @@ def test_what_is_on_trial_sees_requests_and_answers_nobody(
 ) -> None:
     """It runs at the lowest priority, its answers are recorded in its role, callers see none, and it ends by itself."""
     with load(factory, endpoint) as outcome:
-        started = factory.as_("olga").start_live_test(endpoint, candidate, "is it better?", requests=150)
+        started = factory.as_("olga").start_live_test(endpoint, candidate, "is it better?", requests=250)
         in_state(factory, started, LiveTestState.RUNNING)
         (pid,) = factory.processes("shadow", endpoint)
         assert psutil.Process(pid).nice() == 19
@@ -102,7 +102,7 @@ def test_what_is_on_trial_sees_requests_and_answers_nobody(
     assert not outcome.failed, outcome.failed[:3]
     assert outcome.share(variant=champion) == 1.0
     figures = found.figures
-    assert figures.requests >= 150
+    assert figures.requests >= 250
     assert (figures.failed, figures.disagreement) == (0, 1.0), "x + 2 is 1 beside x + 1"
     assert figures.differences == {"score": 1.0}
     assert figures.shift is not None
@@ -127,7 +127,7 @@ def test_what_misbehaves_on_trial_fails_and_nobody_notices(
     with load(factory, endpoint) as outcome:
         found = over(factory, factory.as_("olga").start_live_test(endpoint, version, "look", requests=12))
     assert found.state is LiveTestState.FAILED
-    assert "errors" in found.outcome or "late" in found.outcome or "keeps ending" in found.outcome, found.outcome
+    assert any(why in found.outcome for why in ("errors", "late", "down", "keeps ending")), found.outcome
     assert not outcome.errors
     assert not outcome.failed, outcome.failed[:3]
     assert outcome.share(variant=champion) == 1.0
@@ -143,7 +143,7 @@ def test_whoever_is_killed_the_live_test_goes_on(factory: RunningFactory, endpoi
             factory.restarted(kind)
             wait_for(lambda: factory.score(endpoint, {"x": 1.0}))
         found = over(factory, started)
-    assert "asked" in found.outcome or "errors" in found.outcome or "late" in found.outcome, found.outcome
+    assert any(why in found.outcome for why in ("asked", "errors", "late", "down", "left out")), found.outcome
     records = Reader(factory.home / "archive").last(endpoint, 100_000)
     statuses = [
         event.answer.status

@@ -46,14 +46,16 @@ def _figures(found: Figures) -> livetests.LiveTestFigures:
         failed=found.failed,
         late=found.late,
         left_out=found.left_out,
+        down=found.down,
         errors=found.errors_share,
         late_share=found.late_share,
         rows_compared=found.rows_compared,
         disagreement=found.disagreement,
+        unlike=found.unlike,
         differences=found.mean_differences,
         shift=found.largest_shift,
         shifts=tuple(
-            livetests.Shift(output=one.output, against=one.against, index=one.index, gap=one.gap)
+            livetests.Shift(output=one.output, against=one.against, index=one.index, gap=one.gap, values=one.values)
             for one in found.shifts
         ),
         p50_ms=found.latency_ms(0.5),

@@ -2,6 +2,7 @@
 
 from muster.livetests.figures import Figures
 from muster.livetests.records import LiveTest
+from muster.livetests.spreads import LEAST_VALUES
 from muster.serving.counts import LATENCY_BOUNDS_NS
 from muster.wire.evidence import Bars, Exhibit, Grid, Histogram
 
@@ -25,8 +26,18 @@ def exhibits_of(seen: LiveTest) -> tuple[Exhibit, ...]:
             title = f"{output} by tenths of {spread.reference}; the outer bins are open"
             found.append(Histogram(title, output, edges, counts))
     if figures.shifts:
-        rows = tuple((one.output, one.against, one.index, one.gap) for one in figures.shifts)
-        found.append(Grid("Shift of the outputs", ("output", "against", "stability index", "largest gap"), rows))
+        rows = tuple((one.output, one.against, one.values, one.index, one.gap) for one in figures.shifts)
+        columns = ("output", "against", "values", "stability index", "largest gap")
+        found.append(Grid(f"Shift of the outputs; below {LEAST_VALUES} values it does not count", columns, rows))
+    missing = tuple(
+        (output, version, values)
+        for output, spread in sorted(figures.spreads.items())
+        for version, values in sorted(spread.missing.items())
+    )
+    if missing:
+        found.append(
+            Grid("Values that are none: null, not a number, infinite", ("output", "answered by", "values"), missing)
+        )
     if figures.errors:
         errors = tuple((count, text) for text, count in sorted(figures.errors.items(), key=lambda one: -one[1]))
         found.append(Grid("Errors", ("requests", "what was said"), errors))

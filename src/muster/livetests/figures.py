@@ -3,18 +3,20 @@
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from muster.archive.records import Record
-from muster.livetests.spreads import Spread, largest_gap, stability_index
+from muster.livetests.spreads import LEAST_VALUES, Spread, largest_gap, stability_index
 from muster.packaging.columns import Column, array_of, nulls_of
 from muster.release.agreement import Given
 from muster.release.past import column_of
 from muster.serving.counts import LATENCY_BOUNDS_NS, quantile
 from muster.serving.decisions import COMBINED
-from muster.serving.shadow import NO_ANSWER
+from muster.serving.shadow import HOST_DOWN, NO_ANSWER
 from muster.vocabulary.states import Role
 from muster.vocabulary.tensors import FLOATS, Datatype
 from muster.wire.contracts import Field
@@ -46,13 +48,17 @@ class Figures(msgspec.Struct):
     given_up: int = 0
     failed: int = 0
     left_out: int = 0
-    """Requests that the version was not asked because its front or its host had too much to do."""
+    """Requests that the version was not asked because its front or its host had too much to do, or no host of it ran."""
+    down: int = 0
+    """Of these, those for which no host of it ran, although one had before."""
     rows: int = 0
     """Of the requests that it answered."""
     rows_compared: int = 0
     """Of these, those to which a version's answer was given that has the same outputs."""
     rows_differing: int = 0
-    """Of those compared, where a label differs: a text, a flag, a whole number."""
+    """Of those compared, where a label differs (a text, a flag, a whole number), or a decimal number is `unlike`."""
+    rows_unlike: int = 0
+    """Of those compared, where one has a number in an output of decimal numbers and the other none: null, NaN, an infinite one."""
     has_labels: bool = False
     differences: dict[str, Difference] = {}
     """By output of decimal numbers."""
@@ -84,6 +90,21 @@ class Figures(msgspec.Struct):
         return self.late / max(1, self.taken)
 
     @property
+    def left_out_share(self) -> float:
+        """Of the requests that it was to see, those that it was not asked."""
+        return self.left_out / max(1, self.taken + self.left_out)
+
+    @property
+    def down_share(self) -> float:
+        """Of the requests that it was to see, those that came while it was down."""
+        return self.down / max(1, self.taken + self.left_out)
+
+    @property
+    def unlike(self) -> float | None:
+        """Share of compared rows in which only one of the two answers has a number; None where nothing could be compared."""
+        return self.rows_unlike / self.rows_compared if self.rows_compared else None
+
+    @property
     def disagreement(self) -> float | None:
         """Share of compared rows with another label; without labels, the largest mean absolute difference of an output.
 
@@ -109,14 +130,15 @@ class Figures(msgspec.Struct):
             for other in self.beside:
                 counts = spread.of(self.version, other)
                 if counts is not None:
-                    gap = None if spread.categories else largest_gap(*counts)
-                    found.append(Shift(output=output, against=other, index=stability_index(*counts), gap=gap))
+                    gap, values = None if spread.categories else largest_gap(*counts), min(map(sum, counts))
+                    index = stability_index(*counts)
+                    found.append(Shift(output=output, against=other, index=index, gap=gap, values=values))
         return tuple(found)
 
     @property
     def largest_shift(self) -> float | None:
-        """The largest population stability index of an output; None where nothing could be compared."""
-        return max((shift.index for shift in self.shifts), default=None)
+        """The largest population stability index of an output that says something; None where none does."""
+        return max((shift.index for shift in self.shifts if shift.is_enough), default=None)
 
     def latency_ms(self, share: float, *, of_champion: bool = False) -> float | None:
         """The latency within which such a share of the answers came, as near as the bounds tell."""
@@ -134,6 +156,13 @@ class Shift:
     """Population stability index."""
     gap: float | None
     """Kolmogorov-Smirnov distance over the bins; None for texts, which have no order."""
+    values: int
+    """On the side that has fewer."""
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether the index says something; of fewer values it is mostly chance."""
+        return self.values >= LEAST_VALUES
 
 
 def empty_figures(version: str, beside: Sequence[str]) -> Figures:
@@ -161,6 +190,7 @@ def count(figures: Figures, record: Record, outputs: Sequence[Field], deadline_m
     answer = event.answer
     if answer.status == "unsent":
         figures.left_out += 1
+        figures.down += answer.error == HOST_DOWN
     elif answer.status == "failed" and answer.error == NO_ANSWER:
         figures.given_up += 1
         figures.late += 1
@@ -204,7 +234,7 @@ def _compare(figures: Figures, record: Record, own: Sequence[StoredColumn], outp
     given, shadow = Given(decided.chosen, decided.rows, sources), Given((0,), decided.rows, {0: _columns(own)})
     if not given.is_whole or not all(one.has(field) for one in (given, shadow) for field in outputs):
         return
-    differing = np.zeros(decided.rows, dtype=np.bool_)
+    differing, lone = np.zeros(decided.rows, dtype=np.bool_), np.zeros(decided.rows, dtype=np.bool_)
     for field in outputs:
         (theirs, their_nulls), (ours, our_nulls) = given.values(field), shadow.values(field)
         if len(theirs) != decided.rows or len(ours) != decided.rows:
@@ -217,23 +247,35 @@ def _compare(figures: Figures, record: Record, own: Sequence[StoredColumn], outp
             difference = figures.differences.setdefault(field.name, Difference())
             difference.total += float(finite.sum())
             difference.values += int(finite.size)
+            # No difference of theirs is finite, so that the mean above says nothing of them.
+            lone |= np.where(known, _one_has_none(theirs, ours), their_nulls != our_nulls)
         else:
             figures.has_labels = True
             unlike = np.asarray(theirs != ours, dtype=np.bool_).reshape(decided.rows, -1).any(axis=1)
             differing |= np.where(known, unlike, their_nulls != our_nulls)
     figures.rows_compared += decided.rows
-    figures.rows_differing += int(differing.sum())
+    figures.rows_differing += int((differing | lone).sum())
+    figures.rows_unlike += int(lone.sum())
+
+
+def _one_has_none(theirs: npt.NDArray[Any], ours: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Row by row, whether somewhere one is a number and the other is none, or another none."""
+    left, right = theirs.astype(np.float64), ours.astype(np.float64)
+    alike = (left == right) | (np.isnan(left) & np.isnan(right))
+    lone = ~alike & ~(np.isfinite(left) & np.isfinite(right))
+    return np.asarray(lone.reshape(len(left), -1).any(axis=1), dtype=np.bool_)
 
 
 def _spread(figures: Figures, record: Record, own: Sequence[StoredColumn], outputs: Sequence[Field]) -> None:
     """How the outputs spread, of the version on trial and of those beside it that answered the same request."""
-    said = {figures.version: _columns(own)}
+    said: dict[str, Mapping[str, Column]] = {}  # the champion first, by whose values the edges are fixed
     for place, name in enumerate(figures.beside):
         other = _answer_beside(record, name)
         if other is not None and other.outputs is not None:
             said[name] = _columns(other.outputs)
             if place == 0:
                 figures.champion_latency[bisect_left(LATENCY_BOUNDS_NS, other.latency_ns)] += 1
+    said[figures.version] = _columns(own)
     for field in outputs:
         spread = figures.spreads.setdefault(field.name, Spread(reference=figures.beside[0]))
         for name, columns in said.items():
@@ -251,6 +293,7 @@ def _answer_beside(record: Record, version: str) -> VariantAnswer | None:
 def _add(spread: Spread, version: str, column: Column) -> None:
     values, nulls = array_of(column), nulls_of(column)
     present = values if nulls is None else values[~nulls]
+    spread.add_missing(version, int(values.size - present.size))
     if column.datatype in _NUMBERS:
         spread.add_numbers(version, present.astype(np.float64).ravel())
     else:

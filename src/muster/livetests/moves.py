@@ -22,13 +22,12 @@ from muster.audit.journal import Journal
 from muster.livetests import store
 from muster.livetests.measures import measures_of
 from muster.livetests.records import OPEN, SHADOWING, LiveTest
-from muster.livetests.rules import Rules
+from muster.livetests.rules import Rules, broken_by
 from muster.registry.records import Version
 from muster.registry.service import Registry
 from muster.release.service import Releases
 from muster.sessions.records import LIVE_TEST
 from muster.sessions.service import Sessions
-from muster.standards.evaluation import broken_limits
 from muster.storage.transaction import Database, Transaction
 from muster.vocabulary.clock import Clock, rfc3339
 from muster.vocabulary.errors import MusterError
@@ -197,7 +196,7 @@ class Moves:
             return said if number == seen.number else {}
 
     def _judge(self, tx: Transaction, held: LiveTest, version: Version) -> None:
-        broken = broken_limits(self._rules.rule(tx, version), held.found())
+        broken = broken_by(self._rules.rule(tx, version), held)
         if broken:
             self.end(tx, held, LiveTestState.FAILED, "; ".join(broken))
         else:
@@ -288,9 +287,11 @@ def result_of(done: LiveTest) -> Mapping[str, Any]:
         "outcome": done.outcome,
         "requests": figures.taken,
         "left_out": figures.left_out,
+        "down": figures.down,
         "errors": figures.errors_share,
         "late": figures.late_share,
         "disagreement": figures.disagreement,
+        "unlike": figures.unlike,
         "shift": figures.largest_shift,
     }
 

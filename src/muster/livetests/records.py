@@ -75,6 +75,12 @@ class LiveTest:
             hours=self.lasted / timedelta(hours=1),
             errors=self.figures.errors_share,
             late=self.figures.late_share,
+            left_out=self.figures.left_out_share,
+            down=self.figures.down_share,
             disagreement=self.figures.disagreement,
+            unlike=self.figures.unlike,
             shift=self.figures.largest_shift,
+            passed=self.state is LiveTestState.PASSED,
+            outcome=self.outcome,
+            ended_at=self.ended_at,
         )

@@ -1,14 +1,24 @@
 """What a live-test has to keep to: the project's standard, or, where it says nothing, what any version must."""
 
+from dataclasses import replace
 from typing import Protocol
 
+from muster.livetests.records import LiveTest
 from muster.registry.records import Version
 from muster.standards.document import LiveTestRule
+from muster.standards.evaluation import broken_limits
 from muster.standards.service import Standards
 from muster.storage.transaction import Transaction
 
 #: Where no standard says anything: a version that cannot answer has not passed.
 NOTHING_SAID = LiveTestRule(is_required=False, max_errors=0.01, max_late=0.05)
+
+
+def broken_by(rule: LiveTestRule, seen: LiveTest) -> tuple[str, ...]:
+    """By what a live-test falls short of a rule; where no standard says anything, as many requests will do as were asked for."""
+    if rule == NOTHING_SAID and seen.requests is not None:
+        rule = replace(rule, requests=seen.requests)
+    return broken_limits(rule, seen.found())
 
 
 class Rules(Protocol):

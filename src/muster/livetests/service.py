@@ -17,7 +17,7 @@ from muster.livetests.errors import (
 from muster.livetests.figures import empty_figures
 from muster.livetests.moves import LONGEST, Moves, record
 from muster.livetests.records import OPEN, SHADOWING, LiveTest
-from muster.livetests.rules import Rules
+from muster.livetests.rules import Rules, broken_by
 from muster.packaging.contract import compatible
 from muster.registry.reasons import checked_reason
 from muster.registry.records import Version
@@ -25,7 +25,7 @@ from muster.registry.service import Registry
 from muster.release.records import Release
 from muster.release.service import Releases
 from muster.sessions.service import Sessions
-from muster.standards.evaluation import LiveTestFound, broken_limits
+from muster.standards.evaluation import LiveTestFound
 from muster.storage.transaction import Database, Transaction
 from muster.vocabulary.clock import Clock
 from muster.vocabulary.digests import Digest
@@ -115,7 +115,7 @@ class LiveTests:
         """By what the figures of a live-test fall short of what it has to keep to, as they stand."""
         with self._database.read() as tx:
             version = self._registry.version_in(tx, call.project, seen.version)
-            return broken_limits(self._rules.rule(tx, version), seen.found())
+            return broken_by(self._rules.rule(tx, version), seen)
 
     # Deeds.
 
@@ -161,7 +161,8 @@ class LiveTests:
             held = self._registry.version_in(tx, call.project, version)
             if requests is None and hours is None:
                 rule = self._rules.rule(tx, held)
-                requests, hours = rule.requests, rule.hours
+                if rule.requests is not None or rule.hours is not None:
+                    requests, hours = rule.least_requests, rule.hours
             _check_length(requests, hours, share)
             _check_fits(held, endpoint, current)
             assert current is not None
@@ -246,9 +247,9 @@ class LiveTests:
         )
         return Shadow(live_test=found.number, release=found.release, variant=variant, share=found.share)
 
-    def passed(self, tx: Transaction, release: Release, manifest: Digest) -> LiveTestFound | None:
-        """The newest live-test at a release's endpoint that some bytes have passed."""
-        found = store.newest_passed(tx, release.project, release.endpoint, manifest)
+    def judged(self, tx: Transaction, release: Release, manifest: Digest) -> LiveTestFound | None:
+        """The newest live-test of some bytes at a release's endpoint that has passed or failed."""
+        found = store.newest_judged(tx, release.project, release.endpoint, manifest)
         return None if found is None else found.found()
 
     def reported(self, report: FrontReport) -> None:

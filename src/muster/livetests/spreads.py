@@ -12,6 +12,10 @@ REFERENCE_VALUES = 500
 BINS = 10
 #: Texts that are counted apart; all others are one.
 MOST_CATEGORIES = 50
+#: Values of a version that wait at most for those of the reference; then the edges are fixed by what there is.
+MOST_WAITING = 5000
+#: Values on either side below which an index is mostly chance: over twelve bins it is then 0.1 for equal distributions already.
+LEAST_VALUES = 200
 _SMALLEST_COUNT = 0.5
 
 Floats = npt.NDArray[np.float64]
@@ -21,11 +25,13 @@ class Spread(msgspec.Struct):
     """Of one output, what each version has answered, by bin.
 
     Numbers are counted between edges: the least, the deciles and the greatest of the first values of the reference, never
-    changed afterwards. Until there are enough of them, all values wait. Texts and flags are counted one by one.
+    changed afterwards. Until there are enough of them, or too many of another version, values wait. Texts and flags are counted
+    one by one. What is no value (null, not a number, infinite) has a bin of its own: a version that answers nothing else is
+    shifted, and not alike.
     """
 
     reference: str
-    """The version by whose values the edges are fixed: the champion."""
+    """The version by whose values the edges are fixed: the champion, or, if it gives none, the one with the most values."""
     edges: list[float] | None = None
     """Rising; None: not fixed yet. A value equal to an edge lies above it."""
     counts: dict[str, list[int]] = {}
@@ -34,16 +40,25 @@ class Spread(msgspec.Struct):
     """By version, while there are no edges."""
     categories: dict[str, dict[str, int]] = {}
     """By version, of texts and flags; what came after the first `MOST_CATEGORIES` texts is under the empty one's `…`."""
+    missing: dict[str, int] = {}
+    """By version, values that are none."""
 
     def add_numbers(self, version: str, values: Floats) -> None:
-        """Count numbers; what is no number is left out."""
+        """Count numbers. Of one request those of the reference come first, as they may fix the edges."""
         finite = values[np.isfinite(values)]
+        self.add_missing(version, int(values.size - finite.size))
         if self.edges is not None:
             self._count(version, finite)
             return
-        self.waiting.setdefault(version, []).extend(finite.tolist())
-        if len(self.waiting.get(self.reference, ())) >= REFERENCE_VALUES:
+        own = self.waiting.setdefault(version, [])
+        own.extend(finite.tolist())
+        if len(own) >= (REFERENCE_VALUES if version == self.reference else MOST_WAITING):
             self.settle()
+
+    def add_missing(self, version: str, values: int) -> None:
+        """Count values that are none."""
+        if values:
+            self.missing[version] = self.missing.get(version, 0) + values
 
     def add_texts(self, version: str, texts: Sequence[str]) -> None:
         """Count texts or flags."""
@@ -56,9 +71,11 @@ class Spread(msgspec.Struct):
 
     def settle(self) -> None:
         """Fix the edges by what there is, if they are not yet, and count what has waited."""
-        reference = self.waiting.get(self.reference)
-        if self.edges is not None or not reference:
+        if self.edges is not None or not any(self.waiting.values()):
             return
+        if not self.waiting.get(self.reference):
+            self.reference = max(self.waiting, key=lambda version: (len(self.waiting[version]), version))
+        reference = self.waiting[self.reference]
         inner = np.quantile(np.asarray(reference), np.arange(1, BINS) / BINS, method="inverted_cdf")
         # Beyond what the reference has ever said there is a bin on either side: a shift must not hide in an outer tenth.
         ends = (min(reference), np.nextafter(max(reference), np.inf))
@@ -68,14 +85,18 @@ class Spread(msgspec.Struct):
             self._count(version, np.asarray(values, dtype=np.float64))
 
     def of(self, version: str, other: str) -> tuple[list[int], list[int]] | None:
-        """The counts of two versions over the same bins; None where one has none."""
+        """The counts of two versions over the same bins, the last of them of what is no value; None where one has none."""
+        found = self._bins(version), self._bins(other)
+        return found if sum(found[0]) and sum(found[1]) else None
+
+    def _bins(self, version: str) -> list[int]:
+        missing = self.missing.get(version, 0)
         if self.categories:
             names = sorted({text for counted in self.categories.values() for text in counted})
-            one, two = self.categories.get(version, {}), self.categories.get(other, {})
-            found = [one.get(name, 0) for name in names], [two.get(name, 0) for name in names]
-        else:
-            found = self.counts.get(version, []), self.counts.get(other, [])
-        return found if sum(found[0]) and sum(found[1]) else None
+            own = self.categories.get(version, {})
+            return [*(own.get(name, 0) for name in names), missing]
+        bins = 0 if self.edges is None else len(self.edges) + 1
+        return [*self.counts.get(version, [0] * bins), missing]
 
     def _count(self, version: str, values: Floats) -> None:
         edges = self.edges or []
@@ -90,8 +111,9 @@ OTHERS = "…"
 
 
 def stability_index(one: Sequence[int], other: Sequence[int]) -> float:
-    """Population stability index of two counts over the same bins; an empty bin counts as half a value.
+    """Population stability index of two counts over the same bins; a bin that is empty on one side counts as half a value there.
 
+    Bins that are empty on both sides are left out: half a value of few and half a value of many are not the same share.
     0 for equal shares; below 0.1 commonly read as no shift, above 0.25 as a large one.
 
     Source: N. Siddiqi, Credit Risk Scorecards, Wiley 2006, chapter 9.
@@ -101,7 +123,8 @@ def stability_index(one: Sequence[int], other: Sequence[int]) -> float:
     >>> round(stability_index([20, 80], [50, 50]), 4)
     0.4159
     """
-    left, right = _shares(one), _shares(other)
+    filled = [(p, q) for p, q in zip(one, other, strict=True) if p or q]
+    left, right = _shares([p for p, _ in filled]), _shares([q for _, q in filled])
     return math.fsum((p - q) * math.log(p / q) for p, q in zip(left, right, strict=True))
 
 

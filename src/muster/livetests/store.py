@@ -90,13 +90,13 @@ def open_ones_of(tx: Transaction, project: str, version: VersionName) -> tuple[L
     return tuple(_live_test(row) for row in tx.execute(asked))
 
 
-def newest_passed(tx: Transaction, project: str, endpoint: str, manifest: Digest) -> LiveTest | None:
-    """The newest live-test at an endpoint that some bytes have passed."""
+def newest_judged(tx: Transaction, project: str, endpoint: str, manifest: Digest) -> LiveTest | None:
+    """The newest live-test of some bytes at an endpoint that has passed or failed; one that was stopped says nothing of them."""
     asked = _all(
         live_tests.c.project == project,
         live_tests.c.endpoint == endpoint,
         live_tests.c.manifest == manifest,
-        live_tests.c.state == str(LiveTestState.PASSED),
+        live_tests.c.state.in_([str(LiveTestState.PASSED), str(LiveTestState.FAILED)]),
     )
     row = tx.execute(asked.order_by(live_tests.c.number.desc()).limit(1)).first()
     return row and _live_test(row)

@@ -16,6 +16,7 @@ from muster.release import store
 from muster.release.own_work import part_in
 from muster.release.records import Release
 from muster.release.trials import NoTrials, Trials
+from muster.release.voices import voices
 from muster.standards.document import Demands, Standard
 from muster.standards.errors import StandardNotMet
 from muster.standards.evaluation import (
@@ -188,7 +189,7 @@ class Judging:
                 for version, asked in zip(versions, demands, strict=True)
                 for lack in self._lacks(tx, version, asked, Gate.GO_LIVE, now)
             )
-            + self._untried(tx, release, versions[0], demands[0], now),
+            + self._untried(tx, release, tuple(zip(versions, demands, strict=True)), now),
         )
 
     def lacks_under(
@@ -226,24 +227,31 @@ class Judging:
         return tuple((version, lack) for lack in self.lacks_under(tx, version, demands, gate, now))
 
     def _untried(
-        self, tx: Transaction, release: Release, champion: Version, demands: Demands, now: datetime
+        self, tx: Transaction, release: Release, asked: Iterable[tuple[Version, Demands]], now: datetime
     ) -> tuple[tuple[Version, Lack], ...]:
-        """What the live-test of a release's champion lacks, where that is another than the endpoint has.
+        """What the live-tests of those versions lack to which a release gives a larger part in the answers than they have.
 
         Of an endpoint that serves nothing yet no live-test is asked: there are no requests that it could see.
         """
         number = store.current_number(tx, release.endpoint)
-        if demands.livetest is None or number in {None, release.number}:
+        if number in {None, release.number}:
             return ()
         assert number is not None
         current = store.release(tx, release.endpoint, number)
-        manifest = release.plan.variants[0].manifest
-        if current is not None and current.plan.variants[0].manifest == manifest:
-            return ()
-        found = self.trials.passed(tx, release, Digest(manifest))
-        lacks = lacks_of_live_test(demands.livetest, release.endpoint, found)
-        waived = self._waivers.holding(tx, champion.project, champion.digest, now)
-        return tuple((champion, lack) for lack in unwaived(lacks, waived))
+        before = {} if current is None else voices(current.plan)
+        after = voices(release.plan)
+        found: list[tuple[Version, Lack]] = []
+        for variant, (version, demands) in zip(release.plan.variants, asked, strict=True):
+            manifest = Digest(variant.manifest)
+            if demands.livetest is None or after.get(manifest, 0.0) <= before.get(manifest, 0.0):
+                continue
+            tried = self.trials.judged(tx, release, manifest)
+            lacks = lacks_of_live_test(
+                demands.livetest, release.endpoint, tried, now, is_served=before.get(manifest, 0.0) > 0
+            )
+            waived = self._waivers.holding(tx, version.project, version.digest, now)
+            found.extend((version, lack) for lack in unwaived(lacks, waived))
+        return tuple(found)
 
     def _accepted_by(self, tx: Transaction, version: Version) -> frozenset[str]:
         """Whoever had a voice in the acceptance of a version; the journal tells of those before votes were kept."""

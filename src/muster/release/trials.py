@@ -16,8 +16,8 @@ class Trials(Protocol):
         """What fronts shall try beside a release; None: nothing."""
         ...
 
-    def passed(self, tx: Transaction, release: Release, manifest: Digest) -> LiveTestFound | None:
-        """The newest live-test at a release's endpoint that some bytes have passed."""
+    def judged(self, tx: Transaction, release: Release, manifest: Digest) -> LiveTestFound | None:
+        """The newest live-test of some bytes at a release's endpoint that has passed or failed."""
         ...
 
     def reported(self, report: FrontReport) -> None:
@@ -35,7 +35,7 @@ class NoTrials:
     def shadow(self, tx: Transaction, current: Release) -> None:
         """Nothing is on trial."""
 
-    def passed(self, tx: Transaction, release: Release, manifest: Digest) -> None:
+    def judged(self, tx: Transaction, release: Release, manifest: Digest) -> None:
         """Nothing was."""
 
     def reported(self, report: FrontReport) -> None:

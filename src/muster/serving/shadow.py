@@ -41,6 +41,8 @@ MOST_ENDS = 5
 ENDS_WITHIN_S = 120.0
 #: What is on record of a request that had no answer when it was given up.
 NO_ANSWER = "it had not answered when the request was given up"
+#: What is on record of a request that came, or waited, while no host ran, although one had before.
+HOST_DOWN = "no host of it runs: it ended"
 _SHORTEST_WAIT_S = 1.0
 _DEADLINES_WAITED = 2.0
 _DROPPED = "the front had too much to do, and a version on trial is left out first"
@@ -78,6 +80,7 @@ class ShadowLane:
         self._soon = soon
         self._limit = round(shadow.share * (1 << 32))
         self._link: HostLink | None = None
+        self._was_up = False
         self._queue: deque[Mailbox] = deque()
         self._queued_rows = 0
         self._in_flight: list[Mailbox | None] = []
@@ -117,9 +120,13 @@ class ShadowLane:
             mailbox: the request, which its own variants have been sent.
             is_busy: the front has as much to do as leaves no time for a trial.
         """
-        if self._link is None or mailbox.plan is not self.plan or mailbox.forced:
+        if not self._was_up or mailbox.plan is not self.plan or mailbox.forced:
             return
         if self._limit < 1 << 32 and crc32(mailbox.request_id) >= self._limit:
+            return
+        if self._link is None:
+            # Else a version that keeps ending would be judged by its good moments alone.
+            self._settle(mailbox, self._without_answer("unsent", HOST_DOWN, mailbox))
             return
         if is_busy or len(self._queue) >= MOST_QUEUED or self._queued_rows >= MOST_QUEUED_ROWS:
             self._settle(mailbox, self._without_answer("unsent", _DROPPED, mailbox))
@@ -136,7 +143,7 @@ class ShadowLane:
         if before is not None:
             self.lost(before)
             before.close()
-        self._link = link
+        self._link, self._was_up = link, True
         self.standing = link.standing
         self._send_next()
 
@@ -146,6 +153,7 @@ class ShadowLane:
 
     def close(self) -> None:
         """It is on trial no more; what it was sent and has not answered is on record as that."""
+        self._was_up = False
         if self._link is not None:
             self._link.close()
             self._link = None
@@ -232,7 +240,7 @@ class ShadowLane:
         while len(self._ends) > MOST_ENDS:
             self._ends.popleft()
         self._fail(self._taken(), "its host ended while it had this request")
-        self._give_up("no host of it runs: it ended")
+        self._give_up(HOST_DOWN)
 
     # Batches.
 

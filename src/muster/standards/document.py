@@ -48,8 +48,14 @@ REQUIREMENTS: tuple[str, ...] = get_args(Requirement)
 CERTIFICATE = "certificate"
 #: Before the name of a check that is no part of certification: the author's, or the project's own.
 OWN = "own:"
-#: What is asked of the live-test of a champion that is to come; the name by which it is waived.
+#: What is asked of the live-test of a version that is to answer callers; the name by which it is waived.
 LIVE_TEST = "live-test"
+#: Of a live-test, where a standard says nothing else: requests that it has seen at least, and the shares of what it was to see
+#: that are left out, that came while it was down, and of the rows in which only one of two answers has a number.
+LEAST_REQUESTS = 100
+MOST_LEFT_OUT = 0.5
+MOST_DOWN = 0.01
+MOST_UNLIKE = 0.01
 
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -110,8 +116,12 @@ class _LiveTest(_Strict, frozen=True):
     hours: float | None = None
     max_errors: float | None = None
     max_late: float | None = None
+    max_left_out: float = MOST_LEFT_OUT
+    max_down: float = MOST_DOWN
     max_disagreement: float | None = None
+    max_unlike: float = MOST_UNLIKE
     max_shift: float | None = None
+    valid: str = "30d"
 
 
 class _Document(_Strict, frozen=True):
@@ -146,22 +156,35 @@ class CheckRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveTestRule:
-    """What a standard asks of the live-test of a champion that is to come; what is None is not asked for."""
+    """What a standard asks of the live-test of a version that is to answer callers; a limit that is None is not asked for."""
 
     is_required: bool
     """False: it judges live-tests that there are, and asks for none."""
     requests: int | None = None
-    """How many the version has to have been asked, at least."""
+    """How many the version has to have been asked, at least; None: `LEAST_REQUESTS`, as shares of nothing keep to any limit."""
     hours: float | None = None
     """How long it has to have been on trial, at least."""
     max_errors: float | None = None
     """Share of the requests that failed."""
     max_late: float | None = None
     """Share of the requests whose answer came after the endpoint's deadline, or not at all."""
+    max_left_out: float = MOST_LEFT_OUT
+    """Share of the requests that it was not asked, of all that it was to see."""
+    max_down: float = MOST_DOWN
+    """Share of the requests that came while no host of it ran, of all that it was to see."""
     max_disagreement: float | None = None
     """See `disagreement` in docs/reference/live-test.md."""
+    max_unlike: float = MOST_UNLIKE
+    """Share of the rows compared in which one answer has a number and the other none."""
     max_shift: float | None = None
     """Population stability index of its outputs against those of champion and canaries."""
+    valid: timedelta = timedelta(days=30)
+    """How long after its end it counts."""
+
+    @property
+    def least_requests(self) -> int:
+        """How many the version has to have been asked, at least."""
+        return LEAST_REQUESTS if self.requests is None else self.requests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -394,7 +417,10 @@ def _livetest(described: _LiveTest, where: str) -> LiveTestRule:
         ("hours", described.hours, 24.0 * 30),
         ("max_errors", described.max_errors, 1.0),
         ("max_late", described.max_late, 1.0),
+        ("max_left_out", described.max_left_out, 1.0),
+        ("max_down", described.max_down, 1.0),
         ("max_disagreement", described.max_disagreement, float("inf")),
+        ("max_unlike", described.max_unlike, 1.0),
         ("max_shift", described.max_shift, float("inf")),
     ):
         least = 1e-9 if name in {"requests", "hours"} else 0.0
@@ -408,8 +434,12 @@ def _livetest(described: _LiveTest, where: str) -> LiveTestRule:
         hours=described.hours,
         max_errors=described.max_errors,
         max_late=described.max_late,
+        max_left_out=described.max_left_out,
+        max_down=described.max_down,
         max_disagreement=described.max_disagreement,
+        max_unlike=described.max_unlike,
         max_shift=described.max_shift,
+        valid=span_of(described.valid, f"{where}.valid"),
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from muster.gates.records import Gate
 from muster.standards.document import CERTIFICATE, LIVE_TEST, Demands, LiveTestRule
@@ -40,7 +40,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveTestFound:
-    """The figures of a live-test that has come to its end."""
+    """A live-test as a standard looks at it; what is a share is one of requests or rows."""
 
     subject: str
     """`churn live-test 2`."""
@@ -49,9 +49,18 @@ class LiveTestFound:
     hours: float
     errors: float
     late: float
+    left_out: float
+    down: float
     disagreement: float | None
     """None: nothing could be compared."""
+    unlike: float | None
     shift: float | None
+    """None: there was too little to compare."""
+    passed: bool
+    """By what was in force at its end."""
+    outcome: str
+    """Why it passed or failed, in words."""
+    ended_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,41 +153,52 @@ def lacks_of_evidence(demands: Demands, gate: Gate, evidence: Evidence | None, n
     return tuple(lacks)
 
 
-def lacks_of_live_test(rule: LiveTestRule, endpoint: str, found: LiveTestFound | None) -> tuple[Lack, ...]:
-    """What the live-test of a champion that is to come lacks.
+def lacks_of_live_test(
+    rule: LiveTestRule, endpoint: str, found: LiveTestFound | None, now: datetime, *, is_served: bool = False
+) -> tuple[Lack, ...]:
+    """What the live-test of a version that is to answer callers lacks.
 
     Args:
         rule: of the standard, for the version's risk tier.
-        endpoint: where it shall be champion.
-        found: its newest live-test there that passed, on the same bytes; None: there is none.
+        endpoint: where it shall answer.
+        found: its newest live-test there that passed or failed, on the same bytes; None: there is none.
+        now: the moment.
+        is_served: it answers there already, though less; callers have seen since how it does, and none can be started.
     """
     if found is None:
         remedy = f"`muster livetest start {endpoint} VERSION`, and wait until it has passed."
         problem = f"no live-test of it at endpoint {endpoint} has passed on the bytes that shall be served"
         return (Lack(name=LIVE_TEST, problem=problem, remedy=remedy),) if rule.is_required else ()
-    return tuple(
-        Lack(name=LIVE_TEST, problem=f"{found.subject}: {problem}", remedy=_TRY_AGAIN)
-        for problem in broken_limits(rule, found)
-    )
+    if not found.passed:
+        # The newest says more than an older one that passed: nobody tries until it fits.
+        return (Lack(name=LIVE_TEST, problem=f"{found.subject} failed: {found.outcome}", remedy=_TRY_AGAIN),)
+    problems = list(broken_limits(rule, found))
+    if not is_served and found.ended_at is not None and found.ended_at + rule.valid <= now:
+        problems.append(f"it ended {found.ended_at.isoformat()}, and counts for {rule.valid / _DAY:g} days")
+    return tuple(Lack(name=LIVE_TEST, problem=f"{found.subject}: {problem}", remedy=_TRY_AGAIN) for problem in problems)
 
 
 def broken_limits(rule: LiveTestRule, found: LiveTestFound) -> tuple[str, ...]:
     """By what a live-test falls short of a rule, in words."""
     told = []
-    if rule.requests is not None and found.requests < rule.requests:
-        told.append(f"it saw {found.requests} requests, fewer than {rule.requests}")
+    if found.requests < rule.least_requests:
+        told.append(f"it saw {found.requests} requests, fewer than {rule.least_requests}")
     if rule.hours is not None and found.hours < rule.hours:
         told.append(f"it lasted {found.hours:.3g} hours, less than {rule.hours:g}")
     for name, value, most in (
         ("errors", found.errors, rule.max_errors),
         ("late answers", found.late, rule.max_late),
+        ("left out", found.left_out, rule.max_left_out),
+        ("down", found.down, rule.max_down),
         ("disagreement", found.disagreement, rule.max_disagreement),
+        # Where nothing was compared there is nothing unlike; who wants a comparison limits the disagreement.
+        ("unlike", found.unlike or 0.0, rule.max_unlike),
         ("shift", found.shift, rule.max_shift),
     ):
         if most is None:
             continue
         if value is None:
-            told.append(f"{name}: there was nothing to compare with")
+            told.append(f"{name}: there was too little to compare with")
         elif value > most:
             told.append(f"{name}: {value:.4g} is more than {most:g}")
     return tuple(told)
@@ -189,6 +209,7 @@ def unwaived(lacks: Iterable[Lack], waived: Collection[str]) -> tuple[Lack, ...]
     return tuple(lack for lack in lacks if lack.name not in waived)
 
 
+_DAY = timedelta(days=1)
 _MEND = "Mend the model, certify it again if the fault was not its own, or have the check waived."
 _TRY_AGAIN = "Mend the model and put it to a live-test again, or have `live-test` waived."
 _CERTIFY = "`muster certify VERSION`; a version that is accepted may be certified again."

@@ -31,6 +31,8 @@ class Shift(msgspec.Struct, frozen=True, kw_only=True):
     """Population stability index."""
     gap: float | None
     """Kolmogorov-Smirnov distance over the bins; null for texts."""
+    values: int
+    """On the side that has fewer; below 200 the index does not count."""
 
 
 class LiveTestFigures(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,16 +45,20 @@ class LiveTestFigures(msgspec.Struct, frozen=True, kw_only=True):
     late: int
     """Answers after the deadline, and requests without any."""
     left_out: int
-    """Requests that it was not asked, because its front or its host had too much to do."""
+    """Requests that it was not asked, because its front or its host had too much to do, or no host of it ran."""
+    down: int
+    """Of these, those for which no host of it ran, although one had before."""
     errors: float
     """Share of the requests."""
     late_share: float
     rows_compared: int
     disagreement: float | None
+    unlike: float | None
+    """Share of the rows compared in which one answer has a number and the other none."""
     differences: dict[str, float]
     """Mean absolute difference by output of decimal numbers."""
     shift: float | None
-    """The largest population stability index."""
+    """The largest population stability index that counts."""
     shifts: tuple[Shift, ...]
     p50_ms: float | None
     p99_ms: float | None

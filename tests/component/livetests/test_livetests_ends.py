@@ -17,14 +17,14 @@ from muster.livetests.errors import (
 from muster.registry.errors import ReasonMissing, VersionInUse, VersionNotFound
 from muster.registry.records import Version
 from muster.release.errors import EndpointNotFound
-from muster.serving.shadow import NO_ANSWER
+from muster.serving.shadow import HOST_DOWN, NO_ANSWER
 from muster.standards.errors import StandardMalformed
 from muster.storage.transaction import Database
 from muster.vocabulary.clock import FixedClock
 from muster.vocabulary.states import LiveTestState, ReleaseState
 from tried_versions import Traffic, counted, now, over, running, start
 
-STANDARD = 'format = 1\nname = "bank"\n[livetest]\nrequests = 5\nmax_errors = 0.0\nmax_shift = 50.0\n'
+STANDARD = 'format = 1\nname = "bank"\n[livetest]\nrequests = 5\nmax_errors = 0.0\n'
 
 
 @pytest.fixture
@@ -64,7 +64,10 @@ def test_one_without_enough_time_or_requests_is_not_over(
     assert over(factory).state is LiveTestState.PASSED
     running(factory, front, candidate, hours=0.5)
     counted(factory, timedelta(minutes=31))
-    assert over(factory, 2).figures.taken == 0
+    unasked = over(factory, 2)
+    assert (unasked.state, unasked.outcome) == (LiveTestState.FAILED, "it saw 0 requests, fewer than 100")
+    with pytest.raises(LiveTestNotFound):
+        now(factory, 3)
 
 
 @pytest.mark.parametrize(
@@ -208,6 +211,43 @@ def test_a_live_test_can_be_waived(factory: GovernedFactory, front: ObedientFron
     asked = reviews.ask_waiver(factory.call("ana"), candidate.name, "live-test", ends=ends, reason="it is urgent")
     reviews.decide_waiver(factory.call("petra"), asked.id, WaiverState.GRANTED, "once")
     assert factory.approve(release).state is ReleaseState.APPROVED
+
+
+def test_what_lasts_as_a_standard_of_hours_asks_also_lasts_until_it_was_asked(
+    factory: GovernedFactory, front: ObedientFront, candidate: Version
+) -> None:
+    """On a quiet endpoint it goes on, and does not fail for having seen little."""
+    factory.adopt(STANDARD.replace("requests = 5", "hours = 2"))
+    started = factory.live_tests.start(factory.call("olga"), "churn", candidate.name, "as the standard asks")
+    assert (started.requests, started.hours) == (100, 2.0)
+
+
+def test_a_version_that_answers_no_numbers_fails(
+    factory: GovernedFactory, front: ObedientFront, traffic: Traffic, candidate: Version
+) -> None:
+    """Where no standard says anything, too."""
+    running(factory, front, candidate)
+    traffic.sees(("answered", 0.5), *[("answered", float("nan"))] * 9)
+    found = over(factory)
+    assert (found.state, found.outcome) == (LiveTestState.FAILED, "unlike: 0.9 is more than 0.01")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("busy", "left out: 0.5833 is more than 0.5"),
+        (HOST_DOWN, "left out: 0.5833 is more than 0.5; down: 0.5833 is more than 0.01"),
+    ],
+    ids=["busy", "down"],
+)
+def test_a_version_that_was_seldom_asked_fails(
+    factory: GovernedFactory, front: ObedientFront, traffic: Traffic, candidate: Version, error: str, told: str
+) -> None:
+    """Its figures would be those of quiet moments."""
+    running(factory, front, candidate)
+    traffic.sees(*[("answered", 0.5)] * 10, *[("unsent", None)] * 14, error=error)
+    found = over(factory)
+    assert (found.state, found.outcome) == (LiveTestState.FAILED, told)
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,16 @@ from muster.livetests.errors import (
 )
 from muster.livetests.moves import COUNTED_WITHIN, LONGEST
 from muster.registry.records import Version
+from muster.release.records import Release, WantedPolicy, WantedSplit, WantedWeighted
 from muster.sessions.records import MeasuresAsked
 from muster.standards.errors import StandardNotMet
 from muster.storage.transaction import Database
 from muster.vocabulary.clock import FixedClock
+from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import LiveTestState, ReleaseState, Role
 from tried_versions import Traffic, counted, counter, now, over, running, start
 
-STANDARD = 'format = 1\nname = "bank"\n[livetest]\nrequests = 5\nmax_errors = 0.0\nmax_shift = 50.0\n'
+STANDARD = 'format = 1\nname = "bank"\n[livetest]\nrequests = 5\nmax_errors = 0.0\n'
 
 
 @pytest.fixture
@@ -141,3 +143,80 @@ def test_the_gate_asks_for_a_live_test_of_the_new_champion(
         factory.approve(release)
     factory.adopt(STANDARD)
     assert factory.approve(release).state is ReleaseState.APPROVED
+
+
+def test_the_gate_asks_for_the_newest_live_test_and_for_one_of_this_month(
+    factory: GovernedFactory, front: ObedientFront, traffic: Traffic, candidate: Version
+) -> None:
+    """One that failed after one that passed counts, one that was stopped says nothing, and one of long ago is of another world."""
+    factory.adopt(STANDARD)
+    release = factory.propose(candidate)
+
+    def tried(number: int, *answers: tuple[str, float | None]) -> LiveTestState:
+        running(factory, front, candidate, requests=5)
+        traffic.sees(*answers)
+        return over(factory, number).state
+
+    assert tried(1, *[("answered", 0.6)] * 5) is LiveTestState.PASSED
+    assert tried(2, *[("failed", None)] * 5) is LiveTestState.FAILED
+    with pytest.raises(StandardNotMet, match="churn live-test 2 failed: errors: 1 is more than 0"):
+        factory.approve(release)
+    assert tried(3, *[("answered", 0.6)] * 5) is LiveTestState.PASSED
+    running(factory, front, candidate, requests=5)
+    factory.live_tests.stop(factory.call("olga"), "churn", 4, "a holiday")
+    factory.clock.at += timedelta(days=30)
+    with pytest.raises(StandardNotMet, match=r"churn live-test 3: it ended .* and counts for 30 days"):
+        factory.approve(release)
+    factory.clock.at -= timedelta(days=1)
+    assert factory.approve(release).state is ReleaseState.APPROVED
+
+
+@pytest.mark.parametrize("kind", ["split", "weighted"])
+def test_the_gate_asks_for_a_live_test_of_whoever_answers(
+    factory: GovernedFactory, front: ObedientFront, traffic: Traffic, candidate: Version, kind: str
+) -> None:
+    """Not of the champion alone: a challenger with a share or a voice answers callers; one without needs none."""
+    factory.adopt(STANDARD)
+    champion = factory.registry.version(factory.call("vic"), VersionName.parse("churn:1"))
+    policies: dict[str, WantedPolicy] = {
+        "split": WantedSplit(field="plan", steps=({champion.name: 1.0}, {candidate.name: 1.0}, {champion.name: 1.0})),
+        "weighted": WantedWeighted(weights={champion.name: 0.9, candidate.name: 0.1}, outputs=("score",)),
+    }
+    release = factory.propose(champion, candidate, policy=policies[kind])
+    with pytest.raises(StandardNotMet, match="churn:2: live-test: no live-test of it at endpoint churn has passed"):
+        factory.approve(release)
+    assert factory.releases.release(factory.call("vic"), "churn", release.number).state is ReleaseState.PROPOSED
+    running(factory, front, candidate, requests=5)
+    traffic.sees(*[("answered", 0.6)] * 5)
+    assert over(factory).state is LiveTestState.PASSED
+    assert factory.approve(release).state is ReleaseState.APPROVED
+
+
+def test_the_gate_asks_nothing_anew_of_a_share_that_does_not_grow(
+    factory: GovernedFactory, front: ObedientFront, traffic: Traffic, candidate: Version
+) -> None:
+    """A part that was approved is kept under a later standard; a larger one takes a live-test, of whatever age as it is served."""
+    champion = factory.registry.version(factory.call("vic"), VersionName.parse("churn:1"))
+
+    def split(share: float) -> Release:
+        policy = WantedSplit(field="plan", steps=({champion.name: 1 - share, candidate.name: share},))
+        return factory.propose(champion, candidate, policy=policy)
+
+    running(factory, front, candidate, requests=5)
+    traffic.sees(*[("answered", 0.6)] * 5)
+    assert over(factory).state is LiveTestState.PASSED
+    factory.approve(split(0.5))
+    for _ in range(3):
+        front.follow()
+    factory.clock.at += timedelta(days=60)
+    front.poll()
+    factory.adopt(STANDARD.replace("requests = 5", "requests = 6"))
+    assert factory.approve(split(0.4)).state is ReleaseState.APPROVED
+    for _ in range(3):
+        front.follow()
+    with pytest.raises(
+        StandardNotMet, match=r"churn:2: live-test: churn live-test 1: it saw 5 requests, fewer than 6$"
+    ):
+        factory.approve(split(0.6))
+    factory.adopt(STANDARD)
+    assert factory.approve(factory.propose(candidate)).state is ReleaseState.APPROVED

@@ -1,6 +1,8 @@
 """What is counted of a live-test, on records made by hand; and how far outputs are shifted."""
 
+import math
 import random
+import struct
 from itertools import pairwise
 
 import msgspec
@@ -11,8 +13,17 @@ from hypothesis import strategies as st
 
 from muster.archive.records import Record
 from muster.livetests.figures import Figures, count, empty_figures
-from muster.livetests.spreads import MOST_CATEGORIES, OTHERS, REFERENCE_VALUES, Spread, largest_gap, stability_index
-from muster.serving.shadow import NO_ANSWER
+from muster.livetests.spreads import (
+    LEAST_VALUES,
+    MOST_CATEGORIES,
+    MOST_WAITING,
+    OTHERS,
+    REFERENCE_VALUES,
+    Spread,
+    largest_gap,
+    stability_index,
+)
+from muster.serving.shadow import HOST_DOWN, NO_ANSWER
 from muster.vocabulary.tensors import Datatype
 from muster.wire.contracts import Field
 from muster.wire.records import StoredColumn, VariantAnswer
@@ -136,6 +147,126 @@ def test_figures_are_the_same_however_they_are_cut() -> None:
     assert whole.largest_shift < 0.25, "both are drawn alike"
 
 
+def with_nulls(name: str, *values: float | None) -> StoredColumn:
+    """A column of numbers, some of them null."""
+    data = struct.pack(f"<{len(values)}d", *(0.0 if value is None else value for value in values))
+    return StoredColumn(name, "FP64", (), data, bytes(value is None for value in values))
+
+
+NAN, INF = math.nan, math.inf
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "unlike"),
+    [
+        ((0.5, 0.5, 0.5, 0.5), (0.5, NAN, INF, None), 0.75),
+        ((NAN, INF, None, -INF), (0.5, 0.5, 0.5, 0.5), 1.0),
+        ((NAN, INF, -INF, None), (NAN, INF, -INF, None), 0.0),
+        ((INF, NAN, None, NAN), (-INF, INF, NAN, None), 1.0),
+    ],
+    ids=["ours-none", "theirs-none", "both-the-same", "both-none-otherwise"],
+)
+def test_a_row_with_a_number_on_one_side_only_is_no_agreement(
+    theirs: tuple[float | None, ...], ours: tuple[float | None, ...], unlike: float
+) -> None:
+    """A value that is none can be subtracted from nothing, and is told apart; with labels such rows differ."""
+    champion = answered("churn:1", 1.0, with_nulls("score", *theirs), texts("label", "a", "a", "a", "a"))
+    one = record(champion, rows=4, late=[shadow(with_nulls("score", *ours), texts("label", "a", "a", "a", "a"))])
+    figures = counted(one)
+    assert (figures.rows_compared, figures.unlike) == (4, unlike)
+    assert counted(one, outputs=(SCORE, LABEL)).disagreement == unlike
+    assert counted().unlike is None
+
+
+@pytest.mark.parametrize("odd", [NAN, INF, None], ids=["nan", "infinite", "null"])
+def test_a_version_that_answers_no_numbers_is_shifted(odd: float | None) -> None:
+    """Its few numbers lie as the champion's do, and the others are in a bin of their own."""
+    figures = counted(
+        *(
+            record(
+                answered("churn:1", 1.0, floats("score", number % 10)),
+                late=[shadow(with_nulls("score", number % 10 if number < 100 else odd))],
+            )
+            for number in range(1000)
+        )
+    )
+    assert (figures.unlike, figures.mean_differences) == (0.9, {"score": 0.0})
+    assert figures.largest_shift is not None
+    assert figures.largest_shift > 1.0
+
+
+def test_an_index_of_few_values_does_not_count() -> None:
+    """Against a canary that answered little it is told and not judged by; with one value more it counts."""
+
+    def beside_canary(many: int) -> Figures:
+        return counted(
+            *(
+                record(
+                    answered("churn:1", 1.0, floats("score", float(number % 10))),
+                    *([answered("churn:3", 1.0, floats("score", 50.0))] if number < many else []),
+                    late=[shadow(floats("score", float(number % 10)))],
+                )
+                for number in range(600)
+            ),
+            beside=("churn:1", "churn:3"),
+        )
+
+    few, enough = beside_canary(LEAST_VALUES - 1), beside_canary(LEAST_VALUES)
+    assert [(shift.against, shift.values) for shift in few.shifts] == [("churn:1", 600), ("churn:3", LEAST_VALUES - 1)]
+    assert few.largest_shift == pytest.approx(0.0, abs=1e-9)
+    assert enough.largest_shift is not None
+    assert enough.largest_shift > 1.0
+    assert (
+        counted(
+            record(answered("churn:1", 1.0, floats("score", 1.0)), late=[shadow(floats("score", 1.0))])
+        ).largest_shift
+        is None
+    )
+
+
+def test_bins_that_are_empty_on_both_sides_are_no_difference() -> None:
+    """Half a value of few and half a value of many are not the same share, and there is nothing there to compare."""
+    assert stability_index([20, 30, *[0] * 40], [2000, 3000, *[0] * 40]) == pytest.approx(0.0)
+    assert stability_index([20, 0, 0], [10, 10, 0]) == stability_index([20, 0], [10, 10]) > 0.1
+
+
+def test_requests_that_came_while_it_was_down_are_told_apart() -> None:
+    """They are left out, too; both shares are of everything that it was to see."""
+    figures = counted(
+        *(record(late=[shadow(floats("score", 1.0))]) for _ in range(6)),
+        *(record(late=[shadow(status="unsent", error=HOST_DOWN)]) for _ in range(1)),
+        *(record(late=[shadow(status="unsent", error="busy")]) for _ in range(3)),
+    )
+    assert (figures.taken, figures.left_out, figures.down) == (6, 4, 1)
+    assert (figures.left_out_share, figures.down_share) == (0.4, 0.1)
+
+
+@pytest.mark.parametrize("said", [NAN, None], ids=["none-is-a-number", "nothing"])
+def test_a_champion_that_gives_no_numbers_makes_nothing_wait_for_ever(said: float | None) -> None:
+    """What waits for its values is bounded; then the other's own values fix the edges, and the spread is whole."""
+    spread = Spread(reference="a")
+    for _ in range(3 * MOST_WAITING // 100):
+        spread.add_numbers("a", np.array([] if said is None else [said] * 100))
+        spread.add_numbers("b", np.arange(100.0))
+        assert sum(map(len, spread.waiting.values())) <= MOST_WAITING
+    assert sum(spread.counts["b"]) == 3 * MOST_WAITING
+    counts = spread.of("b", "a")
+    assert (counts is None) == (said is None)
+    assert counts is None or stability_index(*counts) > 1.0
+
+
+def test_the_champions_values_of_a_request_fix_the_edges_before_the_others() -> None:
+    """However many values one request has."""
+    many = 2 * MOST_WAITING
+    one = record(
+        answered("churn:1", 1.0, floats("score", *range(many))),
+        rows=many,
+        late=[shadow(floats("score", *[3.0] * many))],
+    )
+    assert counted(one).spreads["score"].reference == "churn:1"
+    assert len(counted(one).spreads["score"].edges or ()) > 5
+
+
 def test_many_errors_and_many_texts_take_no_more_room() -> None:
     """The first are told by name, the others together."""
     figures = counted(
@@ -150,12 +281,12 @@ def test_many_errors_and_many_texts_take_no_more_room() -> None:
 
 
 def test_constant_and_odd_outputs_have_a_spread() -> None:
-    """All values alike, values that are no numbers, and nothing at all."""
+    """All values alike, values that are no numbers (in a bin of their own), and nothing at all."""
     spread = Spread(reference="a")
     spread.add_numbers("a", np.full(REFERENCE_VALUES, 3.0))
     spread.add_numbers("b", np.array([3.0, np.nan, np.inf]))
     counts = spread.of("b", "a")
-    assert counts == ([0, 1, 0], [0, REFERENCE_VALUES, 0])
+    assert counts == ([0, 1, 0, 2], [0, REFERENCE_VALUES, 0, 0])
     assert Spread(reference="a").of("a", "b") is None
 
 

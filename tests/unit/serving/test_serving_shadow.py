@@ -14,6 +14,7 @@ from muster.packaging.columns import Column
 from muster.serving.plan import Plan
 from muster.serving.shadow import (
     BATCH_ROWS,
+    HOST_DOWN,
     MOST_ENDS,
     MOST_QUEUED,
     NO_ANSWER,
@@ -184,15 +185,39 @@ def test_a_batch_has_so_many_rows() -> None:
 
 
 def test_only_requests_of_its_plan_are_seen_and_none_that_ask_for_a_version() -> None:
-    """Nor any while no host is there."""
+    """Nor any before a host is there, or once the trial is over."""
     trial = Trial()
     trial.lane.offer(trial.request(), is_busy=False)
     trial.connected()
     trial.lane.offer(trial.request(plan=plan_of(X, Y)), is_busy=False)
     trial.lane.offer(trial.request(forced=True), is_busy=False)
     trial.turn()
+    trial.lane.close()
+    trial.lane.offer(trial.request(), is_busy=False)
     assert not trial.link.sent
     assert not trial.told
+
+
+def test_what_comes_while_its_host_is_down_is_on_record() -> None:
+    """Else a version that keeps ending would be judged by its good moments; of other requests nothing is told."""
+    trial = Trial(share=0.5).connected()
+    trial.lane.lost(cast("Any", trial.link))
+    for number in range(1000):
+        request = trial.request(forced=number >= 900)
+        request.request_id = number.to_bytes(16, "big")
+        trial.lane.offer(request, is_busy=False)
+    assert len(trial.told) / 900 == pytest.approx(0.5, abs=0.06), "its share of those that it may see"
+    assert {(event.answer.status, event.answer.error) for event in trial.told} == {("unsent", HOST_DOWN)}
+    before = len(trial.told)
+    trial.connected()
+    for number in range(1000):
+        request = trial.request()
+        request.request_id = number.to_bytes(16, "big")
+        trial.lane.offer(request, is_busy=False)
+        trial.turn()
+        if trial.lane._in_flight:
+            trial.answers(1.0)
+    assert set(trial.statuses[before:]) == {"answered"}
 
 
 @pytest.mark.parametrize("share", [0.25, 0.9])

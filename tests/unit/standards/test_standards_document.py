@@ -1,6 +1,7 @@
 """A standard as a document: what is read, what is refused, what a tier changes, when a freeze holds."""
 
 import contextlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -9,15 +10,26 @@ import pytest
 from hypothesis import given, settings
 
 from muster.gates.records import Gate, Need
-from muster.standards.document import READY, REQUIREMENTS, read_standard, ready, ready_text
+from muster.standards.document import (
+    LEAST_REQUESTS,
+    READY,
+    REQUIREMENTS,
+    LiveTestRule,
+    read_standard,
+    ready,
+    ready_text,
+)
 from muster.standards.durations import span_of, span_text
 from muster.standards.errors import StandardMalformed, StandardNotFound
 from muster.standards.evaluation import (
     BundleFacts,
     CheckFound,
     Evidence,
+    LiveTestFound,
+    broken_limits,
     lacks_of_bundle,
     lacks_of_evidence,
+    lacks_of_live_test,
     unwaived,
 )
 from muster.standards.freezes import Freeze, freeze_of
@@ -282,3 +294,68 @@ def test_what_is_waived_is_not_missing() -> None:
         "intended-use",
         "data-sources",
     }
+
+
+GOOD = LiveTestFound(
+    subject="churn live-test 1", requests=5000, hours=24.0, errors=0.0, late=0.0, left_out=0.0, down=0.0,
+    disagreement=0.1, unlike=0.0, shift=0.1, passed=True, outcome="", ended_at=NOW,
+)  # fmt: skip
+
+
+def livetest(*lines: str) -> LiveTestRule:
+    """What a standard with these lines asks of live-tests."""
+    rule = read_standard(HEAD + "\n".join(("[livetest]", *lines))).base.livetest
+    assert rule is not None
+    return rule
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ({}, ()),
+        ({"requests": 0}, ("it saw 0 requests, fewer than 100",)),
+        ({"requests": LEAST_REQUESTS - 1}, ("it saw 99 requests, fewer than 100",)),
+        ({"left_out": 0.51}, ("left out: 0.51 is more than 0.5",)),
+        ({"down": 0.02}, ("down: 0.02 is more than 0.01",)),
+        ({"unlike": 0.02}, ("unlike: 0.02 is more than 0.01",)),
+        ({"unlike": None, "disagreement": None, "shift": None}, ()),
+    ],
+    ids=["good", "none", "few", "left-out", "down", "unlike", "nothing-compared"],
+)
+def test_a_live_test_of_nothing_keeps_to_no_rule(found: dict[str, object], told: tuple[str, ...]) -> None:
+    """Shares of nothing are below any limit; what a standard does not say has a default that a trial of nothing breaks."""
+    assert broken_limits(livetest("hours = 1"), replace(GOOD, **found)) == told  # type: ignore[arg-type]
+
+
+def test_a_standard_can_ask_for_less_or_more_of_a_live_test() -> None:
+    """Each default can be set, within its range; the span is one as everywhere."""
+    rule = livetest("requests = 5", "max_left_out = 0.9", "max_down = 0.2", "max_unlike = 0.3", 'valid = "60d"')
+    assert (rule.least_requests, rule.max_left_out, rule.max_down, rule.max_unlike) == (5, 0.9, 0.2, 0.3)
+    assert rule.valid == timedelta(days=60)
+    found = replace(GOOD, requests=5, left_out=0.9, down=0.2, unlike=0.3)
+    assert broken_limits(rule, found) == ()
+    assert len(broken_limits(livetest("requests = 6"), found)) == 4
+    for wrong in ("max_left_out = 1.1", "max_down = -0.1", "max_unlike = nan", 'valid = "soon"'):
+        with pytest.raises(StandardMalformed):
+            livetest("requests = 5", wrong)
+
+
+def test_a_shift_that_is_asked_for_needs_values_enough() -> None:
+    """Where no index counts, the limit is not kept to."""
+    found = replace(GOOD, shift=None)
+    assert broken_limits(livetest("requests = 5", "max_shift = 9.0"), found) == (
+        "shift: there was too little to compare with",
+    )
+
+
+def test_the_newest_live_test_counts_and_not_for_ever() -> None:
+    """One that failed is a lack whatever passed before it; one that passed is, once it is too old, unless it is served since."""
+    rule = livetest("requests = 5")
+    assert lacks_of_live_test(rule, "churn", GOOD, NOW) == ()
+    (failed,) = lacks_of_live_test(rule, "churn", replace(GOOD, passed=False, outcome="errors: 0.2"), NOW)
+    assert str(failed) == "live-test: churn live-test 1 failed: errors: 0.2"
+    later = NOW + timedelta(days=30)
+    assert lacks_of_live_test(rule, "churn", GOOD, later - timedelta(seconds=1)) == ()
+    (old,) = lacks_of_live_test(rule, "churn", GOOD, later)
+    assert old.problem.endswith("and counts for 30 days")
+    assert lacks_of_live_test(rule, "churn", GOOD, later, is_served=True) == ()
