@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -23,6 +24,9 @@ _PTRACE_SEIZE = 0x4206
 _NEW_NAMESPACES = 0x10020000
 _AF_PACKET, _AF_NETLINK = 17, 16
 _DIAL_S = 1.0
+#: `ioprio_get` and `ioprio_set`, which no library calls, by architecture; and what says that a process is meant.
+_IOPRIO = {"x86_64": (252, 251), "aarch64": (31, 30)}
+_IOPRIO_WHO_PROCESS = 1
 #: A question to a name server: the address of `muster.invalid`.
 _NAME_QUERY = b"\x4d\x55\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x06muster\x07invalid\x00\x00\x01\x00\x01"
 
@@ -157,6 +161,40 @@ def _signal(target: Any) -> Outcome:
     return True, "a signal would arrive"
 
 
+def _limit(target: Any) -> Outcome:
+    """By a limit of a second on its time another process could be ended; the intruder sets the limits that are there already."""
+    resource.prlimit(int(target), resource.RLIMIT_CPU, resource.prlimit(int(target), resource.RLIMIT_CPU))
+    return True, "its limits were set"
+
+
+def _slow(target: Any) -> Outcome:
+    pid = int(target)
+    os.setpriority(os.PRIO_PROCESS, pid, os.getpriority(os.PRIO_PROCESS, pid))
+    return True, "its priority was set"
+
+
+def _pin(target: Any) -> Outcome:
+    os.sched_setaffinity(int(target), os.sched_getaffinity(int(target)))
+    return True, "its processors were set"
+
+
+def _schedule(target: Any) -> Outcome:
+    pid = int(target)
+    os.sched_setscheduler(pid, os.sched_getscheduler(pid), os.sched_getparam(pid))
+    return True, "its scheduling was set"
+
+
+def _starve(target: Any) -> Outcome:
+    numbers = _IOPRIO.get(os.uname().machine)
+    if numbers is None:
+        raise NotThere("it is not known how that is called on this architecture")
+    reads, sets = [ctypes.c_long(number) for number in numbers]
+    found = _libc.syscall(reads, _IOPRIO_WHO_PROCESS, int(target))
+    if found < 0:
+        return _called(found, "")
+    return _called(_libc.syscall(sets, _IOPRIO_WHO_PROCESS, int(target), found), "its turn at the disks was set")
+
+
 def _mount(target: Any) -> Outcome:
     outcome = _called(_libc.mount(b"none", os.fsencode(target), b"tmpfs", 0, None), "something is mounted")
     if outcome[0]:
@@ -239,6 +277,11 @@ _ATTEMPTS: Dict[str, Callable[[Any], Outcome]] = {
     "change": _change,
     "trace": _trace,
     "signal": _signal,
+    "limit": _limit,
+    "slow": _slow,
+    "pin": _pin,
+    "schedule": _schedule,
+    "starve": _starve,
     "mount": _mount,
     "unshare": _unshare,
     "leave": _leave,

@@ -50,6 +50,14 @@ _UNKNOWN = {
 _DIALLING = {"connect": (42, 203), "bind": (49, 200), "listen": (50, 201)}
 #: Refused in a host, which is ended with its group: nothing that a model starts leaves it.
 _LEAVING = {"setsid": (112, 157), "setpgid": (109, 154)}
+#: What they change is named by the first argument, a process or a thread: 0 is the caller itself, any other may be somebody else's.
+#: Refused then, a thread of the caller's own included: the filter cannot tell them apart.
+_OF_ONE = {
+    "prlimit64": (302, 261), "sched_setaffinity": (203, 122), "sched_setattr": (314, 274), "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+}  # fmt: skip
+#: The first argument says what the second one names: a process, a group or a user. Only the caller itself, process 0, is allowed.
+_OF_MANY = {"setpriority": ((141, 140), 0), "ioprio_set": ((251, 30), 1)}
 _SOCKET, _SOCKETPAIR, _CLONE, _IOCTL = (41, 198), (53, 199), (56, 220), (16, 29)
 _SECCOMP = {_X86_64: 317, _AARCH64: 277}
 
@@ -118,6 +126,11 @@ def filter_for(architecture: str, *, network: bool = False, may_leave: bool = Tr
     if not network:
         steps += _when(_SOCKET[column], _unix_streams_only())
         steps += _when(_SOCKETPAIR[column], _unix_streams_only())
+    for numbers in _OF_ONE.values():
+        steps += _when(numbers[column], [_argument(0), Step(_EQUAL, 1, 0, 0), _refuse(errno.EPERM)])
+    for numbers, a_process in _OF_MANY.values():
+        itself = [_argument(0), Step(_EQUAL, 0, 2, a_process), _argument(1), Step(_EQUAL, 1, 0, 0)]
+        steps += _when(numbers[column], [*itself, _refuse(errno.EPERM)])
     steps += _when(_CLONE[column], [_argument(0), Step(_ANY_BIT, 0, 1, _NEW_NAMESPACES), _refuse(errno.EPERM)])
     typing = [_argument(1), Step(_EQUAL, 1, 0, _TIOCSTI), Step(_EQUAL, 0, 1, _TIOCLINUX), _refuse(errno.EPERM)]
     steps += _when(_IOCTL[column], typing)

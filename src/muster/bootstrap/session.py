@@ -8,6 +8,7 @@ import structlog
 
 from muster.bootstrap.factory import Factory, factory_of
 from muster.bootstrap.home import Home
+from muster.bootstrap.signed_certificates import given_key
 from muster.certification.evaluated import newest_sealed
 from muster.certification.examination import Examination
 from muster.certification.options import CertificationOptions
@@ -54,7 +55,7 @@ def examination_of(factory: Factory) -> Examination:
         options=CertificationOptions(
             latency_limit_ms=home.settings.certification.latency_limit_ms,
             prove_rebuild=home.settings.certification.prove_rebuild,
-            kept=_kept(home),
+            kept=kept_from_models(home),
             try_generated=home.settings.certification.try_generated,
         ),
         past=factory.past,
@@ -65,14 +66,21 @@ def examination_of(factory: Factory) -> Examination:
     )
 
 
-def _kept(home: Home) -> dict[str, str]:
+def _keys(home: Home) -> dict[str, Path]:
+    """The files that a certificate's private key is in: those in the home, which a rotation gives other names, and the operator's."""
+    found = {f"the key of certificates {file.name}": file for file in sorted(home.keys.glob("certificates*.pem"))}
+    given = given_key(home)
+    return found if given is None else {**found, "the operator's key of certificates": given}
+
+
+def kept_from_models(home: Home) -> dict[str, str]:
     """What no model has any business with."""
     kept = {
         "the admin's token": home.admin_token,
         "the fronts' token": home.front_token,
         "the settings": home.path / "settings.toml",
         "the audit journal's head": home.audit_head,
-        "the key of certificates": home.keys / "certificates.pem",
+        **_keys(home),
     }
     place = home.database_url.removeprefix("sqlite:///")
     if place != home.database_url:

@@ -33,14 +33,19 @@ class SignedCertificates:
 
 def keys_of(home: Home, database: Database, journal: Journal, clock: Clock) -> Keys:
     """The keys of a home."""
-    given = home.settings.certification.signing_key
     return Keys(
         database=database,
         journal=journal,
         clock=clock,
         folder=home.keys,
-        given=home.path / given if given else None,
+        given=given_key(home),
     )
+
+
+def given_key(home: Home) -> Path | None:
+    """The file with the key that the operator brings; None: Muster makes its own."""
+    given = home.settings.certification.signing_key
+    return home.path / given if given else None
 
 
 def signed_certificates_of(

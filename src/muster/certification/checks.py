@@ -6,8 +6,9 @@ those after it ends the examination when it is not passed.
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
@@ -17,6 +18,7 @@ import psutil
 
 from muster.blobs.protocol import Blobs
 from muster.certification.at_hand import AtHand
+from muster.certification.confidential import Confidential
 from muster.certification.evaluated import Evaluated, KeptTable
 from muster.certification.judgement import Judgement
 from muster.certification.options import CertificationOptions
@@ -89,6 +91,8 @@ class Bench:
     """To the host that is asked; a question that has ended it leaves another."""
     hosts: Succession | None = None
     """Where the next host comes from."""
+    confidential: Confidential | None = None
+    """The host for sealed rows and past ones, which `channel` must never be asked: its answers are shown."""
     golden: Golden | None = None
     answered: list[Answer] = field(default_factory=list)
     """The answers to the golden rows, so that a later question can ask for them again."""
@@ -273,22 +277,35 @@ class ModelLoads:
         assert bench.bundle is not None
         assert bench.environment is not None
         limit_s = bench.options.load_limit_s
-        begun = time.monotonic()
-        bench.hosts = stack.enter_context(
-            hosts(
-                bench.environment,
-                bench.folder,
-                bench.environment.order(bench.folder, bench.bundle),
-                bench.log,
-                load_timeout_s=limit_s,
-                answer_timeout_s=bench.options.answer_limit_s,
-            )
+        begins = partial(
+            _hosts,
+            bench.environment,
+            bench.folder,
+            bench.environment.order(bench.folder, bench.bundle),
+            bench.options,
         )
+        bench.confidential = Confidential(begins, bench.scratch)
+        stack.callback(bench.confidential.end)
+        begun = time.monotonic()
+        bench.hosts = stack.enter_context(begins(bench.log))
         bench.channel = bench.hosts.start()
         took_s = round(time.monotonic() - begun, 3)
         memory = _resident_bytes(bench.channel.hello.pid) / 2**20
         detail = f"{took_s:g} s, {bench.environment.interpreter}, {memory:.0f} MiB resident"
         return Finding(passed=took_s <= limit_s, figure=took_s, limit=limit_s, detail=detail)
+
+
+def _hosts(
+    environment: Built, folder: Path, order: Mapping[str, Any], options: CertificationOptions, log: Path
+) -> AbstractContextManager[Succession]:
+    return hosts(
+        environment,
+        folder,
+        order,
+        log,
+        load_timeout_s=options.load_limit_s,
+        answer_timeout_s=options.answer_limit_s,
+    )
 
 
 def _resident_bytes(pid: int) -> int:

@@ -26,6 +26,16 @@ class OwnCheckFailed(Refused):
     )
 
 
+class FailedInConfidence(Refused):
+    """The host that is asked sealed rows, or what callers have asked, did not answer them. Why it says only by a code."""
+
+    code = "certification.failed-in-confidence"
+    advice = (
+        "Ask the model in the lab about rows of the same kind, with nulls and extreme values among them; whoever may read the set "
+        "can look for the row with `muster try`."
+    )
+
+
 class CurveNotFound(NotFound):
     """The session has no table from which the curve could be derived: it judged nothing, or not on such a slice."""
 

@@ -90,12 +90,25 @@ def attempts(scratch: Path, kept: Mapping[str, str], folders: Mapping[str, Path]
             ),
             Attempt(what="trace who started it", part="calls", act="trace", target=os.getpid()),
             Attempt(what="send signals to who started it", part="signals", act="signal", target=os.getpid()),
+            *_on_who_started_it(),
             Attempt(what="mount a file system", part="calls", act="mount", target="/mnt"),
             Attempt(what="make namespaces of its own", part="calls", act="unshare"),
             Attempt(what="leave the group that it is ended with", part="calls", act="leave"),
             Attempt(what=f"start {CHILDREN} processes", part=PROCESSES, act="fork", target=CHILDREN),
         ]
         yield found
+
+
+def _on_who_started_it() -> Iterator[Attempt]:
+    """By a limit on its time a process can be ended, by its priorities and processors be brought to a standstill."""
+    for what, act in (
+        ("set the limits of who started it", "limit"),
+        ("set the priority of who started it", "slow"),
+        ("set the processors of who started it", "pin"),
+        ("set how who started it is scheduled", "schedule"),
+        ("set the turn of who started it at the disks", "starve"),
+    ):
+        yield Attempt(what=what, part="calls", act=act, target=os.getpid())
 
 
 def _of_this_machine(kept: Mapping[str, str], folders: Mapping[str, Path]) -> Iterator[Attempt]:

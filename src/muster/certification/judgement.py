@@ -1,6 +1,6 @@
 """From a host's answers and a set's labels to predictions that the standard metrics judge."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,7 @@ class Answers:
     answered: npt.NDArray[np.bool_]
     """Which rows those are."""
     why: str = ""
-    """What was said of the first row that has none."""
+    """The code of the first row that has none; no words of the model's, which knows the rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Judgement:
     """Which rows of the set those are."""
     unanswered: int
     why: str = ""
-    """What was said of the first row without an answer."""
+    """The code of the first row without an answer."""
 
     def values(self, column: str) -> list[Any]:
         """A column's values in the rows that have an answer.
@@ -193,7 +193,7 @@ def _positive(claim: Prediction, labels: Sequence[Any]) -> Any:
 def _classes(field: Field, given: npt.NDArray[Any], labels: Sequence[Any]) -> ClassPredictions:
     words = [word_of(label) for label in labels]
     if not field.shape:
-        said = [word_of(value) for value in given.tolist()]
+        said = _known([word_of(value) for value in given.tolist()], {*words, *_words_of(field)})
         names = tuple(sorted({*words, *said}))
         place = {name: at for at, name in enumerate(names)}
         return ClassPredictions(classes=names, labels=_placed(words, place), predicted=_placed(said, place))
@@ -211,6 +211,17 @@ def _classes(field: Field, given: npt.NDArray[Any], labels: Sequence[Any]) -> Cl
     return ClassPredictions(
         classes=names, labels=_placed(words, place), predicted=probabilities.argmax(axis=1), probabilities=probabilities
     )
+
+
+def _words_of(field: Field) -> set[str]:
+    """Classes that the contract names."""
+    return {word_of(label) for label in field.labels or ()}
+
+
+def _known(said: list[str], known: Collection[str]) -> list[str]:
+    """What was said, classes that nobody knows by a number: names of classes are shown, and a model could put a row into one."""
+    others = {word: f"(other {place + 1})" for place, word in enumerate(sorted(set(said) - set(known)))}
+    return [others.get(word, word) for word in said]
 
 
 def _placed(words: Sequence[str], place: dict[str, int]) -> npt.NDArray[np.int64]:

@@ -77,6 +77,7 @@ class OwnCheck:
     def answer(self, bench: Bench, stack: ExitStack) -> Finding:  # noqa: ARG002 - the program ends with its verdict
         """The figure that the program gives, against its limit."""
         options = bench.given(self, OwnOptions)
+        assert bench.environment is not None
         with tempfile.TemporaryDirectory(prefix="own-", dir=bench.scratch) as scratch:
             command = self._command(bench, Path(scratch))
             verdict = verdict_of(
@@ -86,6 +87,7 @@ class OwnCheck:
                 Path(scratch),
                 Bounds(seconds=options.seconds, memory_mib=options.memory_mib, output_mib=options.output_mib),
                 _reads(bench, command),
+                bench.environment.confinement,
             )
         limits = [limit for limit in (self._most, verdict.limit) if limit is not None]
         limit = min(limits, default=None)

@@ -5,16 +5,15 @@
     we    {"answers": [{"score": 0.31}, …], "errors": {}}                      or {"error": {"code": "…", "message": "…"}}
     it    {"passed": true, "figure": 0.03, "limit": 0.1, "detail": "…", "exhibits": []}
 
-It runs in a process of its own, without a network where the kernel can cut it, and with bounds on time, memory, files and output. Whatever
-it does besides speaking so is a failed check, with why: a crash, silence, a flood, a verdict that contradicts itself.
+It runs in a process of its own, shut in as hosts are, without a network where the kernel can cut it, and with bounds on time, memory,
+files, output and processes. Whatever it does besides speaking so is a failed check, with why: a crash, silence, a flood, a verdict that
+contradicts itself.
 """
 
-import json
 import os
 import resource
 import selectors
 import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -25,12 +24,14 @@ from typing import Any, Literal
 import msgspec
 import psutil
 
-import muster_host
 from muster.certification.errors import OwnCheckFailed
+from muster.certification.own_tasks import TaskBound
 from muster.environments.offline import end_with_parent, tool_variables
 from muster.packaging.network import network_cut
+from muster.runtimes.confinement import confined_command
+from muster.runtimes.parent import PROCESSES
 from muster.wire.evidence import MOST_BYTES_OF_A_CHECK, Exhibit
-from muster_host import confine
+from muster_host.confine import BEST_EFFORT, Level
 
 OWN_CHECK_FORMAT: Literal[1] = 1
 _CHUNK = 1 << 16
@@ -52,6 +53,8 @@ class Bounds:
     memory_mib: int = 2048
     output_mib: int = 64
     """All that it writes to its standard output."""
+    processes: int = PROCESSES
+    """Processes and threads that it has together, what starts it and watches over it among them."""
 
 
 class Verdict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -81,6 +84,7 @@ def verdict_of(
     scratch: Path,
     bounds: Bounds,
     reads: Sequence[str] = (),
+    level: Level = BEST_EFFORT,
 ) -> Verdict:
     """What a program finds.
 
@@ -92,43 +96,43 @@ def verdict_of(
         bounds: what it may take.
         reads: files and folders that it may read, beside the system's, where the kernel can keep it from others.
 
+        level: what counts where the kernel cannot shut it in; `off`: it is not shut in at all.
+
     Raises:
         OwnCheckFailed: it did not come to a verdict; the message says why.
     """
     environment = {**tool_variables(scratch, network=False), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     errors = scratch / "errors.log"
-    with errors.open("wb") as log:
+    shut_in = confined_command(scratch, map(Path, reads), level)
+    with TaskBound(bounds.processes) as tasks:
         try:
-            process = subprocess.Popen(
-                [*_GUARD, *network_cut(), *_shut_in(scratch, reads), *map(str, command)],
-                cwd=scratch,
-                env=environment,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
-                preexec_fn=lambda: _bounded(bounds),  # noqa: PLW1509 - system calls only, and no lock is taken
-            )
-        except OSError as error:
+            with errors.open("wb") as log:
+                process = subprocess.Popen(
+                    [*_GUARD, *network_cut(), *shut_in, *map(str, command)],
+                    cwd=scratch,
+                    env=environment,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    start_new_session=True,
+                    preexec_fn=lambda: _bounded(bounds, tasks),  # noqa: PLW1509 - system calls only, and no lock is taken
+                )
+        except (OSError, subprocess.SubprocessError) as error:
             raise OwnCheckFailed(f"it cannot be started: {error}") from error
-    with process:
-        try:
-            return _Talk(process, predicts, bounds).verdict(first)
-        except OwnCheckFailed as error:
-            told = _last_words(errors)
-            raise OwnCheckFailed(f"{error.message}{told}") from error
-        finally:
-            _end(process)
+        with process:
+            tasks.watch(process.pid)
+            try:
+                return _Talk(process, predicts, bounds).verdict(first)
+            except OwnCheckFailed as error:
+                why = f"it had more than {tasks.most} processes" if tasks.is_broken else error.message
+                raise OwnCheckFailed(f"{why}{_last_words(errors)}") from error
+            finally:
+                _end(process)
 
 
-def _shut_in(scratch: Path, reads: Sequence[str]) -> list[str]:
-    """The words before a command that shut it in as hosts are, as far as this kernel can: files, sockets, other processes."""
-    wish = {"level": confine.BEST_EFFORT, "reads": list(reads), "scratch": str(scratch)}
-    return [sys.executable, "-I", "-B", str(Path(muster_host.__file__).parent / "confined.py"), json.dumps(wish)]
-
-
-def _bounded(bounds: Bounds) -> None:
+def _bounded(bounds: Bounds, tasks: TaskBound) -> None:
     end_with_parent()
+    tasks.join()
     memory = bounds.memory_mib << 20
     for what, most in (
         (resource.RLIMIT_DATA, memory),

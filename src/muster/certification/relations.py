@@ -18,6 +18,7 @@ from muster.packaging.claims import Relation
 from muster.packaging.columns import Table, joined, rows_between, values_of
 from muster.packaging.contract import ContractChecker
 from muster.packaging.errors import ContractBroken
+from muster.runtimes.channel import Channel
 from muster.runtimes.conformance.tables import ask, outputs_of
 from muster.runtimes.conformance.values import drawn
 from muster.vocabulary.digests import hex_of
@@ -125,9 +126,12 @@ class _Trial:
     def __init__(self, bench: Bench, options: RelationsOptions) -> None:
         assert bench.golden is not None
         assert bench.channel is not None
+        assert bench.confidential is not None
         self._contract = bench.version.contract
         self._golden = bench.golden.inputs
         self._channel = bench.channel
+        self._confidential = bench.confidential
+        self._own_rows = self._golden.rows + options.drawn_rows
         self._values = options.values
         self._checker = ContractChecker(self._contract, max_rows=_BATCH_ROWS)
         self._records = self._checker.records_of(_rows(bench, options))
@@ -162,13 +166,17 @@ class _Trial:
     def _told(self, relation: Relation, groups: Sequence[Sequence[dict[str, Any]]], found: Judged) -> Tried:
         if not found.broken:
             return Tried(relation=relation, compared=found.compared)
-        worst = sorted(found.broken, key=lambda one: (one.row >= self._golden.rows, -one.excess))[:_SHOWN_OF_ONE]
+        worst = sorted(  # past rows are counted, and neither shown nor asked of the host that is not confidential
+            (one for one in found.broken if one.row < self._own_rows),
+            key=lambda one: (one.row >= self._golden.rows, -one.excess),
+        )[:_SHOWN_OF_ONE]
         shown = [self._smallest(relation, groups[one.row][one.before], groups[one.row][one.after]) for one in worst]
         return Tried(
             relation=relation,
             compared=found.compared,
             broken=len(found.broken),
-            problem=f"does not hold for {len(found.broken)} of {self.rows} rows: {shown[0][1]}",
+            problem=f"does not hold for {len(found.broken)} of {self.rows} rows: "
+            + (shown[0][1] if shown else "all of past requests, which are not shown"),
             rows=tuple(record for record, _ in shown),
             why=tuple(f"{relation.name}: {why}" for _, why in shown),
         )
@@ -197,7 +205,7 @@ class _Trial:
 
     def _change(self, relation: Relation, before: dict[str, Any], after: dict[str, Any]) -> str:
         """What a change does to the answer, in words."""
-        outputs, _ = self._asked([before, after])
+        outputs, _ = self._asked(self._channel, [before, after])
         low, high = values_of(outputs.columns[cases.output_of(relation, self._contract).name])
         field = relation.field
         if relation.kind == "symmetric":
@@ -208,25 +216,36 @@ class _Trial:
         return f"{changed} moves the answer from {_shown(low)} to {_shown(high)}; {_wanted(relation)}{within}"
 
     def _answers(self, relation: Relation, groups: Sequence[Sequence[dict[str, Any]]]) -> list[list[Floats | None]]:
-        """The answers to rows in groups, in the same groups.
+        """The answers to rows in groups, in the same groups; those beyond golden and drawn rows are past ones, asked in confidence.
 
         Raises:
             ContractBroken: a row is not what the contract allows.
+            FailedInConfidence: the host did not answer past rows.
         """
-        records = list(chain.from_iterable(groups))
-        tables = [self._asked(records[start : start + _BATCH_ROWS]) for start in range(0, len(records), _BATCH_ROWS)]
+        tables = self._all_asked(self._channel, groups[: self._own_rows])
+        if past := groups[self._own_rows :]:
+            with self._confidential.asked() as channel:
+                tables += self._all_asked(channel, past)
         # All at once: the places of texts among each other are only comparable within one table.
         numbers = cases.numbers_of(cases.output_of(relation, self._contract), joined([table for table, _ in tables]))
         rows = iter(numbers)
         flat = iter([next(rows) if is_answered else None for _, answered in tables for is_answered in answered])
         return [[next(flat) for _ in group] for group in groups]
 
-    def _asked(self, records: list[dict[str, Any]]) -> tuple[Table, list[bool]]:
+    def _all_asked(
+        self, channel: Channel, groups: Sequence[Sequence[dict[str, Any]]]
+    ) -> list[tuple[Table, list[bool]]]:
+        records = list(chain.from_iterable(groups))
+        return [
+            self._asked(channel, records[start : start + _BATCH_ROWS]) for start in range(0, len(records), _BATCH_ROWS)
+        ]
+
+    def _asked(self, channel: Channel, records: list[dict[str, Any]]) -> tuple[Table, list[bool]]:
         """The outputs of the rows that are answered, and which those are."""
         table = self._checker.check_records(records)
-        answer = ask(self._channel, table)
+        answer = ask(channel, table)
         if answer.errors:  # one row is enough to fail a request: which ones are answered is found one by one
-            answer = ask(self._channel, table, [1] * table.rows)
+            answer = ask(channel, table, [1] * table.rows)
             return outputs_of(answer, self._contract), [not status for status in answer.statuses]
         return outputs_of(answer, self._contract), [True] * table.rows
 

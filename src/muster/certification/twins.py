@@ -6,7 +6,7 @@ certificate names it, and whoever serves the version may serve the twin in its p
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from io import BytesIO
@@ -20,6 +20,7 @@ import numpy.typing as npt
 import muster_host
 from muster.blobs.protocol import Blobs
 from muster.certification.checks import Bench, Finding
+from muster.certification.confidential import log_apart, told_by_code
 from muster.certification.errors import TwinNotMade
 from muster.certification.records import Figure
 from muster.certification.twinned import Twinned, TwinOrder
@@ -90,7 +91,7 @@ class TwinAgrees:
             f"{ROWS:,} drawn from the contract and {past_rows:,} past ones"
         )
         allowed = _allowed(bench.twin, bench.bundle)
-        with _hosts(bench, made) as (original, twin):
+        with _hosts(bench, made) as (original, twin), nullcontext() if past is None else told_by_code():
             found = held(original, twin, bench.bundle, golden, past, allowed)
         if found.passed and found.rows < golden.rows + ROWS:
             detail = (
@@ -332,8 +333,9 @@ def _hosts(bench: Bench, made: MadeTwin) -> Iterator[tuple[Channel, Channel]]:
     order = bench.environment.order(bench.folder, bench.bundle)
     twins = made.environment.order(made.folder, made.bundle)
     with (
-        running_host(bench.environment, bench.folder, order, bench.log, answer_timeout_s=limit_s) as original,
-        running_host(made.environment, made.folder, twins, bench.log, answer_timeout_s=limit_s) as twin,
+        log_apart(bench.scratch) as log,
+        running_host(bench.environment, bench.folder, order, log, answer_timeout_s=limit_s) as original,
+        running_host(made.environment, made.folder, twins, log, answer_timeout_s=limit_s) as twin,
     ):
         yield original, twin
 
@@ -368,7 +370,8 @@ def held(
 ) -> Judgement:
     """A twin held against its original on golden rows, past ones, and rows drawn from the contract until enough can be compared.
 
-    Rows that both refuse say nothing of the twin, so further ones are drawn in their place, five times at most.
+    Rows that both refuse say nothing of the twin, so further ones are drawn in their place, five times at most. Past rows come last, and
+    no answer to them is told: it is the model's, and could hold what it was asked.
 
     Args:
         original: whose answers count.
@@ -378,13 +381,16 @@ def held(
         past: the newest rows that callers have asked the model.
         allowed: tolerance of each output.
     """
-    found = judged(original, twin, bundle, golden if past is None else joined([golden, past]), allowed)
+    found = judged(original, twin, bundle, golden, allowed)
     for turn in range(_DRAWS):
         rows = drawn(bundle.contract, golden, ROWS, _SEED + turn, unseen=_UNSEEN)
         found = judged(original, twin, bundle, rows, allowed, found)
         if not found.passed or found.rows >= golden.rows + ROWS:
             break
-    return found
+    if past is None:
+        return found
+    with_past = judged(original, twin, bundle, past, allowed, found)
+    return with_past if with_past.where == found.where else replace(with_past, where=" (of a past row)")
 
 
 def judged(

@@ -119,12 +119,12 @@ def test_a_version_is_certified_with_what_an_intruder_tried(bench: Bench) -> Non
     """The check passes, and shows each attempt with what came of it."""
     found = put(Confined(), bench, ExitStack())
     assert (found.passed, found.figure, found.limit) == (True, 0, 0)
-    assert found.detail == "22 attempts, none succeeded"
+    assert found.detail == "27 attempts, none succeeded"
     (shown,) = bench.shown
     (grid,) = shown.exhibits
     assert isinstance(grid, Grid)
     assert [row[0] for row in grid.rows if row[2]] == []
-    assert len(grid.rows) == 22
+    assert len(grid.rows) == 27
 
 
 @pytest.mark.parametrize("level", ["best-effort", "off"])

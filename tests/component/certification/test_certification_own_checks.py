@@ -1,23 +1,32 @@
 """Checks that others bring, on real hosts: they ask the model and give a verdict; whatever else they do has failed, and harms nobody."""
 
+import os
 import textwrap
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import psutil
 import pytest
 
 from claimed_bundles import SOUND, Benches
+from muster.certification import own_checks as own_checks_module
+from muster.certification import own_programs
 from muster.certification.checks import Bench, OneRowLatency, option_problems, put
 from muster.certification.own_checks import OWN, OwnCheck, own_checks
+from muster.certification.own_programs import Bounds
 from muster.certification.questions import questions_for
 from muster.certification.records import Check
 from muster.packaging.claims import OwnCheck as Declared
 from muster.packaging.network import network_cut
 from muster.packaging.trees import remove_tree
+from muster.runtimes.confinement import confined_command
 from muster.runtimes.conformance.tables import ask
+from muster.runtimes.process_groups import ProcessGroup
 from muster.wire.evidence import Bars, Exhibit
+from muster_host import confine
 
 #: Reads what it is given, and has `predict(rows)` and `verdict(…)`.
 SPEAKS = """
@@ -234,6 +243,111 @@ verdict(passed=True, figure=0, detail=json.dumps([read({str(secret)!r}), read(fi
     assert bench.channel is not None
     kept_out = "files" in bench.channel.hello.confined
     assert check.detail == ('["PermissionError", "format"]' if kept_out else '["mst_se", "format"]')
+
+
+FORKS = (
+    SPEAKS
+    + """
+import os, signal
+print(f"session {os.getsid(0)}", file=sys.stderr, flush=True)
+children = []
+try:
+    while len(children) < 200:
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+        children.append(child)
+except OSError:
+    pass
+if len(children) == 200:
+    signal.pause()
+for child in children:
+    os.kill(child, signal.SIGKILL)
+verdict(passed=True, figure=len(children))
+"""
+)
+
+
+@pytest.mark.skipif(ProcessGroup.new(1) is None, reason="this process may make no control groups")
+def test_the_kernel_bounds_how_many_processes_it_has(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forking without end gets an error where the bound is, with what starts the program counted in, and all of it ends with the verdict."""
+    monkeypatch.setattr(own_checks_module, "Bounds", partial(Bounds, processes=40))
+    check, _ = said(bench, FORKS)
+    assert check.passed, check.detail
+    assert isinstance(check.figure, int)
+    assert 30 < check.figure < 40
+
+
+def test_one_that_has_too_many_is_ended_where_the_kernel_does_not_bound_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is counted, and fails with the reason; nobody of its session is left."""
+    monkeypatch.setattr(ProcessGroup, "new", lambda _: None)
+    monkeypatch.setattr(own_checks_module, "Bounds", partial(Bounds, processes=40))
+    check, _ = said(bench, FORKS)
+    assert (check.passed, check.figure) == (False, "certification.own-check-failed")
+    assert "it had more than 40 processes" in check.detail
+    session = int(check.detail.rpartition("session ")[2])
+    assert not [one for one in psutil.process_iter() if _session_of(one) == session]
+
+
+def _session_of(process: psutil.Process) -> int:
+    """The session of a process that has not ended; 0 of others."""
+    with suppress(psutil.NoSuchProcess, ProcessLookupError):
+        return 0 if process.status() == psutil.STATUS_ZOMBIE else os.getsid(process.pid)
+    return 0
+
+
+@pytest.mark.parametrize("level", ["best-effort", "off"])
+def test_the_operators_word_on_confinement_holds_for_it(bench: Bench, tmp_path: Path, level: confine.Level) -> None:
+    """Where the setting says that nothing is confined, neither is a check: both are shut in by the same code."""
+    secret = tmp_path / "beside"
+    secret.write_text("read")
+    program = (
+        SPEAKS
+        + f"""
+try:
+    told = open({str(secret)!r}).read()
+except OSError as error:
+    told = type(error).__name__
+verdict(passed=True, figure=0, detail=told)
+"""
+    )
+    assert bench.environment is not None
+    assert bench.channel is not None
+    before = bench.environment
+    bench.environment = replace(before, confinement=level)
+    try:
+        check, _ = said(bench, program)
+    finally:
+        bench.environment = before
+    is_kept_out = level == "best-effort" and "files" in bench.channel.hello.confined
+    assert check.detail == ("PermissionError" if is_kept_out else "read")
+
+
+def test_where_not_all_can_be_done_that_is_required_it_does_not_start(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The setting `require` holds for checks as for hosts, and the check says which part is lacking."""
+    word = confined_command(Path("/"), [], "require")
+    lacks = "import sys; print('it cannot be started confined: files: none', file=sys.stderr); sys.exit(74)"
+    asked: list[confine.Level] = []
+
+    def command(_: Path, __: object, level: confine.Level) -> tuple[str, ...]:
+        asked.append(level)
+        return (word[0], "-c", lacks)
+
+    assert bench.environment is not None
+    before = bench.environment
+    bench.environment = replace(before, confinement="require")
+    monkeypatch.setattr(own_programs, "confined_command", command)
+    try:
+        check, _ = said(bench, SPEAKS + "verdict(passed=True, figure=0)")
+    finally:
+        bench.environment = before
+    assert asked == ["require"]
+    assert not check.passed
+    assert "it cannot be started confined: files: none" in check.detail
 
 
 def test_a_program_that_is_no_python(bench: Bench) -> None:

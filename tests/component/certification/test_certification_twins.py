@@ -155,6 +155,29 @@ def test_a_twin_that_errs_on_what_the_sample_did_not_show_does_not_agree(probabi
     assert refused.flips > 20
 
 
+def test_no_answer_to_a_past_row_is_told(probability: Bundle) -> None:
+    """They come after all others, and the value that is farthest off is shown of those alone: the model's answer could hold the row."""
+    golden, past = (
+        Table(2, {"x": column_of(Datatype.FP64, np.array(values))}) for values in ([0.0, 1.0], [77.25, 0.5])
+    )
+    contract = msgspec.structs.replace(probability.contract, inputs=(Field("x", Datatype.FP64),))
+    bundle = msgspec.structs.replace(probability, contract=contract)
+    asked: list[float] = []
+
+    def original(value: float) -> float:
+        asked.append(value)
+        return value
+
+    hosts = Answers(original), Answers(lambda value: 5000.0 if value == 77.25 else value)
+    found = twins.held(*hosts, bundle, golden, past, {"score": Tolerance()})  # type: ignore[arg-type]
+    assert (found.passed, found.outside, found.where) == (False, 1, " (of a past row)")
+    assert asked[-2:] == [77.25, 0.5]
+    assert found.asked == 2 + twins.ROWS + 2
+    wrong_on_both = Answers(lambda value: value + 1.0)
+    found = twins.held(Answers(original), wrong_on_both, bundle, golden, past, {"score": Tolerance()})  # type: ignore[arg-type]
+    assert "77.25" not in found.where
+
+
 @pytest.mark.parametrize("order", [None, TwinOrder(), TwinOrder(tolerance=Tolerance(abs=1e-6, rel=1e-9))])
 def test_a_session_says_which_twin_is_asked_for(order: TwinOrder | None) -> None:
     """The subject of a session is read back as version and order."""

@@ -1,6 +1,7 @@
 """Models that dial out, read what is not theirs and fork without end, in several languages, and hosts that keep them from it."""
 
 import json
+import resource
 import shutil
 import socket
 import subprocess
@@ -405,6 +406,38 @@ def test_any_program_can_be_shut_in(tmp_path: Path, targets: Targets) -> None:
         [*confined_command(scratch, []), "/nowhere"], capture_output=True, text=True, check=False, timeout=30
     )
     assert (gone.returncode, "No such file" in gone.stderr) == (74, True)
+
+
+def test_another_process_is_not_ended_by_a_limit_on_its_time(tmp_path: Path) -> None:
+    """A limit of one second on somebody else's time would be a signal by another name; one's own limits can be set as before."""
+    script = """
+    import os, resource, sys
+    victim = int(sys.argv[1])
+    deeds = {
+        "limit": lambda pid: resource.prlimit(pid, resource.RLIMIT_CPU, (100, 1000)),
+        "slow": lambda pid: os.setpriority(os.PRIO_PROCESS, pid, 19),
+        "pin": lambda pid: os.sched_setaffinity(pid, os.sched_getaffinity(0)),
+        "schedule": lambda pid: os.sched_setscheduler(pid, os.SCHED_BATCH, os.sched_param(0)),
+    }
+    for name, deed in deeds.items():
+        deed(0)
+        try:
+            deed(victim)
+            print(name)
+        except PermissionError:
+            pass
+    """
+    with subprocess.Popen(["/bin/sleep", "60"]) as victim:
+        try:
+            before = resource.prlimit(victim.pid, resource.RLIMIT_CPU)
+            done = subprocess.run(
+                [*confined_command(tmp_path, [], "require"), sys.executable, "-c", textwrap.dedent(script), str(victim.pid)],
+                capture_output=True, text=True, check=True, timeout=30,
+            )  # fmt: skip
+            assert done.stdout == ""
+            assert resource.prlimit(victim.pid, resource.RLIMIT_CPU) == before
+        finally:
+            victim.kill()
 
 
 def test_a_second_layer_allows_what_the_first_found(tmp_path: Path) -> None:

@@ -18,6 +18,8 @@ NUMBERS = {
     "ptrace": (101, 117), "mount": (165, 40), "bpf": (321, 280), "unshare": (272, 97), "clone": (56, 220),
     "clone3": (435, 435), "io_uring_setup": (425, 425), "setsid": (112, 157), "setpgid": (109, 154), "ioctl": (16, 29),
     "keyctl": (250, 219), "process_vm_readv": (310, 270), "shmget": (29, 194), "open_by_handle_at": (304, 265),
+    "prlimit64": (302, 261), "sched_setaffinity": (203, 122), "sched_setattr": (314, 274), "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119), "setpriority": (141, 140), "ioprio_set": (251, 30),
 }  # fmt: skip
 THREAD = 0x003D0F00  # as libc asks for a thread
 ORDINARY = ("read", "write", "openat", "mmap", "execve", "accept4", "sendmsg", "kill", "prctl", "exit_group", "futex")
@@ -108,6 +110,23 @@ def test_a_host_keeps_its_group(machine: str) -> None:
     for name in ("setsid", "setpgid"):
         assert verdict(machine, name, may_leave=True) == 0
         assert verdict(machine, name, may_leave=False) == errno.EPERM
+
+
+@pytest.mark.parametrize(
+    "name", ["prlimit64", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler"]
+)
+def test_limits_and_scheduling_are_the_callers_own(machine: str, name: str) -> None:
+    """A limit on its time would end another process of this user, as no signal may: a process other than 0, the caller, is refused."""
+    assert verdict(machine, name, 0, 7) == 0
+    assert verdict(machine, name, 1) == verdict(machine, name, 4711, 7, network=True) == errno.EPERM
+
+
+@pytest.mark.parametrize(("name", "process"), [("setpriority", 0), ("ioprio_set", 1)])
+def test_priorities_are_the_callers_own(machine: str, name: str, process: int) -> None:
+    """Not another process's, nor those of its group or its user, who are more than the caller."""
+    assert verdict(machine, name, process, 0, 19) == 0
+    for kind, of in ((process, 4711), (process + 1, 0), (process + 2, 0), (process + 1, 4711)):
+        assert verdict(machine, name, kind, of, 19) == errno.EPERM, (kind, of)
 
 
 def test_calls_of_other_tables_are_refused(machine: str) -> None:

@@ -7,12 +7,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from muster.certification.confidential import code_of
 from muster.certification.judgement import Answers
 from muster.packaging.columns import Table, joined, rows_between
 from muster.packaging.golden import arrow_of
 from muster.packaging.samples import column_of_arrow
 from muster.runtimes.channel import Channel
-from muster.runtimes.conformance.tables import ask, error_of, outputs_of
+from muster.runtimes.conformance.tables import ask, outputs_of
 from muster.wire.contracts import Contract
 
 BATCH_ROWS = 1000
@@ -25,7 +26,7 @@ def answers_of(channel: Channel, contract: Contract, inputs: Table) -> Answers:
         answer = ask(channel, batch)
         if answer.errors:
             answer = ask(channel, batch, [1] * batch.rows)
-            why = why or (error_of(answer) if answer.errors else "")
+            why = why or (code_of(answer) if answer.errors else "")
             answered.append(np.array([not status for status in answer.statuses], np.bool_))
         else:
             answered.append(np.ones(batch.rows, np.bool_))

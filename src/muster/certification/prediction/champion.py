@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 
 from muster.certification.checks import Bench, Finding
+from muster.certification.confidential import log_apart, told_by_code
 from muster.certification.judgement import Judgement, judgement_of
 from muster.certification.prediction import asking, exhibits, judging
 from muster.certification.prediction.options import ChampionOptions
@@ -93,14 +94,16 @@ def _answers_of(bench: Bench, champion: Version, found: Judgement) -> Judgement:
         bench.say(f"{found.held.rows} rows are asked of {champion.name}, the champion")
         with (
             environment.held(),
+            log_apart(bench.scratch) as log,
             running_host(
                 environment,
                 folder,
                 environment.order(folder, bundle),
-                bench.log,
+                log,
                 load_timeout_s=bench.options.load_limit_s,
                 answer_timeout_s=bench.options.answer_limit_s,
             ) as channel,
+            told_by_code(),
         ):
             answers = asking.answers_of(channel, champion.contract, rows.inputs)
         judging.keep_answers(evaluation, champion.digest, environment.id, answers)

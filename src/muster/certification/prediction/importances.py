@@ -32,7 +32,7 @@ def importances_of(
         seed: of the rows that are taken and of the shuffles.
         seconds: after which no further input is begun.
     """
-    assert bench.channel is not None
+    assert bench.confidential is not None
     drawn = np.random.default_rng(seed).permutation(len(found.places))[:ROWS]
     inputs = taken(found.rows.inputs, found.places[drawn])
     try:
@@ -61,12 +61,13 @@ def _loses(
     ranked = found.values(found.claim.group) if found.claim.group else []
     labels = [every[at] for at in drawn.tolist()]
     groups = [ranked[at] for at in drawn.tolist()] if ranked else []
-    channel = bench.channel
-    assert channel is not None
+    confidential = bench.confidential
+    assert confidential is not None
 
     def loses(name: str, order: Order) -> float:
         columns = {**inputs.columns, name: _taken(inputs.columns[name], order)}
-        answers = asking.answers_of(channel, contract, Table(inputs.rows, columns))
+        with confidential.asked() as channel:
+            answers = asking.answers_of(channel, contract, Table(inputs.rows, columns))
         column = answers.outputs.columns[field.name]
         nulls = nulls_of(column)
         if nulls is not None or not answers.answered.all():

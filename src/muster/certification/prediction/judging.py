@@ -73,6 +73,7 @@ def judged(bench: Bench) -> Judgement:
         NotJudgeable: there is no set, or the bundle does not say what it predicts.
         PredictionsUnusable: its answers do not fit the task.
         EvaluationSetUnfit: it cannot be asked the rows.
+        FailedInConfidence: its host did not answer them.
     """
     if bench.unjudged is not None:
         raise bench.unjudged
@@ -86,13 +87,14 @@ def judged(bench: Bench) -> Judgement:
 
 
 def _judged(bench: Bench) -> Judgement:
-    assert bench.channel is not None
+    assert bench.confidential is not None
     assert bench.environment is not None
     evaluation, prediction = claimed(bench)
     contract = bench.version.contract
     rows = evaluation.rows(contract)
     bench.say(f"{evaluation.held.rows} rows of {evaluation.held.subject} are asked")
-    answers = asking.answers_of(bench.channel, contract, rows.inputs)
+    with bench.confidential.asked() as channel:
+        answers = asking.answers_of(channel, contract, rows.inputs)
     keep_answers(evaluation, bench.version.digest, bench.environment.id, answers)
     return judgement_of(prediction, contract, evaluation.held, rows, answers, options_of(bench).cutoff)
 
