@@ -304,20 +304,18 @@ def _wrapped(dtype: bytes, count: int, data: bytes, before: bytes = b"", made: b
 
 _EVIL = b"\x80\x04cbuiltins\nstr\n(Vposix\ntRVgetpid\n\x93)R."
 JOBLIB: dict[str, bytes] = {
-    "several types in one text": _wrapped(b"cnumpy\ndtype\n(Vi4,O\ntR", 8, _EVIL.ljust(96, b"\0") + b"."),
+    "several types in one text": _wrapped(b"cnumpy\ndtype\n(Vi4,O\ntR", 8, b"\xff" * 96 + b"."),
     "objects by their flag": _wrapped(
-        b"cnumpy\ndtype\n(Vi1\ntR(K\x03V<\nNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x3ftb", len(_EVIL), _EVIL + b"."
+        b"cnumpy\ndtype\n(Vi1\ntR(K\x03V<\nNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x3ftb", 2, b"\xff\xff."
     ),
-    "a size by the state": _wrapped(
-        b"cnumpy\ndtype\n(VV1\ntR(K\x03V|\nNNNK\x02K\x01K\x00tb", 1, b"\xff" + b"\x00" + b"."
-    ),
+    "a size by the state": _wrapped(b"cnumpy\ndtype\n(VV1\ntR(K\x03V|\nNNNK\x02K\x01K\x00tb", 1, b"\xffN."),
     "made by another call": _wrapped(b"cnumpy\ndtype\n(Vu1\ntR", 1, b"\xff.", made=b")R"),
     "made by copyreg": _wrapped(
-        b"cnumpy\ndtype\n(Vu1\ntR", 1, b"\xff.", before=b"ccopyreg\n_reconstructor\n(", made=b"cbuiltins\nobject\nNtR"
+        b"cnumpy\ndtype\n(Vu1\ntR", 1, b"N.", before=b"ccopyreg\n_reconstructor\n(", made=b"cbuiltins\nobject\nNtR"
     ),
     "within a frame": _wrapped(b"cnumpy\ndtype\n(Vu1\ntR", 1, b"\xff.", before=b"\x95\xff\x00\x00\x00\x00\x00\x00\x00"),
     "an array in objects": _wrapped(
-        b"cnumpy\ndtype\n(VO8\ntR", 1, _wrapped(b"cnumpy\ndtype\n(Vu1\ntR", 1, b"\xff.") + b"."
+        b"cnumpy\ndtype\n(VO8\ntR", 1, _wrapped(b"cnumpy\ndtype\n(Vu1\ntR", 1, b"N.") + b"."
     ),
     "plain pickle reads the bytes": _wrapped(b"cnumpy\ndtype\n(Vu1\ntR", len(_EVIL), _EVIL + b"."),
 }
