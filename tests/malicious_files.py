@@ -10,6 +10,7 @@ import pickle
 import subprocess
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +88,33 @@ def call_of_carried_code() -> bytes:
     return bytes(cloudpickle.dumps(Hooked()))
 
 
+def class_made_by_carried_code() -> bytes:
+    """A class whose metaclass is a function that travels by value: to make the class is to call it."""
+
+    def makes(*_: Any) -> int:
+        return os.getpid()
+
+    class Class:
+        def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+            return cloudpickle.cloudpickle._make_skeleton_class, (makes, "X", (), {}, None, None)
+
+    return bytes(cloudpickle.dumps(Class()))
+
+
+def tar_that_is_a_pickle(name: str = "cos\ngetpid\n)R.") -> bytes:
+    """A tar whose first member's name is a pickle, which ends before the rest begins."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        archive.addfile(tarfile.TarInfo(name))
+    return stream.getvalue()
+
+
+def array_of(descr: str, content: bytes) -> bytes:
+    """A file of NumPy whose type is spelled as given."""
+    header = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': (1,), }}".encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + content
+
+
 #: What it is → the name of a file and its bytes; each is refused by `no-malicious-code` and by nothing else.
 MALICIOUS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "a pickle that calls os.system": ("model/scaler.pkl", pickle_that_calls),
@@ -97,6 +125,14 @@ MALICIOUS: dict[str, tuple[str, Callable[[], bytes]]] = {
     ),
     "an array of objects": ("model/edges.npy", array_of_objects),
     "a tar that leads out of its folder": ("data/more.tar", lambda: tar_of("../../outside")),
+    "a tar that is a pickle, too": ("model/scaler2.pkl", tar_that_is_a_pickle),
+    "a pickle that begins with a value": ("model/first.bin", lambda: b"\x88cos\ngetpid\n)R."),
+    "a pickle in zlib under a name that says nothing": (
+        "model/more.bin",
+        lambda: zlib.compress(pickle_that_calls(), 3),
+    ),
+    "an array of objects in another spelling": ("model/more.npy", lambda: array_of("i4,O", pickle_that_calls())),
+    "a zip behind other bytes": ("model/m.zip", lambda: b"PAR1" + zip_of({"x": pickle_that_calls()})),
     "a zip bomb": ("data/zeros.zip", lambda: zip_of({"zeros": b"\0" * (80 << 20)})),
     "code that runs when it is loaded": ("model/extra.cloudpickle", code_that_runs_when_loaded),
     "a compressed pickle": ("model/more.joblib", lambda: gzip.compress(pickle_that_calls(subprocess.call, ["true"]))),

@@ -41,7 +41,7 @@ def affected(found: records.Survey) -> advisories.AffectedVersions:
 
 def _package(hit: Hit) -> advisories.VulnerablePackage:
     return advisories.VulnerablePackage(
-        package=hit.package,
+        package=hit.told,
         id=hit.advisory.id,
         aliases=hit.advisory.aliases,
         severity=hit.advisory.severity,

@@ -84,7 +84,7 @@ class NoKnownVulnerabilities:
         counted = f"{len(packages)} packages, {len(found)} known, {len(refused)} worse than {options.max_severity}"
         rows = tuple(
             (
-                hit.package,
+                hit.told,
                 hit.advisory.id,
                 hit.advisory.severity,
                 hit.fixed,
@@ -121,7 +121,7 @@ def _verdict(hit: Hit, refused: list[Hit], ignored: list[Hit]) -> str:
 
 def _told(hit: Hit) -> str:
     mended = f", mended in {hit.fixed}" if hit.fixed else ""
-    return f"{hit.package}: {hit.advisory.id} ({hit.advisory.severity}){mended}"
+    return f"{hit.told}: {hit.advisory.id} ({hit.advisory.severity}){mended}"
 
 
 def _upgrades(refused: list[Hit]) -> str:

@@ -23,7 +23,22 @@ _RATIO_FROM = 64 * 2**20
 _ENCRYPTED = 0x1
 _SYMLINK = 0o120000
 #: Archives that nothing here opens; what cannot be looked into is refused.
-_CLOSED = {b"7z\xbc\xaf\x27\x1c": "7z", b"Rar!\x1a\x07": "rar", b"\x28\xb5\x2f\xfd": "zstd", b"\x04\x22\x4d\x18": "lz4"}
+_CLOSED = {
+    b"7z\xbc\xaf\x27\x1c": "7z",
+    b"Rar!\x1a\x07": "rar",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    b"\x04\x22\x4d\x18": "lz4",
+    b"\x02\x21\x4c\x18": "lz4",
+    b"LZIP\x01": "lzip",
+    b"\x1f\x9d": "compress",
+    b"ZF0x": "joblib before 0.10",
+}
+#: Frames that readers of zstd and lz4 pass over, whatever their first byte.
+_SKIPPED = b"\x2a\x4d\x18"
+#: So far from the end a zip may be announced: its last record and the longest comment.
+_END_OF_ZIP = 22 + 0xFFFF
+_BLOCK = 512
+_DELETE = 0x7F
 SUFFIXES = (
     ".zip",
     ".tar",
@@ -65,17 +80,56 @@ class Budget:
             raise Unreadable("what is packed in the bundle unpacks to more than a scan takes: a bomb")
 
 
-def kind_of(content: bytes) -> str | None:
-    """`zip`, `tar`, `packed`, the name of an archive that nobody opens here, or None: it is none."""
-    if content[:4] in {b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"}:
-        return "zip"
-    if content[257:262] == b"ustar":
-        return "tar"
+def kinds_of(content: bytes) -> tuple[str, ...]:
+    """All that readers of archives take bytes for: `zip`, `tar`, `packed`, or the name of an archive that nobody opens here.
+
+    One file may be several: a zip is found from its end, so anything may stand before it.
+    """
+    found = []
+    if content[:4] in {b"PK\x03\x04", b"PK\x05\x06", b"PK\x07\x08"} or _ends_as_zip(content):
+        found.append("zip")
+    if content[257:262] == b"ustar" or _has_sum_of_tar(content):
+        found.append("tar")
     closed = next((name for magic, name in _CLOSED.items() if content.startswith(magic)), None)
+    if content[1:4] == _SKIPPED and content[0] & 0xF0 == 0x50:
+        closed = "zstd"
     if closed is not None:
-        return closed
-    is_packed = content[:2] == b"\x1f\x8b" or content[:3] == b"BZh" or content[:6] == b"\xfd7zXZ\x00"
-    return "packed" if is_packed else None
+        found.append(closed)
+    if content[:2] == b"\x1f\x8b" or content[:3] == b"BZh" or content[:6] == b"\xfd7zXZ\x00":
+        found.append("packed")
+    return tuple(found)
+
+
+def announces_zip(tail: bytes) -> bool:
+    """Whether the last bytes of a file say that it is a zip."""
+    return b"PK\x05\x06" in tail[-_END_OF_ZIP:]
+
+
+def _ends_as_zip(content: bytes) -> bool:
+    """Whether it opens as a zip although it does not begin as one; the four letters alone stand in programs, too."""
+    if not announces_zip(content):
+        return False
+    try:
+        with zipfile.ZipFile(BytesIO(content)) as archive:
+            return bool(archive.infolist())
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError):
+        return False
+
+
+def _has_sum_of_tar(content: bytes) -> bool:
+    """Whether it begins as a tar from before there was a magic: the sum of its first block stands in it."""
+    if len(content) < _BLOCK:
+        return False
+    try:
+        told = tarfile.nti(content[148:156])  # type: ignore[attr-defined] # as tarfile itself reads it
+    except tarfile.TarError:
+        return False
+    return bool(told in tarfile.calc_chksums(content[:_BLOCK]))  # type: ignore[attr-defined]
+
+
+def most_of(content: bytes, budget: Budget) -> int:
+    """How much a single compressed file may unpack to."""
+    return min(budget.left, max(_RATIO_FROM, len(content) * _MOST_RATIO))
 
 
 def members(content: bytes, kind: str, budget: Budget) -> Iterator[tuple[str, bytes]]:
@@ -83,7 +137,7 @@ def members(content: bytes, kind: str, budget: Budget) -> Iterator[tuple[str, by
 
     Args:
         content: of the archive.
-        kind: as `kind_of` names it.
+        kind: as `kinds_of` names it.
         budget: of the whole scan.
 
     Raises:
@@ -95,7 +149,7 @@ def members(content: bytes, kind: str, budget: Budget) -> Iterator[tuple[str, by
     elif kind == "tar":
         yield from _tarred(content, budget)
     elif kind == "packed":
-        found = decompressed(content, min(budget.left, max(_RATIO_FROM, len(content) * _MOST_RATIO)))
+        found = decompressed(content, most_of(content, budget))
         if found is None:
             raise Unreadable("it is compressed in a way that nothing here reads")
         budget.take(len(found))
@@ -134,6 +188,8 @@ def _require_sane(entries: list[zipfile.ZipInfo], size: int) -> None:
         if entry.filename in seen:
             raise Unreadable(f"{entry.filename} is in it twice: readers differ in which they take")
         seen.add(entry.filename)
+        if entry.is_dir() and entry.file_size:
+            raise Unreadable(f"{entry.filename} is a folder that holds bytes")
         if entry.flag_bits & _ENCRYPTED:
             raise Unreadable(f"{entry.filename} is encrypted")
         if (entry.external_attr >> 16) & 0o170000 == _SYMLINK:
@@ -167,11 +223,15 @@ def _tarred(content: bytes, budget: Budget) -> Iterator[tuple[str, bytes]]:
                 if len(found) != member.size:
                     raise Unreadable(f"{member.name} breaks off")
                 yield name, found
+            if content[archive.offset :].strip(b"\0"):
+                raise Unreadable("it goes on behind its end: readers differ in what they find there")
     except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         raise Unreadable(f"the archive cannot be read: {error}") from error
 
 
 def _require_inside(name: str) -> None:
-    """A name that leads out of the folder where it is unpacked."""
+    """A name that leads out of the folder where it is unpacked, or is more than a name."""
+    if any(ord(letter) < ord(" ") or ord(letter) == _DELETE for letter in name.replace("\0", "")):
+        raise Unreadable(f"the name {name[:100]!r} holds what no name does")
     if name.startswith(("/", "\\")) or "\\" in name or ".." in name.split("/") or name[1:2] == ":" or "\0" in name:
         raise Escapes(f"{name!r} leads out of the folder where it is unpacked")

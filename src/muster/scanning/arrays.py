@@ -4,6 +4,10 @@ Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.
 """
 
 import ast
+import operator
+from math import prod
+
+import numpy as np
 
 from muster.scanning.machine import Unreadable
 
@@ -12,11 +16,11 @@ _HEADS = {1: 2, 2: 4, 3: 4}
 """Bytes of the length of the header, by the format's first number."""
 
 
-def pickle_in_array(content: bytes) -> bytes | None:
-    """The pickle that an array of objects is; None: it holds none.
+def behind_array(content: bytes) -> tuple[bool, bytes]:
+    """Whether an array holds objects, and what lies behind: the pickle that they are, or what follows the numbers.
 
     Args:
-        content: of a file that begins with `MAGIC`.
+        content: of a file that begins with `MAGIC`, or its first bytes.
 
     Raises:
         Unreadable: its header cannot be read.
@@ -28,15 +32,8 @@ def pickle_in_array(content: bytes) -> bytes | None:
     ends = begins + int.from_bytes(content[8:begins], "little")
     try:
         header = ast.literal_eval(content[begins:ends].decode("utf-8" if width == 4 else "latin-1").strip())
-        kind = header["descr"]
-    except (ValueError, SyntaxError, KeyError, TypeError, MemoryError, RecursionError, UnicodeDecodeError) as error:
+        kind = np.lib.format.descr_to_dtype(header["descr"])  # as NumPy reads it: 'object' and 'i4,O' are objects, too
+        size = kind.itemsize * prod(operator.index(edge) for edge in header["shape"])
+    except Exception as error:  # whatever NumPy stumbles over
         raise Unreadable(f"the header of the array cannot be read: {type(error).__name__}") from error
-    return content[ends:] if _holds_objects(kind) else None
-
-
-def _holds_objects(kind: object) -> bool:
-    if isinstance(kind, str):
-        return kind.lstrip("<>=|")[:1] == "O"
-    if isinstance(kind, tuple | list):
-        return any(_holds_objects(one) for one in kind)
-    return False
+    return (True, content[ends:]) if kind.hasobject else (False, content[ends + max(size, 0) :])

@@ -4,24 +4,28 @@ What a file's name says counts as well: a `.pkl` that is no pickle and a `.zip` 
 try to load them. What a bundle may hold is not a matter of names: a pickle called `weights.bin` is read as the pickle that it is.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
+from os import SEEK_END
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from muster.scanning.archives import SUFFIXES as ARCHIVES
-from muster.scanning.archives import Budget, Escapes, kind_of, members
-from muster.scanning.arrays import MAGIC, pickle_in_array
+from muster.scanning.archives import Budget, Escapes, announces_zip, kinds_of, members, most_of
+from muster.scanning.arrays import MAGIC, behind_array
 from muster.scanning.code import reaches_beyond
 from muster.scanning.found import Found, Scan
 from muster.scanning.machine import Unreadable
 from muster.scanning.nodes import Global
-from muster.scanning.pickles import MOST_BYTES, decompressed, looks_like_pickle, scan_pickle
+from muster.scanning.pickles import MOST_BYTES, goes_beyond, looks_like_pickle, perhaps_decompressed, scan_pickle
 from muster.scanning.pickles import SUFFIXES as PICKLES
 
 _DEEPEST = 6
 _LARGEST_SOURCE = 4 * 2**20
-#: Model files whose bytes say what they are and are not read as something else.
-_KNOWN = {b"PAR1": "parquet", b"\x89PNG": "png", b"\x7fELF": "program", b"ARROW1": "arrow"}
+#: What is read of a file that is too large: as much at its beginning as at its end.
+_HEAD = 2**20
+_RATIO = 1_100
+"""So many times more zlib unpacks at most."""
 
 
 def scan_folder(folder: Path, allowed: Collection[str] = ()) -> Scan:
@@ -59,16 +63,45 @@ class _Scanner:
         size = path.stat().st_size
         if size > MOST_BYTES:
             with path.open("rb") as stream:
-                head = stream.read(512)
-            if _may_run(head, place):
+                head = stream.read(_HEAD)
+                stream.seek(-_HEAD, SEEK_END)
+                tail = stream.read()
+            if _may_run(head, tail, place):
                 self.note(place, "unreadable", f"{place} has {size} bytes, more than a scan reads")
             return
         self.content(path.read_bytes(), place, 0)
 
-    def content(self, content: bytes, place: str, depth: int) -> None:
-        """Look at bytes, and at what is packed in them."""
+    def content(self, content: bytes, place: str, depth: int, named: str | None = None) -> None:
+        """Look at bytes, and at what is packed in them: as everything that a reader may take them for.
+
+        Args:
+            content: the bytes.
+            place: where they are, for what is found.
+            depth: how many archives they lie in.
+            named: what they are called; None: as their place ends.
+        """
+        suffix = PurePosixPath(named or place).suffix.lower()
+        kinds = kinds_of(content)
+        is_read = bool(kinds)
+        for kind in kinds:
+            self._guarded(place, partial(self._look_into, content, place, kind, depth))
+        if content.startswith(MAGIC):
+            is_read = True
+            self._guarded(place, partial(self._array, content, place, depth))
+        inner = b"" if kinds else self._perhaps_packed(content, place)
+        if inner:
+            is_read = is_read or suffix in PICKLES
+            self._guarded(place, partial(self._unpacked, inner, place, depth, suffix))
+        if looks_like_pickle(content, self._allowed) or (suffix in PICKLES and not is_read):
+            is_read = True
+            self._guarded(place, partial(self._pickle, content, place))
+        if not is_read:
+            self._guarded(place, partial(self._by_ending, content, place, suffix))
+
+    def _guarded(self, place: str, look: Callable[[], None]) -> None:
+        """One way of reading; that it comes to nothing keeps no other from being tried."""
         try:
-            self._look(content, place, depth)
+            look()
         except Escapes as error:
             self.note(place, "archive-escapes", f"{place}: {error}")
         except Unreadable as error:
@@ -76,24 +109,33 @@ class _Scanner:
         except Exception as error:  # noqa: BLE001 - whatever a reader stumbles over: what is not read is refused
             self.note(place, "unreadable", f"{place} is refused unread: {type(error).__name__}: {str(error)[:200]}")
 
-    def _look(self, content: bytes, place: str, depth: int) -> None:
-        suffix = PurePosixPath(place).suffix.lower()
-        kind = kind_of(content)
-        if kind is not None:
-            self._look_into(content, place, kind, depth)
-        elif content.startswith(MAGIC):
-            inner = pickle_in_array(content)
-            if inner is not None:
-                self._pickle(inner, place)
-        elif any(content.startswith(magic) for magic in _KNOWN):
-            return
-        elif suffix in PICKLES or looks_like_pickle(content):
-            unpacked = decompressed(content, self._budget.left)
-            if unpacked is not None:
-                self._budget.take(len(unpacked))
-            self._pickle(content if unpacked is None else unpacked, place)
-        else:
-            self._by_ending(content, place, suffix)
+    def _perhaps_packed(self, content: bytes, place: str) -> bytes:
+        """What is packed in a way that has no magic, as joblib packs: empty, if there is nothing."""
+        inner = b""
+
+        def unpack() -> None:
+            nonlocal inner
+            inner = perhaps_decompressed(content, most_of(content, self._budget))
+            self._budget.take(len(inner))
+
+        self._guarded(place, unpack)
+        return inner
+
+    def _unpacked(self, inner: bytes, place: str, depth: int, suffix: str) -> None:
+        if depth >= _DEEPEST:
+            raise Unreadable(f"archives lie in it more than {_DEEPEST} deep")
+        # Random bytes may begin as a packed file does: only what says that it is a pickle must be one.
+        self.content(inner, place, depth + 1, f"it{suffix}" if suffix in PICKLES else "it")
+
+    def _array(self, content: bytes, place: str, depth: int) -> None:
+        """An array, and what lies behind it: readers may go on there."""
+        while content.startswith(MAGIC):
+            has_objects, content = behind_array(content)
+            if has_objects:
+                self._pickle(content, place)
+                return
+        if content:
+            self.content(content, place, depth, "it")
 
     def _by_ending(self, content: bytes, place: str, suffix: str) -> None:
         """A file that is neither pickle nor archive by its bytes: its ending may promise otherwise."""
@@ -128,7 +170,7 @@ class _Scanner:
         for name, inner in members(content, kind, self._budget):
             seen = True
             if kind == "packed":
-                self._unpacked(inner, place, depth)
+                self.content(inner, place, depth + 1, _without_packing(place))
             elif kind == "zip" and _is_torch(name):
                 self._pickle(inner, f"{place}!{name}", _why_no_storage)
             elif kind == "zip" and "/code/" in name and name.endswith(".py"):
@@ -139,24 +181,25 @@ class _Scanner:
         if not seen and kind == "packed":
             raise Unreadable("it is empty")
 
-    def _unpacked(self, inner: bytes, place: str, depth: int) -> None:
-        """What a single compressed file holds; its ending is gone with the packing."""
-        plain = place
-        for suffix in (".gz", ".bz2", ".xz", ".tgz"):
-            plain = plain.removesuffix(suffix)
-        says_so = PurePosixPath(plain).suffix.lower() in PICKLES and kind_of(inner) is None
-        if says_so or looks_like_pickle(inner) or inner[:1] == b"\x80":
-            self._pickle(inner, place)
-        elif kind_of(inner) is not None or inner.startswith(MAGIC):
-            self.content(inner, f"{place}!", depth + 1)
+
+def _without_packing(place: str) -> str:
+    """What a single compressed file is called without the ending of its packing."""
+    for suffix in (".gz", ".bz2", ".xz", ".tgz"):
+        place = place.removesuffix(suffix)
+    return place
 
 
-def _may_run(head: bytes, place: str) -> bool:
+def _may_run(head: bytes, tail: bytes, place: str) -> bool:
     """Whether a file that is too large to be read could run something."""
-    if any(head.startswith(magic) for magic in _KNOWN) or (head.startswith(MAGIC) and b"O" not in head[:256]):
-        return False
     suffix = PurePosixPath(place).suffix.lower()
-    return suffix in (*PICKLES, *ARCHIVES) or kind_of(head) is not None or head[:1] == b"\x80"
+    if suffix in (*PICKLES, *ARCHIVES) or kinds_of(head) or announces_zip(tail) or goes_beyond(head):
+        return True
+    if head.startswith(MAGIC):
+        try:
+            return behind_array(head)[0]
+        except Unreadable:
+            return True
+    return goes_beyond(perhaps_decompressed(head, _RATIO * len(head)))
 
 
 def _is_torch(name: str) -> bool:

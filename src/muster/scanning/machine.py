@@ -7,16 +7,14 @@ It follows the unpickler of CPython opcode by opcode, so what it does not unders
 Source: pickletools.py and Modules/_pickle.c of CPython 3.11.
 """
 
-import pickletools
 from collections.abc import Callable, Collection
 from io import BytesIO
-from math import prod
 from typing import Any
-
-import numpy as np
 
 from muster.scanning.callables import canonical, is_cloudpickle, why_not_called, why_not_named
 from muster.scanning.nodes import DATA, MARK, Global, Items, Made
+from muster.scanning.opcodes import Stops, opcodes
+from muster.scanning.wrapped import NAME, OLD_NAMES, is_wrapper, layout_of, may_follow
 
 #: More than any model holds that is a reasonable pickle; reading so many takes a minute.
 MOST_OPCODES = 20_000_000
@@ -40,6 +38,10 @@ _NAMES_OF_CODE = 8
 
 class Unreadable(Exception):
     """A pickle that cannot be followed to its end; it is refused for that."""
+
+
+class Ended(Unreadable):
+    """It cannot be followed because every unpickler stops there, too: what it runs, it has run before."""
 
 
 class Machine:
@@ -71,10 +73,16 @@ class Machine:
         self._words: set[str] = set()
         self._runs: set[str] = set()
         self.opcodes = 0
+        self._awaits: str | None = None
+        self._frame_ends = 0
         self.executes = False
         """Whether it imports or calls anything at all."""
+        self.calls = False
+        """Whether it calls anything, or imports a module that reaches beyond the model: that is a deed even if it breaks off then."""
         self.wraps = False
         """Whether it holds an array as joblib writes them: its bytes stand between the opcodes."""
+        self.nests = False
+        """Whether objects of such an array do: a pickle between the opcodes."""
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -90,20 +98,25 @@ class Machine:
         """Follow it to its STOP.
 
         Raises:
-            Unreadable: it breaks off, holds what is no opcode, or is beyond every measure.
+            Ended: it breaks off, or holds what no unpickler understands.
+            Unreadable: it does what is not followed here, or is beyond every measure.
         """
         try:
-            for opcode, argument, _ in pickletools.genops(self._stream):
+            for name, argument in opcodes(self._stream):
                 self.opcodes += 1
                 if self.opcodes > MOST_OPCODES:
                     raise Unreadable(f"it has more than {MOST_OPCODES} opcodes")
-                self._step(opcode.name, argument)
-        except (ValueError, IndexError, KeyError, AssertionError, TypeError, OverflowError, RecursionError) as error:
+                self._step(name, argument)
+        except (Stops, IndexError, KeyError) as error:  # nothing on the stack, nothing in the memory
+            raise Ended(f"it cannot be followed: {type(error).__name__}: {str(error)[:200]}") from error
+        except (ValueError, AssertionError, TypeError, OverflowError, RecursionError) as error:
             raise Unreadable(f"it cannot be followed: {type(error).__name__}: {str(error)[:200]}") from error
         finally:
             self._judge_code()
 
     def _step(self, name: str, argument: Any) -> None:
+        if self._awaits is not None:
+            self._await(name)
         step = _STEPS.get(name)
         if step is not None:
             getattr(self, step)(argument)
@@ -111,8 +124,10 @@ class Machine:
             self._stack.append(argument)
         elif name in _VALUES:
             self._stack.append(DATA)
-        elif name not in {"PROTO", "FRAME", "STOP"}:
-            raise ValueError(f"the opcode {name} has no meaning in a file")
+        elif name == "FRAME":
+            self._frame_ends = max(self._frame_ends, self._stream.tell() + argument)
+        elif name not in {"PROTO", "STOP"}:
+            raise Stops(f"the opcode {name} has no meaning in a file")
 
     # -- values
 
@@ -125,7 +140,7 @@ class Machine:
                 found = self._stack[at + 1 :]
                 del self._stack[at:]
                 return found
-        raise ValueError("there is no mark")
+        raise Stops("there is no mark")
 
     def _pop(self, _: Any) -> None:
         self._stack.pop()
@@ -137,7 +152,17 @@ class Machine:
         self._stack.append(None)
 
     def _dup(self, _: Any) -> None:
-        self._stack.append(self._stack[-1])
+        self._again(self._stack[-1])
+
+    def _again(self, found: Any) -> None:
+        """Something that is on the stack or was, once more."""
+        if self._arrays and is_wrapper(found):
+            self._require_class(found)
+        self._stack.append(found)
+
+    def _readonly(self, _: Any) -> None:
+        if not isinstance(self._stack[-1], Global | Made) and self._stack[-1] is not DATA:
+            raise Stops("it is no buffer")
 
     def _empty(self, _: Any) -> None:
         self._stack.append(Items())
@@ -169,7 +194,7 @@ class Machine:
     def _tuple_of(self, count: int) -> None:
         found = tuple(self._stack[-count:])
         if len(found) < count or any(one is MARK for one in found):
-            raise ValueError("the stack is too short")
+            raise Stops("the stack is too short")
         del self._stack[-count:]
         self._stack.append(found)
 
@@ -197,7 +222,7 @@ class Machine:
     def _set_all(self, target: Any, pairs: list[Any]) -> None:
         self._require_own(target)
         if len(pairs) % 2:
-            raise ValueError("a key has no value")
+            raise Stops("a key has no value")
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
             if isinstance(key, str) and key in _RUNS_ON_LOAD and _is_function(value):
                 self._runs.add(key)
@@ -214,18 +239,19 @@ class Machine:
         self._memo[len(self._memo)] = self._stack[-1]
 
     def _get(self, at: int) -> None:
-        self._stack.append(self._memo[at])
+        self._again(self._memo[at])
 
     # -- names and calls
 
-    def _global(self, argument: str) -> None:
-        module, _, name = argument.partition(" ")
-        self._name(module, name)
+    def _global(self, argument: tuple[str, str]) -> None:
+        self._name(*argument)
 
     def _stack_global(self, _: Any) -> None:
         name, module = self._stack.pop(), self._stack.pop()
         if not isinstance(name, str) or not isinstance(module, str):
-            raise ValueError("what it imports is computed")  # noqa: TRY004 - of the pickle
+            if _may_be_text(name) and _may_be_text(module):
+                raise ValueError("what it imports is computed")
+            raise Stops("what it imports has no name")
         self._name(module, name)
 
     def _name(self, module: str, name: str) -> None:
@@ -234,23 +260,29 @@ class Machine:
         why = why_not_named(named, self._allowed)
         if why is not None:
             self._dangers.setdefault(why)
+            self.calls = self.calls or why_not_named(Global(named.module, "x"), self._allowed) is not None
         self._refuse(why)
+        if named.name.rpartition(".")[2] in OLD_NAMES:
+            raise ValueError("arrays of joblib before 0.10 lie in other files")
+        if is_wrapper(named):
+            self.wraps = True
+            if self._arrays:
+                self._require_class(named)
         self._stack.append(named)
 
-    def _inst(self, argument: str) -> None:
-        module, _, name = argument.partition(" ")
+    def _inst(self, argument: tuple[str, str]) -> None:
         arguments = tuple(self._since_mark())
-        self._name(module, name)
+        self._name(*argument)
         self._call(self._stack.pop(), arguments)
 
     def _obj(self, _: Any) -> None:
-        callee, *arguments = self._since_mark()
+        callee, *arguments = self._since_mark() or (None,)
         self._call(callee, tuple(arguments))
 
     def _reduce(self, _: Any) -> None:
         arguments, callee = self._stack.pop(), self._stack.pop()
-        if not isinstance(arguments, tuple):
-            raise ValueError("the arguments of a call are computed")  # noqa: TRY004
+        if not isinstance(arguments, tuple) and isinstance(callee, Global | Made):
+            raise ValueError("the arguments of a call are computed")  # noqa: TRY004 - of the pickle
         self._call(callee, arguments)
 
     def _new(self, _: Any) -> None:
@@ -262,7 +294,9 @@ class Machine:
         self._call(callee, (arguments, named), is_new=True)
 
     def _call(self, callee: Any, arguments: tuple[Any, ...], *, is_new: bool = False) -> None:
-        self.executes = True
+        if not isinstance(callee, Global | Made):
+            raise Stops("it calls something that is no callable")
+        self.executes = self.calls = True
         callee = _plain(callee)
         if isinstance(callee, Global):
             self._refuse(why_not_called(callee, self._allowed))
@@ -282,10 +316,14 @@ class Machine:
             self._judge_kinds(arguments[: 2 if callee.name == "_reconstructor" else 1])
         elif is_cloudpickle(callee) and callee.name in _CHANGES:
             target = arguments[0] if arguments else None
-            if not isinstance(target, Made):
+            if not isinstance(target, Made) or not (
+                _is_cloudpickle(target, *_CHANGED) or str(target.by) == "types.FunctionType"
+            ):
                 self._refuse(f"it changes {_told(target)}, which is not its own")
             for state in arguments[1:] if callee.name == "_class_setstate" else ():
                 self._note_methods(state)
+        elif is_cloudpickle(callee) and callee.name == "_make_skeleton_class":
+            self._judge_metaclass(arguments[0] if arguments else None)
         elif callee == Global("types", "CodeType"):
             self._note_code(arguments)
 
@@ -293,10 +331,25 @@ class Machine:
         """`getattr` as methods of objects are written: a plain name, of something that is no module."""
         target, name, *_ = (*arguments, None, None)
         is_module = isinstance(target, Made) and _is_cloudpickle(target, "subimport", "dynamic_subimport")
-        if not isinstance(name, str) or name.startswith("__") or is_module or not isinstance(target, Global | Made):
+        if (
+            not isinstance(name, str)
+            or name.startswith("__")
+            or is_module
+            or name in {NAME, *OLD_NAMES}
+            or not isinstance(target, Global | Made)
+        ):
             self._refuse("it reads an attribute by a name that is computed, hidden, or of a module")
         elif isinstance(target, Global):
             self._refuse(why_not_named(Global(target.module, f"{target.name}.{name}"), self._allowed))
+
+    def _judge_metaclass(self, found: Any) -> None:
+        """What makes a class is called for it, whatever it is."""
+        if isinstance(found, Global):
+            self._refuse(None if found == Global("builtins", "type") else why_not_called(found, self._allowed))
+        elif isinstance(found, Made) and _is_cloudpickle(found, "_make_skeleton_class"):
+            self._runs.update(("__init__", "__call__"))
+        else:
+            self._refuse(f"it makes a class by a call of {_told(found)}")
 
     def _judge_kinds(self, kinds: tuple[Any, ...]) -> None:
         """Classes of which `copyreg` makes objects."""
@@ -330,15 +383,19 @@ class Machine:
         state, target = self._stack.pop(), self._stack[-1]
         self._require_own(target)
         if isinstance(target, Made):
+            if target.state is not None and (is_wrapper(target) or str(target.by) == "numpy.dtype"):
+                raise ValueError(f"it changes {_told(target)} twice")
             target.state = state
-            if str(target.by) == _WRAPPER:
-                self.wraps = True
-                if self._arrays:
-                    self._skip_array(state)
+            if self._arrays and is_wrapper(target):
+                self._skip_array(state)
+                self._stack[-1] = Made(Global("numpy", "ndarray"), ())
 
     def _require_own(self, target: Any) -> None:
         """A pickle may change what it has made, and nothing that it has imported."""
-        if isinstance(target, Global) or (isinstance(target, Made) and _is_cloudpickle(target, "subimport")):
+        is_read = isinstance(target, Made) and (
+            _is_cloudpickle(target, "subimport") or str(target.by) == "builtins.getattr"
+        )
+        if isinstance(target, Global) or is_read:
             self._refuse(f"it changes {_told(target)}, which is not its own")
 
     def _persid(self, argument: Any) -> None:
@@ -354,28 +411,42 @@ class Machine:
 
     # -- arrays between opcodes
 
-    def _skip_array(self, state: Any) -> None:
-        """What joblib writes behind its wrapper: padding, and the bytes of the array; of objects, another pickle.
+    def _require_class(self, found: Any) -> None:
+        """The wrapper's class, which is made one of at once; one that is made already stands nowhere a second time."""
+        if isinstance(found, Made):
+            raise ValueError("an array of joblib is used twice")  # noqa: TRY004 - of the pickle
+        self._awaits = "class"
 
-        Source: joblib/numpy_pickle.py, NumpyArrayWrapper.read_array.
-        """
-        told = dict(zip(map(str, state.keys), state.values, strict=True)) if isinstance(state, Items) else {}
-        kind, shape = told.get("dtype"), told.get("shape")
-        if not isinstance(kind, Made) or str(kind.by) != "numpy.dtype" or not isinstance(shape, tuple):
-            raise ValueError("an array of joblib does not tell its type and shape")
-        if _holds_objects(kind):
-            inner = Machine(self._stream, self._allowed, self._persistent, arrays=True)
+    def _await(self, opcode: str) -> None:
+        assert self._awaits is not None
+        if not may_follow(self._awaits, opcode):
+            raise ValueError("an array of joblib is not made as joblib makes it")
+        if opcode == "EMPTY_TUPLE":
+            self._awaits = "arguments"
+        elif opcode == "NEWOBJ":
+            self._awaits = None
+
+    def _skip_array(self, state: Any) -> None:
+        """What joblib writes behind its wrapper: padding, and the bytes of the array; of objects, another pickle."""
+        if self._stream.tell() < self._frame_ends:
+            raise ValueError("an array of joblib begins within a frame: joblib would read it from behind the frame")
+        layout = layout_of(state)
+        if layout.has_objects:
+            self.nests = True
+            inner = Machine(self._stream, self._allowed, self._persistent)  # plain pickle reads it
             try:
                 inner.run()
             finally:
                 self._problems.update(dict.fromkeys(inner.problems))
                 self.opcodes += inner.opcodes
+            if inner.wraps:
+                raise ValueError("objects of an array hold an array of joblib, which nothing reads there")
             return
-        size = np.dtype(str(kind.arguments[0])).itemsize * prod(int(edge) for edge in shape)
-        if told.get("numpy_array_alignment_bytes") is not None:
+        size = layout.size
+        if layout.is_padded:
             padding = self._stream.read(1)
             size += padding[0] if padding else 1
-        if size < 0 or len(self._stream.read(size)) < size:
+        if len(self._stream.read(size)) < size:
             raise ValueError("an array of joblib breaks off")
 
     def _refuse(self, why: str | None) -> None:
@@ -384,8 +455,13 @@ class Machine:
 
 
 #: What of cloudpickle changes its first argument.
-_CHANGES = frozenset({"_class_setstate", "_function_setstate", "_cell_set", "_fill_function"})
-_WRAPPER = "joblib.numpy_pickle.NumpyArrayWrapper"
+_CHANGES = frozenset({
+    "_class_setstate", "_function_setstate", "_cell_set", "_fill_function", "_rehydrate_skeleton_class",
+})  # fmt: skip
+#: What gives something of the pickle's own that may be changed so.
+_CHANGED = (
+    "_make_skeleton_class", "_make_skeleton_enum", "_make_function", "_make_skel_func", "_make_cell", "_make_empty_cell",
+)  # fmt: skip
 _TEXTS = frozenset({
     "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "INT", "BININT", "BININT1",
     "BININT2", "LONG", "LONG1", "LONG4",
@@ -404,7 +480,7 @@ _STEPS = {
     "BINPUT": "_put", "LONG_BINPUT": "_put", "MEMOIZE": "_memoize", "GET": "_get", "BINGET": "_get",
     "LONG_BINGET": "_get", "GLOBAL": "_global", "STACK_GLOBAL": "_stack_global", "INST": "_inst",
     "OBJ": "_obj", "REDUCE": "_reduce", "NEWOBJ": "_new", "NEWOBJ_EX": "_new_ex", "BUILD": "_build",
-    "PERSID": "_persid", "BINPERSID": "_binpersid",
+    "PERSID": "_persid", "BINPERSID": "_binpersid", "READONLY_BUFFER": "_readonly",
 }  # fmt: skip
 
 
@@ -415,6 +491,24 @@ def _plain(callee: Any) -> Any:
         if isinstance(name, str):
             return Global("types", name)
     return callee
+
+
+def _may_be_text(node: Any) -> bool:
+    """Whether a value may be a text by which an unpickler imports something; what a class gives is none."""
+    if isinstance(node, Made):
+        return not isinstance(node.by, Global) or str(node.by) == "builtins.str" or not _is_kind(node.by)
+    return isinstance(node, str) or (isinstance(node, Global) and not _is_kind(node))
+
+
+def _is_kind(named: Global) -> bool:
+    last = named.name.rpartition(".")[2].lstrip("_")
+    return str(named) in _KINDS or (last[:1].isupper() and not last.isupper())
+
+
+#: What gives no text, though it is written small.
+_KINDS = frozenset({
+    "copyreg._reconstructor", "numpy.dtype", "numpy.ndarray", "numpy._core.multiarray._reconstruct", "numpy.core.multiarray._reconstruct",
+})  # fmt: skip
 
 
 def _is_cloudpickle(made: Made, *names: str) -> bool:
@@ -431,18 +525,6 @@ def _is_function(value: Any) -> bool:
     ):
         return True
     return any(_is_function(one) for one in value.arguments)
-
-
-def _holds_objects(kind: Any) -> bool:
-    """Whether an array's type has objects in it, itself or in one of its fields."""
-    if isinstance(kind, Made) and str(kind.by) == "numpy.dtype":
-        text = kind.arguments[0] if kind.arguments else None
-        if not isinstance(text, str):
-            raise ValueError("the type of an array of joblib is computed")
-        return text.lstrip("<>=|") in {"O", "O8", "object"} or _holds_objects(kind.state)
-    if isinstance(kind, tuple):
-        return any(_holds_objects(one) for one in kind)
-    return isinstance(kind, Items) and any(_holds_objects(one) for one in (*kind.values, *kind.keys) if one is not None)
 
 
 def _told(node: Any) -> str:

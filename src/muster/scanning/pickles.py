@@ -12,66 +12,79 @@ import lzma
 import pickletools
 import zlib
 from collections.abc import Callable, Collection, Iterator
-from io import BytesIO
+from io import DEFAULT_BUFFER_SIZE, BytesIO
 from typing import Any
 
 from modelaudit_picklescan import PickleReport, ScanOptions, ScanStatus, Severity, scan_bytes
 
 from muster.scanning.callables import is_cloudpickle, why_not_called
 from muster.scanning.found import Found
-from muster.scanning.machine import Machine, Unreadable
+from muster.scanning.machine import Ended, Machine, Unreadable
 from muster.scanning.nodes import Global
+from muster.scanning.opcodes import BY_CODE, Stops
 
 #: By these endings a file says that it is a pickle.
 SUFFIXES = (".pkl", ".pickle", ".cloudpickle", ".dill", ".joblib")
 #: A larger one is refused unread: it would not fit into the memory of a scan.
 MOST_BYTES = 2 * 2**30
-_FIRST_PROTOCOL, _LAST_PROTOCOL = 2, 5
+#: Protocols whose pickles say so at their beginning.
+_MARKED = range(2, 6)
 _LEGACY_TORCH = 0x1950A86A20F9469CFC6C
 _OPTIONS = ScanOptions(timeout_s=60.0, max_known_stream_read_bytes=MOST_BYTES)
 #: Kinds of the other scanner that are about one name, or about how the stream is made.
 _ABOUT_NAMES = frozenset({"DANGEROUS_CALL", "DANGEROUS_GLOBAL", "POST_BUDGET_GLOBAL"})
 _ABOUT_STREAMS = frozenset({"EXTENSION_REF", "STRUCTURAL_TAMPER", "PICKLE_EXPANSION"})
-_PROBED_OPCODES = 2_000
 _SHOWN = 5
 
 
-def looks_like_pickle(content: bytes) -> bool:
-    """Whether bytes are a pickle by what they say themselves: its first opcode, or a whole text of opcodes that imports something."""
-    if len(content) < 2:
-        return False
-    if content[0] == 0x80 and _FIRST_PROTOCOL <= content[1] <= _LAST_PROTOCOL:
-        return True
-    if content[:1] not in {
-        b"(",
-        b"]",
-        b"}",
-        b"c",
-        b"i",
-        b"X",
-        b"U",
-        b"V",
-        b"S",
-        b"l",
-        b"d",
-        b")",
-        b"N",
-        b"I",
-        b"L",
-        b"K",
-        b"J",
-        b"M",
-    }:
-        return False
-    imports = False
+def looks_like_pickle(content: bytes, allowed: Collection[str] = ()) -> bool:
+    """Whether loading bytes as a pickle would do more than fail, whatever they begin with.
+
+    They are followed from their first byte as an unpickler would follow them. Where that comes to a stop before anything is imported,
+    nothing is ever run: so ends what is no pickle, mostly at its first byte.
+
+    Args:
+        content: of a file, or its beginning.
+        allowed: names that a project's standard lets pass.
+    """
+    if content[:1] == b"\x80" and len(content) > 2 and content[1] in _MARKED and content[2:3] in BY_CODE:
+        return True  # one that breaks off, too
+    stream = BytesIO(content)
+    while stream.tell() < len(content):
+        machine = Machine(stream, allowed, _asks_nobody)
+        try:
+            machine.run()
+        except Ended:
+            return machine.calls
+        except Unreadable:
+            return True
+        if machine.executes:
+            return True
+    return False
+
+
+def goes_beyond(head: bytes) -> bool:
+    """Whether the beginning of a larger file may be that of a pickle: it is one, or an unpickler reads on at its end."""
+    asked = False
+
+    def asks(_: Any) -> str | None:
+        nonlocal asked
+        asked = True
+        return _asks_nobody(_)
+
+    stream = BytesIO(head)
     try:
-        for number, (opcode, _, _) in enumerate(pickletools.genops(content)):
-            imports = imports or opcode.name in {"GLOBAL", "INST", "STACK_GLOBAL", "EXT1", "EXT2", "EXT4"}
-            if number > _PROBED_OPCODES:
-                return True
-    except (ValueError, IndexError):
-        return False
-    return imports
+        Machine(stream, (), asks).run()
+    except Ended:
+        return (bool(head) and stream.tell() == len(head) and not asked) or looks_like_pickle(head)
+    except Unreadable:
+        return True
+    return looks_like_pickle(head)
+
+
+def _asks_nobody(_: Any) -> str | None:
+    """Plain pickle ends where it is asked for an object by a persistent id."""
+    raise Stops("persistent ids")
 
 
 def decompressed(content: bytes, most: int) -> bytes | None:
@@ -85,20 +98,79 @@ def decompressed(content: bytes, most: int) -> bytes | None:
         opener = gzip.open
     elif content[:3] == b"BZh":
         opener = bz2.open
-    elif content[:6] == b"\xfd7zXZ\x00" or content[:3] == b"]\x00\x00":
+    elif content[:6] == b"\xfd7zXZ\x00":
         opener = lzma.open
-    elif content[:1] == b"\x78" and len(content) > 1 and int.from_bytes(content[:2], "big") % 31 == 0:
-        return _inflated(content, most)
+    elif _is_lzma(content) or _is_zlib(content):
+        found, why = _as_far_as_it_goes(content, most)
+        if why is not None:
+            raise Unreadable(f"it cannot be unpacked: {why}")
+        return found
     else:
         return None
     try:
         with opener(BytesIO(content)) as stream:
-            found: bytes = stream.read(most + 1)
+            unpacked: bytes = stream.read(most + 1)
     except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise Unreadable(f"it cannot be unpacked: {error}") from error
-    if len(found) > most:
+    if len(unpacked) > most:
         raise Unreadable(f"it unpacks to more than {most} bytes")
-    return found
+    return unpacked
+
+
+def perhaps_decompressed(content: bytes, most: int) -> bytes:
+    """What comes out of bytes that may be zlib's or old lzma's, which have no magic: empty, if they are not.
+
+    Of what breaks off, the beginning: a pickle is run while it is unpacked.
+
+    Raises:
+        Unreadable: it unpacks to more than `most` bytes.
+    """
+    return _as_far_as_it_goes(content, most)[0] if _is_zlib(content) or _is_lzma(content) else b""
+
+
+def _is_zlib(content: bytes) -> bool:
+    return len(content) > 1 and content[0] & 0x8F == 0x08 and int.from_bytes(content[:2], "big") % 31 == 0
+
+
+def _is_lzma(content: bytes) -> bool:
+    """Whether it begins as lzma did before xz: properties, the size of the dictionary, the size of what it holds.
+
+    Source: liblzma/common/alone_decoder.c.
+    """
+    if len(content) < _HEAD_OF_LZMA or content[0] >= 9 * 5 * 5:
+        return False
+    dictionary, size = int.from_bytes(content[1:5], "little"), int.from_bytes(content[5:13], "little")
+    is_round = dictionary == 2**32 - 1 or dictionary in _DICTIONARIES
+    return is_round and (size == 2**64 - 1 or size < 2**38)
+
+
+_HEAD_OF_LZMA = 13
+_BY_BYTES = 2**16
+_DICTIONARIES = frozenset(size for power in range(32) for size in (2**power, 2**power + 2 ** (power - 1)))
+
+
+def _as_far_as_it_goes(content: bytes, most: int) -> tuple[bytes, str | None]:
+    """What comes out, stream after stream as joblib reads them, and why it ends before its end."""
+    found, why = bytearray(), None
+    rest = content
+    while rest and why is None and (rest is content or _is_zlib(rest)):
+        unpacker: Any = zlib.decompressobj() if _is_zlib(rest) else lzma.LZMADecompressor(lzma.FORMAT_ALONE)
+        why, at = "it breaks off", 0
+        while at < len(rest):
+            # What a piece holds before an error is lost with it: readers take as much at once, and the beginning is read by the byte.
+            piece = rest[at : at + (1 if at < _BY_BYTES else DEFAULT_BUFFER_SIZE)]
+            at += len(piece)
+            try:
+                found += unpacker.decompress(piece)
+            except (zlib.error, lzma.LZMAError) as error:
+                return bytes(found), str(error)
+            if len(found) > most:
+                raise Unreadable(f"it unpacks to more than {most} bytes")
+            if unpacker.eof:
+                why = None
+                break
+        rest = unpacker.unused_data + rest[at:] if unpacker.eof else b""
+    return bytes(found), why
 
 
 def scan_pickle(
@@ -136,11 +208,16 @@ def _ours(
         machine = Machine(stream, allowed, persistent)
         unreadable = _followed(machine)
         if machine.wraps:
-            # Plain pickle would read the arrays of joblib as opcodes: names among them would be imported, if it was given the file.
-            yield from (("pickle-call", danger) for danger in machine.dangers)
+            plain, why_plain = machine, unreadable
             stream.seek(begun)
             machine = Machine(stream, allowed, persistent, arrays=True)
             unreadable = _followed(machine)
+            # Plain pickle would read the arrays of joblib as opcodes, if it was given the file, and a pickle among them with the memory
+            # of the one around it: what that gives is no sound call, but a name that reaches beyond is one all the same.
+            yield from (("pickle-call", told) for told in (plain.dangers if machine.nests else plain.problems))
+            if why_plain is not None and not isinstance(why_plain, Ended):
+                yield "unreadable", f"the pickle at byte {begun} is refused unread: {why_plain}"
+                return
         yield from (("pickle-call", problem) for problem in machine.problems)
         if unreadable is not None:
             yield "unreadable", f"the pickle at byte {begun} is refused unread: {unreadable}"
@@ -216,16 +293,3 @@ _JUDGED = frozenset(
         "re",
     }
 )
-
-
-def _inflated(content: bytes, most: int) -> bytes:
-    unpacker = zlib.decompressobj()
-    try:
-        found = unpacker.decompress(content, most + 1)
-    except zlib.error as error:
-        raise Unreadable(f"it cannot be unpacked: {error}") from error
-    if len(found) > most:
-        raise Unreadable(f"it unpacks to more than {most} bytes")
-    if not unpacker.eof:
-        raise Unreadable("it breaks off")
-    return found

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from muster.scanning.archives import Budget, kind_of, members
+from muster.scanning.archives import Budget, kinds_of, members
 
 #: Of a larger file this much is read from its beginning: tables of data hold no keys further down that they do not hold above.
 _MOST_READ = 64 * 2**20
@@ -206,14 +206,16 @@ def _secret(content: bytes, match: re.Match[bytes], kind: str, place: str) -> Se
 
 
 def _in(content: bytes, place: str, budget: Budget, depth: int) -> Iterator[Secret]:
-    kind = kind_of(content)
-    if kind is None:
+    kinds = kinds_of(content)
+    if not kinds or (
+        kinds == ("zip",) and not content.startswith(b"PK")
+    ):  # what stands before a zip is read as it stands
         yield from secrets_in(content, place)
-        return
     if depth >= _DEEPEST:
         return
-    try:
-        for name, inner in members(content, kind, budget):
-            yield from _in(inner, f"{place}!{name}" if name else place, budget, depth + 1)
-    except Exception:  # noqa: BLE001 - of whatever kind
-        return  # what cannot be looked into is refused by the scan for code
+    for kind in kinds:
+        try:
+            for name, inner in members(content, kind, budget):
+                yield from _in(inner, f"{place}!{name}" if name else place, budget, depth + 1)
+        except Exception:  # noqa: BLE001, S112 - of whatever kind: what cannot be looked into is refused by the scan for code
+            continue

@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 import msgspec
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion
+from packaging.version import Version as PythonVersion
 
 from muster.environments.protocol import Package
 from muster.environments.trust import is_older
@@ -28,6 +30,9 @@ _MOST_RECORD = 16 * 2**20
 #: What OSV calls ecosystems that locks name packages of, up to the first dot or colon.
 ECOSYSTEMS = {"PyPI": "pypi", "Maven": "maven", "npm": "npm", "Go": "golang", "crates": "cargo", "CRAN": "cran"}
 _ENDS = re.compile(r"[.:]")
+#: How versions look that have an order; Maven orders every text.
+_SEMANTIC = re.compile(r"v?[0-9]+(\.[0-9]+)*([-+].*)?")
+_FORMS = {"npm": _SEMANTIC, "golang": _SEMANTIC, "cargo": _SEMANTIC, "cran": re.compile(r"[0-9]+([.-][0-9]+)*")}
 _USED_TYPES = frozenset({"SEMVER", "ECOSYSTEM"})
 
 
@@ -110,6 +115,13 @@ class Hit(msgspec.Struct, frozen=True):
     advisory: Advisory
     fixed: str | None
     """The lowest version above it in which it is mended; None: there is none, or it is not told."""
+    is_unknown: bool = False
+    """Whether the version cannot be compared with those that the advisory names: then it may be affected."""
+
+    @property
+    def told(self) -> str:
+        """The package, with a word where it is not known whether it is hit."""
+        return f"{self.package} (not known: its version cannot be compared)" if self.is_unknown else self.package
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -182,20 +194,41 @@ def hits(packages: Iterable[Package], sheets: Iterable[Sheet]) -> tuple[Hit, ...
     for package in packages:
         name = key_of(package.ecosystem, package.name)
         for advisory in known.get(package.ecosystem, {}).get(name, ()):
-            if is_affected(package.ecosystem, package.version, advisory):
-                told = f"{package.ecosystem}:{package.name} {package.version}"
-                found.append(
-                    Hit(package=told, advisory=advisory, fixed=_mended(package.ecosystem, package.version, advisory))
-                )
+            affected = is_affected(package.ecosystem, package.version, advisory)
+            if affected is False:
+                continue
+            told = f"{package.ecosystem}:{package.name} {package.version}"
+            fixed = _mended(package.ecosystem, package.version, advisory) if affected else None
+            found.append(Hit(package=told, advisory=advisory, fixed=fixed, is_unknown=affected is None))
     found.sort(key=lambda hit: (-ORDER.index(hit.advisory.severity), hit.package, hit.advisory.id))
     return tuple(dict.fromkeys(found))
 
 
-def is_affected(ecosystem: str, version: str, advisory: Advisory) -> bool:
-    """Whether an advisory is about a version: it is listed, or lies in one of the ranges."""
+def is_affected(ecosystem: str, version: str, advisory: Advisory) -> bool | None:
+    """Whether an advisory is about a version: it is listed, or lies in one of the ranges; None: that cannot be said."""
     if version in advisory.versions or (ecosystem == "golang" and version.removeprefix("v") in advisory.versions):
         return True
-    return any(_is_in(ecosystem, version, events) for events in advisory.ranges)
+    if any(_is_in(ecosystem, version, events) for events in advisory.ranges if _can_tell(ecosystem, version, events)):
+        return True
+    return None if any(not _can_tell(ecosystem, version, events) for events in advisory.ranges) else False
+
+
+def _can_tell(ecosystem: str, version: str, events: tuple[_Event, ...]) -> bool:
+    """Whether the ecosystem has an order for the version and for all that it is held against."""
+    named = [(event.introduced, event.fixed, event.last_affected, event.limit) for event in events]
+    edges = [one for told in named for one in told if one is not None and one not in {"0", "*"}]
+    return all(_has_order(ecosystem, one) for one in (version, *edges))
+
+
+def _has_order(ecosystem: str, version: str) -> bool:
+    if ecosystem == "pypi":
+        try:
+            PythonVersion(version)
+        except InvalidVersion:
+            return False
+        return True
+    form = _FORMS.get(ecosystem)
+    return form is None or form.fullmatch(version) is not None
 
 
 def key_of(ecosystem: str, name: str) -> str:

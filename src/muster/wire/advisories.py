@@ -37,7 +37,7 @@ class VulnerablePackage(msgspec.Struct, frozen=True, kw_only=True):
     """A package of a lock that a vulnerability is known of."""
 
     package: str
-    """`pypi:numpy 1.21.0`."""
+    """`pypi:numpy 1.21.0`; with a word behind it where the version cannot be compared, so that it may be hit."""
     id: str
     """`GHSA-…`, `PYSEC-…`, `CVE-…`."""
     aliases: tuple[str, ...]

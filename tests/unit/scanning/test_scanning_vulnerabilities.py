@@ -114,6 +114,36 @@ def test_a_range_is_every_stretch_from_introduced_to_fixed(pairs: list[tuple[str
     assert is_affected("pypi", version, advisory) is expected
 
 
+@pytest.mark.parametrize(
+    ("named", "ours", "version"),
+    [
+        ("PyPI", "pypi", "garbage"),
+        ("npm", "npm", "git+ssh://example.org/x"),
+        ("CRAN", "cran", "unknown"),
+        ("Go", "golang", "(devel)"),
+    ],
+)
+def test_a_version_that_cannot_be_compared_is_told_as_not_known(named: str, ours: str, version: str) -> None:
+    """It may be hit: it counts, without a version to upgrade to, and says why."""
+    reading = read_vulnerabilities(json.dumps([record(package={"ecosystem": named, "name": "x"})]).encode())
+    (hit,) = hits([package(ours, "x", version)], reading.sheets)
+    assert (hit.is_unknown, hit.fixed) == (True, None)
+    assert hit.told == f"{ours}:x {version} (not known: its version cannot be compared)"
+    (known,) = hits([package(ours, "x", "1.2.0")], reading.sheets)
+    assert (known.is_unknown, known.told) == (False, f"{ours}:x 1.2.0")
+    assert hits([package(ours, "x", "2.0.0")], reading.sheets) == ()
+
+
+def test_a_range_whose_ends_cannot_be_compared_says_nothing_for_sure() -> None:
+    """Where another range hits, that is known all the same."""
+    odd = {"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "not a version"}]}
+    sure = {"type": "ECOSYSTEM", "events": [{"introduced": "1.0"}, {"fixed": "1.5"}]}
+    reading = read_vulnerabilities(json.dumps([record(ranges=[odd, sure])]).encode())
+    (advisory,) = reading.sheets[0].packages["numpy"]
+    assert is_affected("pypi", "1.2", advisory) is True
+    assert is_affected("pypi", "3.0", advisory) is None
+
+
 def test_a_file_comes_in_several_forms() -> None:
     """A list, one record, one per line, a zip; withdrawn records and foreign ecosystems are counted and left aside."""
     records = [
