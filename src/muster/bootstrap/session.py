@@ -1,6 +1,6 @@
 """Builds what works on one session: a process that the executor has forked, with a database connection of its own."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def examination_of(factory: Factory) -> Examination:
         options=CertificationOptions(
             latency_limit_ms=home.settings.certification.latency_limit_ms,
             prove_rebuild=home.settings.certification.prove_rebuild,
-            kept=_kept(home),
+            kept=_kept(home, factory.keys.files()),
             try_generated=home.settings.certification.try_generated,
         ),
         past=factory.past,
@@ -65,15 +65,21 @@ def examination_of(factory: Factory) -> Examination:
     )
 
 
-def _kept(home: Home) -> dict[str, str]:
-    """What no model has any business with."""
+def _kept(home: Home, keys: Iterable[Path]) -> dict[str, str]:
+    """What no model has any business with: what it is called → file.
+
+    Args:
+        home: whose.
+        keys: the private keys that sign certificates, wherever they lie.
+    """
     kept = {
         "the admin's token": home.admin_token,
         "the fronts' token": home.front_token,
         "the settings": home.path / "settings.toml",
         "the audit journal's head": home.audit_head,
-        "the key of certificates": home.keys / "certificates.pem",
     }
+    for number, file in enumerate(keys, 1):
+        kept["the key of certificates" if number == 1 else f"the key of certificates, file {number}"] = file
     place = home.database_url.removeprefix("sqlite:///")
     if place != home.database_url:
         kept["the database"] = Path(place)

@@ -159,10 +159,15 @@ class Certificates:
         )
         return (*factory, *people)
 
-    def verify(self, call: Call, name: VersionName) -> Verification:
+    def verify(self, call: Call, name: VersionName, *, strict: bool = False) -> Verification:
         """Hold the newest certificate of a version against its signatures, the stored bytes, the time and this machine.
 
         Every byte of the version is read for it.
+
+        Args:
+            call: who.
+            name: of the version.
+            strict: a key that is revoked by now vouches for nothing, whatever moment the certificate names.
 
         Raises:
             VersionNotFound: there is no such version.
@@ -173,7 +178,7 @@ class Certificates:
             version = self._registry.version_in(tx, call.project, name)
             signed = self._signed(tx, self._certificate(tx, call.project, name))
             keys = self._keys.known_in(tx)
-        found = judged(signed.envelope, [_known(key) for key in keys], self._clock.now())
+        found = judged(signed.envelope, [_known(key) for key in keys], self._clock.now(), strict=strict)
         ids = {known.public.id for known in found.signed_by}
         return Verification(
             version=name,

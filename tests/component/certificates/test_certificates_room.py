@@ -37,7 +37,7 @@ from muster.certificates.records import NoticeKind
 from muster.certification.records import LATENCY_CHECK, Check, Examined
 from muster.registry.records import Version
 from muster.sessions.records import Measure
-from muster.storage.transaction import Database
+from muster.storage.transaction import Database, Transaction
 from muster.vocabulary.clock import FixedClock, rfc3339
 from muster.vocabulary.digests import Digest, digest_of
 from muster.vocabulary.names import VersionName
@@ -272,6 +272,43 @@ def test_rotation_revokes_the_old_key_and_spoils_no_certificate(factory: Certify
     assert ("adele", "certificate.key-rotated") in factory.events()
     with pytest.raises(RightMissing):
         factory.keys.rotate(factory.call("paul"), "mine")
+
+
+def test_a_late_clean_up_leaves_the_key_of_the_next_rotation(
+    quick: Certifying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What follows a commit may be held up until somebody else has rotated again: the newest private key is still there."""
+    late: list[Transaction] = []
+
+    def hold_up(tx: Transaction) -> None:
+        late.append(tx)
+
+    with monkeypatch.context() as held:
+        held.setattr(Transaction, "run_afterwards", hold_up)
+        quick.keys.rotate(quick.call("adele"), "every year")
+    newest = quick.keys.rotate(quick.call("adele"), "again")
+    assert len(late) == 1
+    late[0].run_afterwards()
+    (file,) = (quick.folder / "keys").iterdir()
+    assert file.name == f"certificates-{newest.public.id[:16]}.pem"
+    assert quick.problems(quick.certified()) == []
+
+
+def test_a_strict_look_believes_no_date_of_a_revoked_key(quick: Certifying) -> None:
+    """Whoever has stolen it can write any moment into a statement; a certificate that the next key has signed is good again."""
+    version = quick.certified()
+
+    def strictly() -> list[str]:
+        found = quick.certificates.verify(quick.call("vic"), version.name, strict=True)
+        return [problem.code for problem in found.problems]
+
+    assert strictly() == []
+    quick.clock.at += timedelta(hours=1)
+    quick.keys.rotate(quick.call("adele"), "it was stolen")
+    assert (quick.problems(version), strictly()) == ([], ["revoked"])
+    quick.clock.at += timedelta(seconds=1)
+    quick.examined(version)
+    assert (quick.problems(version), strictly()) == ([], [])
 
 
 def test_a_key_that_the_settings_name_is_used_and_replaced_by_the_operator(quick: Certifying, tmp_path: Path) -> None:
