@@ -1,9 +1,12 @@
-"""An executor in a process of its own, whose sessions are worked on by further processes: `python apart_executor.py DATABASE FOLDER`.
+"""An executor in a process of its own, whose sessions are worked on by further processes: `python apart_executor.py DATABASE FOLDER [FAILS]`.
 
 What a session's process does is its subject: `greet`, `die`, `grow`, `stay` (until it is ended, with a child of its own that outlives
-its parent), `once` (dies at its first attempt, and has kept what it did).
+its parent), `once` (dies at its first attempt, and has kept what it did), `last` (ends its executor, then itself as by a signal).
+The machine gives no process to the first FAILS of them that are asked for.
 """
 
+import errno
+import itertools
 import os
 import signal
 import subprocess
@@ -42,6 +45,9 @@ def _do(session: Session, say: Say, sessions: Sessions, folder: Path) -> Outcome
         kept = [b"x" * 2**20 * 50 for _ in range(20)]
         time.sleep(60)
         return Outcome(passed=bool(kept), result={})
+    if session.subject == "last":
+        os.kill(int((folder / "executor.pid").read_text()), signal.SIGTERM)
+        os._exit(128 + signal.SIGTERM)
     if session.subject == "die":
         _die()
     if session.subject == "once":
@@ -52,13 +58,26 @@ def _do(session: Session, say: Say, sessions: Sessions, folder: Path) -> Outcome
     return Outcome(passed=True, result={"pid": os.getpid()})
 
 
-def main(url: str, folder: Path) -> None:
+def _short_of_processes(fails: int) -> None:
+    """Have so many forks fail, after the one that makes the nursery."""
+    fork, asked = os.fork, itertools.count()
+
+    def scarce() -> int:
+        if 0 < next(asked) <= fails:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return fork()
+
+    os.fork = scarce
+
+
+def main(url: str, folder: Path, fails: int) -> int:
     def work(order: Mapping[str, Any]) -> None:
         database, clock = Database(url), SystemClock()
         sessions = Sessions(database=database, journal=Journal(None, clock), clock=clock)
         worker = Worker(database=database, sessions=sessions, is_stopping=lambda: False)
         worker.do(sessions.claimed(order["session"]), lambda session, say: _do(session, say, sessions, folder))
 
+    _short_of_processes(fails)
     nursery = Nursery.opened(work)
     database, clock = Database(url), SystemClock()
     sessions = Sessions(database=database, journal=Journal(None, clock), clock=clock)
@@ -70,7 +89,13 @@ def main(url: str, folder: Path) -> None:
         is_stopping=stopping.is_set,
     )
     executor = Executor(
-        database=database, sessions=sessions, handlers={"apart": apart}, name="e1", at_once=2, look_every_s=0.01
+        database=database,
+        sessions=sessions,
+        handlers={"apart": apart},
+        name="e1",
+        at_once=2,
+        look_every_s=0.01,
+        is_able=lambda: not nursery.is_gone,
     )
 
     def end(_number: int, _frame: object) -> None:
@@ -81,7 +106,8 @@ def main(url: str, folder: Path) -> None:
     (folder / "executor.pid").write_text(str(os.getpid()))
     executor.run()
     nursery.close()
+    return 0 if stopping.is_set() else 3
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    sys.exit(main(sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])))

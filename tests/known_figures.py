@@ -1,9 +1,11 @@
 """Certificates for tests that are not about certification: as an examination leaves them, without a host."""
 
 import secrets
+from dataclasses import replace
 
+from muster.certificates.signing import FactorySigner
 from muster.certification import store
-from muster.certification.records import LATENCY_CHECK, Certificate, Check
+from muster.certification.records import LATENCY_CHECK, Certificate, Check, Examined
 from muster.certification.timing import Latency
 from muster.registry.records import Version
 from muster.sessions import store as sessions_store
@@ -27,6 +29,7 @@ def add_certificate(
     twin: Digest | None = None,
     *,
     checks: tuple[str, ...] = (),
+    signer: FactorySigner | None = None,
 ) -> None:
     """Keep a certificate of a version.
 
@@ -37,6 +40,7 @@ def add_certificate(
         p999_ms: what it was found to take; None: it was certified by an earlier Muster, which did not measure that.
         twin: manifest of the compiled twin that it names.
         checks: further ones that passed, with the figure 0.
+        signer: signs it; None: it is of a Muster that signed none, which gates take only if they know of no key.
     """
     now = clock.now()
     session = Session(
@@ -52,4 +56,9 @@ def add_certificate(
         session=session.id, version=version.name, project=version.project, digest=version.digest,
         environment=digest_of(b"environment"), hardware="a machine", checks=(check, *further), requested_by="ana", at=now, twin=twin,
     )  # fmt: skip
+    if signer is not None:
+        examined = Examined(
+            checks=certificate.checks, environment=certificate.environment, hardware=certificate.hardware
+        )
+        certificate = replace(certificate, envelope=signer.signed(tx, certificate, examined))
     store.add(tx, certificate)

@@ -93,6 +93,20 @@ def test_a_session_outlives_its_process_and_its_executor(factory: RunningFactory
     assert "contract-holds: made before the interruption, and kept" in told
 
 
+def test_an_executor_whose_nursery_is_killed_is_replaced(factory: RunningFactory, bundles: Bundles) -> None:
+    """What was worked on and what waited is done by the next executor, and has died of nothing."""
+    before = factory.processes("executor")[0]
+    version, session = asked(factory, bundles, 29)
+    said(factory, session, "environment-builds: can")
+    (nursery,) = [one for one in psutil.Process(before).children() if _is_forked(one)]
+    nursery.kill()
+    found = over(factory, session)
+    assert (found.state, found.attempt) == (SessionState.PASSED, 2), found.progress
+    assert not [line for line in found.progress if "was ended by" in line or "executor-0 ended" in line]
+    assert [one.session for one in factory.as_("ana").certificates(version).certificates] == [session]
+    assert factory.processes("executor")[0] != before
+
+
 def _lines_of(factory: RunningFactory, session: str, line: str) -> int:
     """How many lines of the last attempt begin so."""
     lines = list(factory.as_("ana").session(session).progress)

@@ -47,7 +47,8 @@ class CheckStated(msgspec.Struct, frozen=True):
     figure: Figure
     limit: Figure
     detail: str = ""
-    figures: dict[str, float] = {}
+    figures: dict[str, float | str] = {}
+    """Texts: numbers that JSON cannot hold."""
     waived: bool = False
     """It failed, and did not have to pass."""
 

@@ -45,15 +45,19 @@ class Judged:
         return not self.problems
 
 
-def judged(envelope: Envelope, keys: Iterable[KnownKey], now: datetime) -> Judged:
+def judged(envelope: Envelope, keys: Iterable[KnownKey], now: datetime, *, strict: bool = False) -> Judged:
     """Hold a certificate against known keys and the time.
 
     A signature of a person says who stands for the certificate; the certificate itself is the factory's, whose signature it needs.
+
+    Revocation is held against the moment that the statement itself names. Whoever has stolen the private key can write an earlier one,
+    so where a key was revoked because it was stolen only a strict look tells anything.
 
     Args:
         envelope: with the certificate.
         keys: those that are trusted.
         now: the moment for which it is asked.
+        strict: a key that is revoked by now vouches for nothing, whatever moment the statement names.
 
     Raises:
         AttestationMalformed: it carries no certificate.
@@ -71,6 +75,9 @@ def judged(envelope: Envelope, keys: Iterable[KnownKey], now: datetime) -> Judge
         )
     elif all(one.revoked_at is not None and one.revoked_at <= at for one in factory):
         problems.append(Problem(code="revoked", told="the key that has signed it was revoked before"))
+    elif strict and all(one.revoked_at is not None for one in factory):
+        told = "the key that has signed it is revoked by now: whoever has it could have written any moment into it"
+        problems.append(Problem(code="revoked", told=told))
     if (ends := statement.predicate.expires) is not None and _moment(ends) <= now:
         problems.append(Problem(code="expired", told=f"it was good until {ends}"))
     return Judged(statement=statement, signed_by=signed_by, problems=tuple(problems))

@@ -24,6 +24,7 @@ from muster.telemetry.metrics_door import shown_in_thread
 from muster.vocabulary.clock import SystemClock
 from muster.workflows.apart import Apart, ProcessLimits
 from muster.workflows.chores import Chore
+from muster.workflows.errors import NurseryEnded
 from muster.workflows.executor import Executor, Handler, Say
 from muster.workflows.nursery import Nursery
 from muster_host.machine import share_fairly
@@ -40,7 +41,11 @@ log = structlog.get_logger()
 
 
 def run(home: Home, _given: argparse.Namespace) -> None:
-    """Work on sessions until SIGTERM."""
+    """Work on sessions until SIGTERM.
+
+    Raises:
+        NurseryEnded: no session can be worked on any more, as the process that forks others has ended; the supervisor starts anew.
+    """
     share_fairly(_NICENESS)
     nursery = Nursery.opened(work_of(home))  # first of all: it must have no threads, and no connection of ours
     factory = factory_of(home)
@@ -75,6 +80,7 @@ def run(home: Home, _given: argparse.Namespace) -> None:
             Chore("certificates.look", factory.notices.look, every_s=_LOOK_AT_CERTIFICATES_EVERY_S),
             Chore("certificates.environments", factory.notices.look_at_environments, every_s=_LOOK_AT_MACHINE_EVERY_S),
         ],
+        is_able=lambda: not nursery.is_gone,
     )
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -87,6 +93,8 @@ def run(home: Home, _given: argparse.Namespace) -> None:
     try:
         with shown_in_thread(metrics_address(home, "executor"), counts.render):
             executor.run()
+        if not stopping.is_set():
+            raise NurseryEnded("the process that starts those of sessions has ended: a new executor begins")
     finally:
         nursery.close()
         factory.database.close()

@@ -6,9 +6,10 @@ from muster.advisories.service import Advisories
 from muster.audit.journal import Journal
 from muster.blobs.protocol import Blobs
 from muster.bootstrap.standard_limits import StandardLimits
+from muster.certificates.signing import FactorySigner
 from muster.certification.demands import STANDARD_CHECK
 from muster.certification.questions import KNOWN
-from muster.certification.service import Certification, Signer
+from muster.certification.service import Certification
 from muster.gates.delegations import Delegations
 from muster.gates.service import Gates
 from muster.gates.waivers import Waivers
@@ -48,9 +49,9 @@ def governance_of(
     sessions: Sessions,
     blobs: Blobs,
     clock: Clock,
-    signer: Signer | None = None,
+    signer: FactorySigner | None = None,
 ) -> Governance:
-    """The services that judge, over a database and a registry; certificates are signed where there is a signer."""
+    """The services that judge, over a database and a registry; certificates are signed, and known again, where there is a signer."""
     # What the check `standard` finds is waived one by one, by the names of what is lacking.
     waivable = {*KNOWN, *REQUIREMENTS, CERTIFICATE, LIVE_TEST} - {STANDARD_CHECK}
     gates, waivers = Gates(journal=journal, clock=clock), Waivers(journal=journal, clock=clock, names=waivable)
@@ -82,6 +83,7 @@ def governance_of(
         gates=gates,
         waivers=waivers,
         clock=clock,
+        doubt=None if signer is None else signer.doubt,
     )
     return Governance(
         gates=gates,

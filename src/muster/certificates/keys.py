@@ -3,6 +3,7 @@
 import contextlib
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from muster.access.actor import Call
@@ -52,6 +53,11 @@ class Keys:
             self.signing_in(tx)  # so that a factory that has certified nothing yet shows its key, too
             return store.keys(tx)
 
+    def files(self) -> tuple[Path, ...]:
+        """Where the factory's private keys lie now: nobody but the factory has any business with them."""
+        own = sorted(self._folder.glob("certificates*.pem"))
+        return tuple(own if self._given is None else (*own, self._given))
+
     def known_in(self, tx: Transaction) -> tuple[Key, ...]:
         """Every key, as this transaction sees it."""
         return store.keys(tx)
@@ -74,7 +80,7 @@ class Keys:
             key = self._first()
             self._require_usable(tx, key, known)
             return key
-        for file in sorted(self._folder.glob("certificates*.pem")):
+        for file in self.files():
             with contextlib.suppress(KeyUnavailable):
                 if (key := _read(file)).public.id == current.public.id:
                     return key
@@ -99,8 +105,10 @@ class Keys:
             if any(one.public.id == new.public.id for one in known):
                 raise KeyUnchanged(f"{self._given} holds the key {new.public.id}", key=new.public.id)
             if self._given is None:
+                # Found here, where no other rotation can write: after the commit the next one's key may lie there already.
+                stale = self.files()
                 _write(self._folder / f"certificates-{new.public.id[:16]}.pem", new)
-                tx.after_commit(lambda: self._forget_all_but(new.public.id))
+                tx.after_commit(lambda: _forget(stale))
             now = self._clock.now()
             for one in own:
                 store.revoke_key(tx, one.public.id, call.actor.name, told, now)
@@ -185,12 +193,6 @@ class Keys:
                 make_first_key(self._folder)
         return _read(file)
 
-    def _forget_all_but(self, key_id: str) -> None:
-        """What is revoked need not lie about."""
-        for file in self._folder.glob("certificates*.pem"):
-            if file.name != f"certificates-{key_id[:16]}.pem":
-                file.unlink(missing_ok=True)
-
     def _record(
         self, tx: Transaction, call: Call, action: str, key: Key, reason: str, details: dict[str, object]
     ) -> None:
@@ -232,6 +234,12 @@ def _write(file: Path, key: SigningKey) -> None:
         os.link(temporary, file)
     finally:
         Path(temporary).unlink()
+
+
+def _forget(stale: Iterable[Path]) -> None:
+    """What is revoked need not lie about."""
+    for file in stale:
+        file.unlink(missing_ok=True)
 
 
 def _read(file: Path) -> SigningKey:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from muster.attestation.envelopes import Envelope
 from muster.attestation.keys import PublicKey
 from muster.attestation.statements import Statement
-from muster.attestation.verification import Problem
+from muster.attestation.verification import KnownKey, Problem
 from muster.vocabulary.names import VersionName
 
 
@@ -24,6 +24,11 @@ class Key:
     revoked_by: str | None = None
     reason: str = ""
     """Why it was revoked."""
+
+    @property
+    def known(self) -> KnownKey:
+        """As signatures are held against it."""
+        return KnownKey(public=self.public, owner=self.owner, revoked_at=self.revoked_at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,11 @@ from muster.access.roles import Right
 from muster.attestation.envelopes import Envelope, Signature, pae, read_envelope
 from muster.attestation.errors import AttestationMalformed
 from muster.attestation.statements import Statement, read_statement
-from muster.attestation.verification import KnownKey, Problem, judged
+from muster.attestation.verification import Problem, judged
 from muster.audit.entries import Deed
 from muster.audit.journal import Journal
 from muster.certificates import records, store
+from muster.certificates.agreement import changed_in
 from muster.certificates.errors import (
     CertificateAltered,
     CertificateChanged,
@@ -159,10 +160,15 @@ class Certificates:
         )
         return (*factory, *people)
 
-    def verify(self, call: Call, name: VersionName) -> Verification:
+    def verify(self, call: Call, name: VersionName, *, strict: bool = False) -> Verification:
         """Hold the newest certificate of a version against its signatures, the stored bytes, the time and this machine.
 
         Every byte of the version is read for it.
+
+        Args:
+            call: who.
+            name: of the version.
+            strict: a key that is revoked by now vouches for nothing, whatever moment the certificate names.
 
         Raises:
             VersionNotFound: there is no such version.
@@ -173,7 +179,7 @@ class Certificates:
             version = self._registry.version_in(tx, call.project, name)
             signed = self._signed(tx, self._certificate(tx, call.project, name))
             keys = self._keys.known_in(tx)
-        found = judged(signed.envelope, [_known(key) for key in keys], self._clock.now())
+        found = judged(signed.envelope, [key.known for key in keys], self._clock.now(), strict=strict)
         ids = {known.public.id for known in found.signed_by}
         return Verification(
             version=name,
@@ -232,8 +238,12 @@ class Certificates:
             statement = read_statement(envelope)
         except AttestationMalformed as error:
             raise CertificateAltered(f"the certificate of {name} cannot be read: {error.message}") from error
-        if not _says_the_same(statement, certificate):
-            raise CertificateAltered(f"the certificate of {name} is not the one that was signed", version=str(name))
+        if changed := changed_in(statement, certificate, self._certification.measures_in(tx, certificate)):
+            raise CertificateAltered(
+                f"the certificate of {name} is not the one that was signed: {', '.join(changed)}",
+                version=str(name),
+                changed=list(changed),
+            )
         people = tuple(Signature(sig=one.sig, keyid=one.key) for one in store.signatures_of(tx, certificate.session))
         whole = Envelope(
             payload=envelope.payload,
@@ -261,25 +271,6 @@ def _check_signature(envelope: Envelope, key: Key, sig: str) -> None:
         raise SignatureRefused("the signature is not base64") from error
     if not key.public.has_signed(pae(envelope.payload_type, envelope.content), made):
         raise SignatureRefused(f"the key {key.public.id} did not make this signature over the certificate")
-
-
-def _says_the_same(statement: Statement, certificate: Certificate) -> bool:
-    """Whether what is signed is what the database says beside it: one of the two may have been changed."""
-    said = statement.predicate
-    ends = None if certificate.expires is None else rfc3339(certificate.expires)
-    return (
-        statement.digest == certificate.digest
-        and (said.session, said.version, said.project)
-        == (certificate.session, str(certificate.version), certificate.project)
-        and (said.environment, said.seal, said.evidence, said.at, said.expires)
-        == (certificate.environment, certificate.seal, certificate.evidence, rfc3339(certificate.at), ends)
-        and [(one.name, one.passed) for one in said.checks]
-        == [(check.name, check.passed) for check in certificate.checks]
-    )
-
-
-def _known(key: Key) -> KnownKey:
-    return KnownKey(public=key.public, owner=key.owner, revoked_at=key.revoked_at)
 
 
 def environment_unknown(_: Version) -> None:

@@ -1,19 +1,24 @@
-"""Signs what certification has found: the statement that a certificate is, to whoever has only the file."""
+"""Signs what certification has found, for whoever has only the file; and tells gates which certificates are not what was signed."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
-from muster.attestation import statements
-from muster.attestation.envelopes import signed
-from muster.attestation.statements import CheckStated, MeasureStated, Predicate, statement_about
+from muster.attestation.envelopes import read_envelope, signed
+from muster.attestation.errors import AttestationMalformed
+from muster.attestation.verification import judged
+from muster.certificates.agreement import changed_in, statement_of
 from muster.certificates.keys import Keys
-from muster.certification.records import Certificate, Check, Examined
+from muster.certificates.records import Key
+from muster.certification.records import Certificate, Examined
+from muster.sessions.records import Measure
 from muster.storage.transaction import Transaction
 from muster.vocabulary.clock import rfc3339
 
+#: That a certificate has ended is said by the standard, which lets it be waived.
+_TOLD_ELSEWHERE = frozenset({"expired"})
+
 
 class FactorySigner:
-    """Signs certificates with the factory's key.
+    """Signs certificates with the factory's key, and knows those that it has signed.
 
     Args:
         keys: the keys.
@@ -30,52 +35,34 @@ class FactorySigner:
         Raises:
             KeyUnavailable, KeyRevoked: the factory has no key to sign with.
         """
-        standard = certificate.standard
-        predicate = Predicate(
-            factory=self._factory,
-            project=certificate.project,
-            version=str(certificate.version),
-            session=certificate.session,
-            environment=certificate.environment,
-            seal=certificate.seal,
-            twin=certificate.twin,
-            standard=None
-            if standard is None
-            else statements.StandardNamed(name=standard.name, version=standard.number, digest=standard.digest),
-            checks=tuple(_stated(check) for check in certificate.checks),
-            measures=tuple(
-                MeasureStated(
-                    name=one.name,
-                    version=one.version,
-                    value=one.value,
-                    over=one.over,
-                    slice=one.slice,
-                    low=one.low,
-                    high=one.high,
-                )
-                for one in examined.measures
-            ),
-            evidence=certificate.evidence,
-            hardware=certificate.hardware,
-            requested_by=certificate.requested_by,
-            at=rfc3339(certificate.at),
-            expires=None if certificate.expires is None else rfc3339(certificate.expires),
-        )
-        envelope = statement_about(str(certificate.version), certificate.digest, predicate)
+        envelope = statement_of(certificate, examined.measures, self._factory)
         return signed(envelope, self._keys.signing_in(tx)).encode()
 
+    def doubt(self, tx: Transaction, certificate: Certificate, measures: Sequence[Measure]) -> str | None:
+        """Why a certificate of the database is not one that the factory has given, as far as signatures tell; None: it may be.
 
-def _stated(check: Check) -> CheckStated:
-    return CheckStated(
-        name=check.name,
-        passed=check.passed,
-        figure=check.figure,
-        limit=check.limit,
-        detail=check.detail,
-        figures=_floats(check.figures),
-        waived=not check.passed,  # a certificate holds a failed check only if it did not have to pass
-    )
+        Args:
+            tx: where.
+            certificate: which.
+            measures: what its session has measured, as the database keeps it.
+        """
+        known = self._keys.known_in(tx)
+        if certificate.envelope is None:
+            return _doubt_unsigned(certificate, known)
+        try:
+            envelope = read_envelope(certificate.envelope)
+            found = judged(envelope, [key.known for key in known], certificate.at)
+        except AttestationMalformed as error:
+            return f"what was signed cannot be read: {error.message}"
+        problems = [problem.told for problem in found.problems if problem.code not in _TOLD_ELSEWHERE]
+        if changed := changed_in(found.statement, certificate, measures):
+            problems.append(f"it is not what was signed: {', '.join(changed)}")
+        return "; ".join(problems) or None
 
 
-def _floats(figures: Mapping[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in figures.items()}
+def _doubt_unsigned(certificate: Certificate, known: Sequence[Key]) -> str | None:
+    """Earlier versions of Muster signed none: but since the factory has a key, every certificate has a signature."""
+    own = [key.added_at for key in known if not key.owner]
+    if not own or certificate.at < min(own):
+        return None
+    return f"it is not signed, and the factory has a key since {rfc3339(min(own))}"

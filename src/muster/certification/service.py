@@ -31,7 +31,7 @@ from muster.registry.records import Version
 from muster.registry.service import Registry
 from muster.scanning.licences import expression_of
 from muster.scanning.parts import licences_of
-from muster.sessions.records import CERTIFICATION, Session
+from muster.sessions.records import CERTIFICATION, Measure, Session
 from muster.sessions.service import Sessions
 from muster.storage.transaction import Database, Transaction
 from muster.training.records import Kept
@@ -206,6 +206,10 @@ class Certification:
     def certificate_in(self, tx: Transaction, project: str, name: VersionName) -> Certificate | None:
         """The newest certificate of a version, as this transaction sees it; None: it has none."""
         return next(iter(store.certificates_of(tx, project, name)), None)
+
+    def measures_in(self, tx: Transaction, certificate: Certificate) -> tuple[Measure, ...]:
+        """What was measured in the session of a certificate, as this transaction sees it."""
+        return self._sessions.measures_in(tx, certificate.project, certificate.session, certificate.version)
 
     def failed_in(self, tx: Transaction, project: str, name: VersionName) -> frozenset[str]:
         """The checks that failed in the newest examination of a version, if it did not pass; empty where it did.

@@ -74,10 +74,16 @@ class Certificates:
         """The newest certificate of a version as a signed statement, with every signature."""
         return self._transport.get(f"{self._certified(version)}/certificate", wire.SignedCertificate)
 
-    def verify_certificate(self, version: str | VersionName) -> wire.CertificateVerification:
-        """Hold the newest certificate of a version against its signatures, the stored bytes, the time and the factory's machine."""
+    def verify_certificate(self, version: str | VersionName, *, strict: bool = False) -> wire.CertificateVerification:
+        """Hold the newest certificate of a version against its signatures, the stored bytes, the time and the factory's machine.
+
+        Args:
+            version: whose.
+            strict: a key that is revoked by now vouches for nothing, whatever moment the certificate names.
+        """
         path = f"{self._certified(version)}/certificate/verification"
-        return self._transport.get(path, wire.CertificateVerification, wait_s=600.0)
+        asked = "true" if strict else None
+        return self._transport.get(path, wire.CertificateVerification, wait_s=600.0, strict=asked)
 
     def sign_certificate(self, version: str | VersionName, key: str | Path, reason: str) -> wire.SignedCertificate:
         """Put one's own signature beside the factory's; the private key does not leave this machine.

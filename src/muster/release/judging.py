@@ -1,11 +1,12 @@
 """Versions and releases as gates judge them: who has part in them, which rules hold, what is missing by the project's standard."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from muster.access.roles import Right
 from muster.audit.journal import Journal
+from muster.certification.records import Certificate
 from muster.certification.service import Certification
 from muster.gates.records import Gate, Matter
 from muster.gates.service import Gates
@@ -17,7 +18,8 @@ from muster.release.own_work import part_in
 from muster.release.records import Release
 from muster.release.trials import NoTrials, Trials
 from muster.release.voices import voices
-from muster.standards.document import Demands, Standard
+from muster.sessions.records import Measure
+from muster.standards.document import CERTIFICATE, Demands, Standard
 from muster.standards.errors import StandardNotMet
 from muster.standards.evaluation import (
     CheckFound,
@@ -36,6 +38,12 @@ from muster.vocabulary.clock import Clock
 from muster.vocabulary.digests import Digest, digest_of
 
 _ACCEPTED = "version.accepted"
+_RESTORE = (
+    "Somebody changed the database by other means than Muster: restore it from a copy, or certify the version again."
+)
+
+#: Why a certificate, with what its session has measured, is not one that the factory has signed; None: it may be.
+Doubt = Callable[[Transaction, Certificate, Sequence[Measure]], str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +90,7 @@ class Judging:
         gates: tells who passed a version.
         waivers: what need not be met for a while.
         clock: tells when.
+        doubt: tells why a certificate is not one that the factory has signed; None: nobody signs, or looks.
     """
 
     def __init__(
@@ -94,7 +103,9 @@ class Judging:
         gates: Gates,
         waivers: Waivers,
         clock: Clock,
+        doubt: Doubt | None = None,
     ) -> None:
+        self._doubt = doubt
         self._journal = journal
         self._registry = registry
         self._certification = certification
@@ -211,7 +222,14 @@ class Judging:
             *lacks_of_bundle(demands, self._standards.facts(version)),
             *lacks_of_evidence(demands, gate, evidence, now),
         )
-        return unwaived(found, waived)
+        return (*self._doubted(tx, certificate), *unwaived(found, waived))
+
+    def _doubted(self, tx: Transaction, certificate: Certificate | None) -> tuple[Lack, ...]:
+        """A certificate that the factory has not given, or not so: no evidence at all, which nobody can waive."""
+        if certificate is None or self._doubt is None:
+            return ()
+        doubt = self._doubt(tx, certificate, self._certification.measures_in(tx, certificate))
+        return () if doubt is None else (Lack(name=CERTIFICATE, problem=doubt, remedy=_RESTORE),)
 
     def lacks_by(
         self, tx: Transaction, version: Version, standard: Standard, gates: Iterable[Gate], now: datetime

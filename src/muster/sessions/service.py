@@ -172,6 +172,11 @@ class Sessions:
         """Keep what was measured of a version in a session; in the transaction that ends it."""
         store.add_measures(tx, session, version, measures, self._clock.now())
 
+    def measures_in(self, tx: Transaction, project: str, session_id: str, version: VersionName) -> tuple[Measure, ...]:
+        """Everything that was measured of a version in one session, as this transaction sees it."""
+        asked = MeasuresAsked(model=version.model, number=version.number, session=session_id, slice=None)
+        return tuple(one.measure for one in store.measures(tx, project, asked, None))
+
     def keep_done(
         self, tx: Transaction, call: Call, kind: str, subject: str, *, passed: bool, result: Mapping[str, Any]
     ) -> Session:

@@ -237,8 +237,8 @@ def add_measures(
         )
 
 
-def measures(tx: Transaction, project: str, asked: MeasuresAsked, limit: int) -> tuple[Measured, ...]:
-    """What was measured, the newest first."""
+def measures(tx: Transaction, project: str, asked: MeasuresAsked, limit: int | None) -> tuple[Measured, ...]:
+    """What was measured, the newest first; no limit: all of it."""
     rows = session_measures
     wanted = [rows.c.project == project, rows.c.model == asked.model]
     exact = (

@@ -14,12 +14,13 @@ from muster.sessions.errors import SessionInterrupted, SessionOverLimit, Session
 from muster.sessions.records import Session
 from muster.sessions.service import Sessions
 from muster.vocabulary.errors import MusterError
-from muster.workflows.nursery import Born, Nursery
+from muster.workflows.nursery import Born, End, NoProcess, Nursery
 from muster.workflows.work import Say
 
 _LOOK_S = 0.25
 _WEIGH_EVERY_S = 1.0
 _END_WITHIN_S = 5.0
+_AGAIN_AFTER_S = 1.0
 _MIB = 2**20
 log = structlog.get_logger()
 
@@ -45,6 +46,7 @@ class Apart:
         limits: what a process may take.
         is_stopping: whether the executor is asked to end.
         monotonic: time that only passes, seconds.
+        sleep: lets so many seconds pass.
     """
 
     def __init__(
@@ -55,45 +57,76 @@ class Apart:
         limits: ProcessLimits,
         is_stopping: Callable[[], bool],
         monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._nursery = nursery
         self._sessions = sessions
         self._limits = limits
         self._is_stopping = is_stopping
         self._monotonic = monotonic
+        self._sleep = sleep
 
     def __call__(self, session: Session, _say: Say) -> None:
         """Have the session worked on, until its process has ended.
 
         Raises:
-            SessionStopped: the executor is asked to end.
+            SessionStopped: the executor is asked to end, or nobody is left who starts processes and tells how they end.
             SessionInterrupted: the process died.
             SessionOverLimit: it took too much.
         """
-        with self._nursery.begin({"session": session.id, "attempt": session.attempt}) as born:
+        begun = self._monotonic()
+        if (found := self._born(session, begun)) is None:
+            return
+        with found as born:
             family = _Family(born.pid)
             try:
-                self._watch(session, born, family)
+                self._watch(session, born, family, begun)
             finally:
                 _end(born, family)
 
-    def _watch(self, session: Session, born: Born, family: "_Family") -> None:
-        begun = weighed = self._monotonic()
+    def _born(self, session: Session, begun: float) -> Born | None:
+        """Its process, as soon as the machine has one to give: nothing dies of waiting; None: it is not wanted any more."""
+        while True:
+            try:
+                return self._nursery.begin({"session": session.id, "attempt": session.attempt})
+            except NoProcess:
+                log.warning("executor.no_process", session=session.id)
+            if not self._goes_on(session, begun):
+                return None
+            self._sleep(_AGAIN_AFTER_S)
+
+    def _watch(self, session: Session, born: Born, family: "_Family", begun: float) -> None:
+        weighed = self._monotonic()
         while (end := born.wait(_LOOK_S)) is None:
-            if self._is_stopping():
-                raise SessionStopped("its executor is stopping", session=session.id)
-            if not self._is_wanted(session):
+            if not self._goes_on(session, begun):
                 return
             now = self._monotonic()
-            if now - begun > self._limits.seconds:
-                raise _over(f"it took more than {self._limits.seconds:g} s", session)
             if now - weighed >= _WEIGH_EVERY_S:
                 weighed = now
                 taken = family.resident_bytes() // _MIB
                 if 0 < self._limits.memory_mib < taken:
                     raise _over(f"it took {taken} MiB, and may take {self._limits.memory_mib} MiB", session)
-        if not end.is_well:
-            raise SessionInterrupted(f"its process {end}", session=session.id)
+        self._judge(end, session)
+
+    def _judge(self, end: End, session: Session) -> None:
+        """Nothing, if the process came to its end; whatever ends while everything is asked to end has not died of its work."""
+        if end.is_well:
+            return
+        if self._is_stopping():
+            raise SessionStopped("its executor is stopping", session=session.id)
+        if end.is_untold:
+            raise SessionStopped("the process that starts others has ended", session=session.id)
+        raise SessionInterrupted(f"its process {end}", session=session.id)
+
+    def _goes_on(self, session: Session, begun: float) -> bool:
+        """Whether it is still wanted, and neither the executor's time nor its own is over."""
+        if self._is_stopping():
+            raise SessionStopped("its executor is stopping", session=session.id)
+        if not self._is_wanted(session):
+            return False
+        if self._monotonic() - begun > self._limits.seconds:
+            raise _over(f"it took more than {self._limits.seconds:g} s", session)
+        return True
 
     def _is_wanted(self, session: Session) -> bool:
         try:

@@ -34,6 +34,8 @@ class Executor:
         look_every_s: how often to look for work, seconds.
         chores_every_s: how often to look which chores are due, seconds.
         beat_every_s: how often to give a sign of life, seconds.
+        is_able: whether what the handlers need is there; without it no session is claimed, and `run` ends: whoever keeps
+            executors running starts a new one.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Executor:
         look_every_s: float = 0.2,
         chores_every_s: float = 1.0,
         beat_every_s: float = 5.0,
+        is_able: Callable[[], bool] = lambda: True,
     ) -> None:
         self._database = database
         self._sessions = sessions
@@ -61,11 +64,12 @@ class Executor:
         self._look_every_s = look_every_s
         self._chores_every_s = chores_every_s
         self._beat_every_s = beat_every_s
+        self._is_able = is_able
         self._stopping = threading.Event()
         self._worker = Worker(database=database, sessions=sessions, is_stopping=self._stopping.is_set)
 
     def run(self) -> None:
-        """Work until `stop`; what is being worked on then is interrupted at its next line of progress."""
+        """Work until `stop`, or until it is not able to; what is being worked on then is interrupted at its next line of progress."""
         rounds = [
             threading.Thread(target=self._every, args=(self._beat_every_s, self._beat), name="executor.heartbeat"),
             threading.Thread(target=self._every, args=(self._chores_every_s, self._do_chores), name="executor.chores"),
@@ -78,6 +82,9 @@ class Executor:
                 try:
                     left = (left and not self._lost.is_set()) or self._interrupt_left()
                     self._wait_for_room()
+                    if not self._is_able():
+                        log.error("executor.unable")
+                        break
                     if not self._begin_one():
                         self._stopping.wait(self._look_every_s)
                 except MusterError as error:

@@ -21,16 +21,21 @@ from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Any, NoReturn, Self
 
-from muster.sessions.errors import SessionInterrupted
+from muster.sessions.errors import SessionStopped
 
 _MOST_BYTES = 65_536
 _LOOK_S = 0.05
 _BORN_WITHIN_S = 30.0
 _ENDS_WITHIN_S = 10.0
-_GONE = "its process cannot be started: the process that starts others has ended"
+_GONE = "the process that starts others has ended"
+_NONE = b"none"
 
 #: Does what an order says, in a process of its own.
 Work = Callable[[Mapping[str, Any]], None]
+
+
+class NoProcess(Exception):
+    """The machine has no process to give now."""
 
 
 class Ended(BaseException):
@@ -49,6 +54,11 @@ class End:
     def is_well(self) -> bool:
         """Whether it came to the end of its work."""
         return self.status == 0
+
+    @property
+    def is_untold(self) -> bool:
+        """Whether nobody is left who could tell how, or whether, it ended: the process that starts others has ended itself."""
+        return self.status is None and self.signal is None
 
     def __str__(self) -> str:
         """In words."""
@@ -102,6 +112,19 @@ class Nursery:
         self._pid = pid
         self._link = link
         self._one = threading.Lock()
+        self._is_gone = False
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it has ended by itself, or tells nothing any more: no process is to be had from it."""
+        if not self._is_gone:
+            try:
+                ended = os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                self._is_gone = True
+            else:
+                self._is_gone = ended is not None
+        return self._is_gone
 
     @classmethod
     def opened(cls, work: Work) -> Self:
@@ -122,33 +145,38 @@ class Nursery:
         """A new process that does what the order says.
 
         Raises:
-            SessionInterrupted: there is none to be had.
+            SessionStopped: nobody starts processes any more; nothing died of the work.
+            NoProcess: the machine has none to give now.
         """
         told, tell = os.pipe()
         life, lifeline = os.pipe()
         try:
-            with self._one:
+            with self._one, contextlib.suppress(OSError):  # nobody is there: then nothing is told, either
                 socket.send_fds(self._link, [json.dumps(dict(order)).encode()], [tell, life])
-        except OSError as error:
-            os.close(told)
-            os.close(lifeline)
-            raise SessionInterrupted(_GONE) from error
         finally:
             os.close(tell)
             os.close(life)
-        text = _first_line(told)
-        number, _, rest = text.partition(b"\n")
-        if not number.isdigit():
-            os.close(told)
-            os.close(lifeline)
-            raise SessionInterrupted(_GONE)
-        return Born(int(number), told, lifeline, rest)
+        number, _, rest = _first_line(told).partition(b"\n")
+        if number.isdigit():
+            return Born(int(number), told, lifeline, rest)
+        os.close(told)
+        os.close(lifeline)
+        if number == _NONE:
+            raise NoProcess
+        self._is_gone = True
+        raise SessionStopped(_GONE)
 
     def close(self) -> None:
         """End it, and with it the processes that it has forked."""
         self._link.close()
+        until = time.monotonic() + 2 * _ENDS_WITHIN_S  # it gives those that it has forked half of this
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(self._pid, 0)
+            while os.waitpid(self._pid, os.WNOHANG) == (0, 0):
+                if time.monotonic() > until:  # it tells nothing and does nothing, as when somebody has stopped it
+                    os.kill(self._pid, signal.SIGKILL)
+                    os.waitpid(self._pid, 0)
+                    return
+                time.sleep(_LOOK_S)
 
 
 class _Cradle:
@@ -160,7 +188,10 @@ class _Cradle:
         self._living: dict[int, int] = {}  # pid → where to tell how it ended
 
     def run(self) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # whoever asked for the processes ends them
+        # Whoever asked for the processes ends them. A signal to the whole group reaches this process, too, which must be there
+        # until they have ended, and tell how.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
         while True:
             # Nobody tells of an end while it waits, so it looks now and then; without children it only waits.
             ready, _, _ = select.select([self._link], [], [], _LOOK_S if self._living else None)
@@ -175,7 +206,8 @@ class _Cradle:
     def _fork(self, order: bytes, tell: int, life: int) -> None:
         try:
             pid = os.fork()
-        except OSError:  # no process to be had: whoever asked reads nothing, and knows
+        except OSError:  # processes or memory are short
+            _tell(tell, f"{_NONE.decode()}\n")
             os.close(tell)
             os.close(life)
             return

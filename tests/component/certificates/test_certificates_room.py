@@ -13,7 +13,7 @@ from securesystemslib.dsse import Envelope as TheirEnvelope
 from securesystemslib.signer._key import SSlibKey
 
 from governed_factory import GovernedFactory, ObedientFront
-from known_figures import latency
+from known_figures import add_certificate, latency
 from made_bundles import CONTRACT
 from muster.access.errors import RightMissing
 from muster.attestation.envelopes import pae
@@ -35,13 +35,15 @@ from muster.certificates.errors import (
 from muster.certificates.keys import Keys
 from muster.certificates.records import NoticeKind
 from muster.certification.records import LATENCY_CHECK, Check, Examined
+from muster.gates.records import WaiverState
 from muster.registry.records import Version
 from muster.sessions.records import Measure
-from muster.storage.transaction import Database
+from muster.standards.errors import StandardNotMet
+from muster.storage.transaction import Database, Transaction
 from muster.vocabulary.clock import FixedClock, rfc3339
 from muster.vocabulary.digests import Digest, digest_of
 from muster.vocabulary.names import VersionName
-from muster.vocabulary.states import SessionState
+from muster.vocabulary.states import SessionState, VersionState
 
 ENVIRONMENT = digest_of(b"environment")
 STANDARD = """
@@ -62,10 +64,19 @@ class Bench:
 
     def __init__(self) -> None:
         self.golden = True
+        self.further: dict[str, float] = {}
+        """Further figures of a check."""
 
     def examine(self, *_: Any, **__: Any) -> Examined:
         checks = (
-            Check(name="golden-answers", passed=self.golden, figure=0 if self.golden else 3, limit=0, detail="of 9"),
+            Check(
+                name="golden-answers",
+                passed=self.golden,
+                figure=0 if self.golden else 3,
+                limit=0,
+                detail="of 9",
+                figures=self.further,
+            ),
             Check(name=LATENCY_CHECK, passed=True, figure=0.5, limit=9.0, figures=latency(1.0).figures()),
             Check(name="contract-holds", passed=False, figure=float("inf"), limit=1.5, detail="waived by the standard"),
         )
@@ -203,14 +214,41 @@ def test_a_version_without_a_signed_certificate_is_told_so(quick: Certifying) ->
             "UPDATE certificates SET checks = replace(checks, '\"passed\": false', '\"passed\": true')",
             CertificateAltered,
         ),
+        ("UPDATE certificates SET checks = replace(checks, '\"figure\": 0.5', '\"figure\": 0.4')", CertificateAltered),
+        ("UPDATE certificates SET checks = replace(checks, '\"limit\": 9.0', '\"limit\": 99.0')", CertificateAltered),
+        ("UPDATE certificates SET checks = replace(checks, 'of 9', 'of 99')", CertificateAltered),
+        ("UPDATE certificates SET checks = replace(checks, '\"p99_ms\": 0.5', '\"p99_ms\": 0.1')", CertificateAltered),
+        ("UPDATE certificates SET hardware = 'a larger machine'", CertificateAltered),
+        ("UPDATE certificates SET standard = NULL", CertificateAltered),
+        ("UPDATE certificates SET twin = environment", CertificateAltered),
+        ("UPDATE certificates SET requested_by = 'sam'", CertificateAltered),
+        ("UPDATE session_measures SET value = 0.99", CertificateAltered),
+        ("DELETE FROM session_measures", CertificateAltered),
         ("UPDATE certificates SET envelope = 'x'", CertificateAltered),
         ('UPDATE certificates SET envelope = replace(envelope, \'"sig":"\', \'"sig":"AAAA\')', "signature"),
         ("UPDATE certificate_keys SET pem = 'other'", "signature"),
     ],
-    ids=["environment", "end", "check", "nothing", "signature", "key"],
+    ids=[
+        "environment",
+        "end",
+        "check",
+        "figure",
+        "limit",
+        "detail",
+        "figures",
+        "hardware",
+        "standard",
+        "twin",
+        "requested-by",
+        "measure",
+        "no-measure",
+        "nothing",
+        "signature",
+        "key",
+    ],
 )
 def test_a_certificate_that_was_changed_is_found(quick: Certifying, change: str, problem: Any) -> None:
-    """In the database, by whoever could write there: the row, the envelope, the key beside it."""
+    """In the database, by whoever could write there: the row, the envelope, the key beside it. It passes no gate, either."""
     quick.adopt(STANDARD)
     version = quick.certified()
     with quick.database.write() as tx:
@@ -221,6 +259,59 @@ def test_a_certificate_that_was_changed_is_found(quick: Certifying, change: str,
     else:
         with pytest.raises(problem):
             quick.certificates.verify(quick.call("vic"), version.name)
+    with pytest.raises(StandardNotMet, match="certificate: "):
+        quick.approvals.accept(quick.call("petra"), version.name, "good")
+
+
+def test_a_figure_that_json_cannot_hold_spoils_no_certificate(quick: Certifying) -> None:
+    """Infinite ones are texts in what is signed, also among the further figures of a check."""
+    quick.adopt(STANDARD)
+    quick.bench.further = {"worst": float("inf"), "best": float("-inf"), "rows": 3.0}
+    version = quick.certified()
+    assert quick.problems(version) == []
+    said = quick.certificates.signed(quick.call("vic"), version.name).statement.predicate
+    assert said.checks[0].figures == {"worst": "inf", "best": "-inf", "rows": 3.0}
+    assert str(quick.approvals.accept(quick.call("petra"), version.name, "good").state) == "accepted"
+
+
+def test_what_was_changed_after_its_acceptance_does_not_go_live(quick: Certifying) -> None:
+    """The gate of releases looks again, and no waiver of the certificate passes over it; restored, it goes live."""
+    quick.adopt(STANDARD)
+    version = quick.certified()
+    quick.approvals.accept(quick.call("petra"), version.name, "good")
+    reviews, ends = quick.governance.reviews, quick.clock.at + timedelta(days=1)
+    asked = reviews.ask_waiver(quick.call("ana"), version.name, "certificate", ends, "for a while")
+    reviews.decide_waiver(quick.call("piet"), asked.id, WaiverState.GRANTED, "so be it")
+    front = ObedientFront(quick)
+    front.poll()
+    release = quick.propose(quick.registry.version(quick.call("vic"), version.name))
+
+    def put(hardware: str) -> None:
+        with quick.database.write() as tx:
+            tx.execute(sa.text("UPDATE certificates SET hardware = :it").bindparams(it=hardware))
+
+    put("a larger machine")
+    with pytest.raises(StandardNotMet, match="it is not what was signed: hardware"):
+        quick.approve(release)
+    put("a machine")
+    assert str(quick.approve(release).state) == "approved"
+
+
+def test_only_what_is_older_than_the_factorys_key_need_not_be_signed(quick: Certifying) -> None:
+    """A certificate of an earlier version of Muster passes its gate as before; one whose signature was taken away does not."""
+    old = quick.registry.register(quick.call("ana"), quick.zip())
+    with quick.database.write() as tx:
+        quick.registry.move(tx, old, VersionState.CERTIFIED)
+        add_certificate(tx, old, quick.clock)
+    quick.clock.at += timedelta(seconds=1)
+    quick.certified()
+    assert str(quick.approvals.accept(quick.call("petra"), old.name, "good").state) == "accepted"
+    quick.clock.at += timedelta(seconds=1)
+    young = quick.certified()
+    with quick.database.write() as tx:
+        tx.execute(sa.text("UPDATE certificates SET envelope = NULL"))
+    with pytest.raises(StandardNotMet, match="it is not signed, and the factory has a key since"):
+        quick.approvals.accept(quick.call("petra"), young.name, "good")
 
 
 def test_what_is_not_as_it_was_certified_is_found(quick: Certifying) -> None:
@@ -272,6 +363,43 @@ def test_rotation_revokes_the_old_key_and_spoils_no_certificate(factory: Certify
     assert ("adele", "certificate.key-rotated") in factory.events()
     with pytest.raises(RightMissing):
         factory.keys.rotate(factory.call("paul"), "mine")
+
+
+def test_a_late_clean_up_leaves_the_key_of_the_next_rotation(
+    quick: Certifying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What follows a commit may be held up until somebody else has rotated again: the newest private key is still there."""
+    late: list[Transaction] = []
+
+    def hold_up(tx: Transaction) -> None:
+        late.append(tx)
+
+    with monkeypatch.context() as held:
+        held.setattr(Transaction, "run_afterwards", hold_up)
+        quick.keys.rotate(quick.call("adele"), "every year")
+    newest = quick.keys.rotate(quick.call("adele"), "again")
+    assert len(late) == 1
+    late[0].run_afterwards()
+    (file,) = (quick.folder / "keys").iterdir()
+    assert file.name == f"certificates-{newest.public.id[:16]}.pem"
+    assert quick.problems(quick.certified()) == []
+
+
+def test_a_strict_look_believes_no_date_of_a_revoked_key(quick: Certifying) -> None:
+    """Whoever has stolen it can write any moment into a statement; a certificate that the next key has signed is good again."""
+    version = quick.certified()
+
+    def strictly() -> list[str]:
+        found = quick.certificates.verify(quick.call("vic"), version.name, strict=True)
+        return [problem.code for problem in found.problems]
+
+    assert strictly() == []
+    quick.clock.at += timedelta(hours=1)
+    quick.keys.rotate(quick.call("adele"), "it was stolen")
+    assert (quick.problems(version), strictly()) == ([], ["revoked"])
+    quick.clock.at += timedelta(seconds=1)
+    quick.examined(version)
+    assert (quick.problems(version), strictly()) == ([], [])
 
 
 def test_a_key_that_the_settings_name_is_used_and_replaced_by_the_operator(quick: Certifying, tmp_path: Path) -> None:

@@ -44,8 +44,9 @@ def until(holds: Callable[[], Any]) -> None:
 
 
 @contextmanager
-def executor(factory: GovernedFactory) -> Iterator["subprocess.Popen[bytes]"]:
-    process = subprocess.Popen([sys.executable, str(_PROGRAM), factory.database.url, str(factory.folder)])
+def executor(factory: GovernedFactory, fails: int = 0) -> Iterator["subprocess.Popen[bytes]"]:
+    command = [sys.executable, str(_PROGRAM), factory.database.url, str(factory.folder), str(fails)]
+    process = subprocess.Popen(command, start_new_session=True)  # as a supervisor starts it: a group of its own
     try:
         yield process
     finally:
@@ -123,3 +124,56 @@ def test_a_killed_process_or_executor_is_an_interruption(factory: GovernedFactor
         again = seen(factory, session)
         assert (again.state, again.attempt, again.deaths) == (SessionState.RUNNING, 3, 2)
         factory.sessions.cancel(factory.call("ana"), session.id, "seen enough")
+
+
+def test_a_dead_nursery_ends_its_executor_and_nobodys_work(factory: GovernedFactory) -> None:
+    """Whatever waits or was worked on is begun again by the next executor, and has died of nothing."""
+    working = queued(factory, "stay")
+    waiting = [queued(factory, f"greet {number}") for number in range(3)]
+    with executor(factory) as process:
+        mine = pids_of(factory, "stay")
+        until(lambda: all(seen(factory, one).finished_at for one in waiting))
+        waiting = [queued(factory, f"greet again {number}") for number in range(3)]
+        os.kill(psutil.Process(mine[0]).ppid(), signal.SIGKILL)
+        assert process.wait(30) == 3, "it says that it could not go on"
+    assert not any(map(lives, mine))
+    left = seen(factory, working)
+    assert (left.state, left.deaths) == (SessionState.INTERRUPTED, 0)
+    assert not [one for one in [seen(factory, it) for it in waiting] if one.deaths or one.state is SessionState.FAILED]
+    with executor(factory):
+        until(lambda: all(seen(factory, one).finished_at for one in waiting))
+        pids_of(factory, "stay")
+        factory.sessions.cancel(factory.call("ana"), working.id, "seen enough")
+    assert {seen(factory, one).state for one in waiting} == {SessionState.PASSED}
+
+
+def test_a_signal_to_the_whole_group_is_no_death(factory: GovernedFactory) -> None:
+    """The executor is stopped in order, though what starts processes for it was told to end as well."""
+    session = queued(factory, "stay")
+    with executor(factory) as process:
+        mine = pids_of(factory, "stay")
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(30) == 0
+    assert not any(map(lives, mine))
+    stopped = seen(factory, session)
+    assert (stopped.state, stopped.deaths) == (SessionState.INTERRUPTED, 0)
+    assert "its executor is stopping" in stopped.progress[-1]
+
+
+def test_what_ends_while_its_executor_stops_has_not_died(factory: GovernedFactory) -> None:
+    """A service manager sends its signal to every process at once; which of them ends first says nothing of the work."""
+    session = queued(factory, "last")
+    with executor(factory) as process:
+        assert process.wait(30) == 0
+    stopped = seen(factory, session)
+    assert (stopped.state, stopped.deaths) == (SessionState.INTERRUPTED, 0)
+
+
+def test_a_machine_short_of_processes_is_waited_for(factory: GovernedFactory) -> None:
+    """Neither the session nor its executor ends because none could be started twice."""
+    session = queued(factory, "greet")
+    with executor(factory, fails=2) as process:
+        until(lambda: seen(factory, session).finished_at)
+        assert process.poll() is None
+    done = seen(factory, session)
+    assert (done.state, done.attempt, done.deaths) == (SessionState.PASSED, 1, 0)

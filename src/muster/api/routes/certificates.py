@@ -93,10 +93,20 @@ def sign(
 
 @get(f"{_VERSION}/certificate/verification", sync_to_thread=True, operation_id="verifyCertificate", tags=[TAG])
 def verify(
-    services: Given, call: Caller, model: ModelName, number: VersionNumber
+    services: Given,
+    call: Caller,
+    model: ModelName,
+    number: VersionNumber,
+    strict: Annotated[  # noqa: FBT002 - a parameter of the query, which has a name
+        bool,
+        QueryParameter(
+            description="A key that is revoked by now vouches for nothing, whatever moment the certificate names."
+        ),
+    ] = False,
 ) -> certificates.CertificateVerification:
     """Hold the newest certificate against its signatures, every stored byte of the version, the time and this machine."""
-    return convert_certificates.verification(services.certificates.verify(call, VersionName(model, number)))
+    found = services.certificates.verify(call, VersionName(model, number), strict=strict)
+    return convert_certificates.verification(found)
 
 
 @get("/notices", sync_to_thread=True, operation_id="listNotices", tags=[TAG])

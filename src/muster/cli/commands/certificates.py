@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from muster.cli import exits
 from muster.cli.commands.dossiers import report
@@ -83,18 +84,26 @@ def export_certificate(out: Output, version: str, target: Path | None) -> None:
     type=click.Path(path_type=Path),
     help="A public key of the factory, in PEM: then FILE is verified without any factory. Again for several.",
 )
-@click.option("--digest", help="The version's digest that FILE has to be about.")
+@click.option("--digest", help="The version's digest that the certificate has to be about.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="A key that is revoked by now vouches for nothing, whatever moment the certificate names. Of those that are "
+    "given with --key none is known to be revoked: leave it out.",
+)
 @answering
-def verify_certificate(out: Output, what: str, keys: tuple[Path, ...], digest: str | None) -> int:
+def verify_certificate(out: Output, what: str, *, keys: tuple[Path, ...], digest: str | None, strict: bool) -> int:
     """Verify a certificate: in the factory by the VERSION it is about, or an exported FILE with nothing but public keys.
 
     Exit code 1 says that it should not be relied upon, and each reason is told.
     """
     if keys:
-        document = _verified_offline(Path(what), keys, digest)
+        document = _verified_offline(Path(what), keys)
     else:
         with factory() as muster:
-            document = muster.verify_certificate(what)
+            document = muster.verify_certificate(what, strict=strict)
+    if digest is not None and digest != document.digest:
+        document = _about_another(document, digest)
     out.document(document, lambda console: _show_verification(console, document))
     return exits.DONE if document.good else exits.VERDICT_NO
 
@@ -198,7 +207,13 @@ def _require(file: Path) -> None:
         raise FileMissing(f"there is no file {file}", file=str(file))
 
 
-def _verified_offline(file: Path, keys: tuple[Path, ...], digest: str | None) -> wire.CertificateVerification:
+def _about_another(found: wire.CertificateVerification, digest: str) -> wire.CertificateVerification:
+    told = f"it is about {found.digest}, not about {digest}"
+    problem = wire.CertificateProblem(code="subject", told=told)
+    return msgspec.structs.replace(found, good=False, problems=(*found.problems, problem))
+
+
+def _verified_offline(file: Path, keys: tuple[Path, ...]) -> wire.CertificateVerification:
     # Here and not above: it brings a library of cryptography, which most commands do without.
     from muster.attestation.envelopes import read_envelope  # noqa: PLC0415
     from muster.attestation.keys import read_public_key  # noqa: PLC0415
@@ -209,16 +224,12 @@ def _verified_offline(file: Path, keys: tuple[Path, ...], digest: str | None) ->
     known = [KnownKey(public=read_public_key(one.read_bytes(), of=str(one))) for one in keys]
     found = judged(read_envelope(file.read_bytes()), known, datetime.now(UTC))
     said = found.statement.predicate
-    problems = [wire.CertificateProblem(code=one.code, told=one.told) for one in found.problems]
-    if digest is not None and digest != found.statement.digest:
-        told = f"it is about {found.statement.digest}, not about {digest}"
-        problems.append(wire.CertificateProblem(code="subject", told=told))
     return wire.CertificateVerification(
         version=said.version,
         digest=found.statement.digest,
         session=said.session,
-        good=not problems,
-        problems=tuple(problems),
+        good=found.is_good,
+        problems=tuple(wire.CertificateProblem(code=one.code, told=one.told) for one in found.problems),
         signed_by=tuple(
             wire.CertificateSigner(key=one.public.id, owner="", revoked_at=None) for one in found.signed_by
         ),
