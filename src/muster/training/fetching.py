@@ -68,8 +68,7 @@ def fetch(
                 size += len(piece)
                 if size > most_bytes:
                     raise DataRefused(f"{place} has more than {most_bytes} bytes", data=str(place), limit=most_bytes)
-                if time.monotonic() > until:
-                    raise _TooSlow
+                _require_time(until)
                 summed.update(piece)
                 target.write(piece)
     except _TooSlow as error:
@@ -77,8 +76,13 @@ def fetch(
     return Fetched(path=to, digest=Digest(f"sha256:{summed.hexdigest()}"), size=size)
 
 
-class _TooSlow(Exception):  # noqa: N818 - never leaves this module
-    """The time was up."""
+class _TooSlow(Exception):
+    """The time was up; it does not leave this module."""
+
+
+def _require_time(until: float) -> None:
+    if time.monotonic() > until:
+        raise _TooSlow
 
 
 @contextmanager
