@@ -166,7 +166,7 @@ def put_with_past(
     """The check, where callers have asked these rows."""
     with benches.of(source, relations=(relation,), **claimed) as (bench, stack):
         rows = ContractChecker(bench.version.contract, max_rows=1000).check_records(past)
-        bench.past = cast("PastRows", SimpleNamespace(newest=lambda version, most: rows))  # noqa: ARG005
+        bench.past = cast("PastRows", SimpleNamespace(newest=lambda version, most: rows))
         check = put(RelationsHold(), bench, stack)
         return check, next(one.exhibits for one in bench.shown if one.name == "relations")
 
