@@ -29,7 +29,7 @@ def parted(evidence: Evidence) -> tuple[Evidence, Evidence | None]:
     apart: dict[str, list[Exhibit]] = defaultdict(list)
     told = []
     for check in evidence.checks:
-        shown = []
+        shown: list[Exhibit] = []
         for exhibit in check.exhibits:
             if _is_sealed(check.name, exhibit):
                 apart[check.name].append(exhibit)
