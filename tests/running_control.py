@@ -250,8 +250,14 @@ def _services(
     reader = Reader(home / "archive")
     requests = Requests(reader, access, registry.owns)
     sources = Sources(database, journal, clock, private=[home])
+    evaluations = EvaluationSets(database=database, journal=journal, blobs=blobs, registry=registry, clock=clock)
     examination = Examination(
-        blobs=blobs, environments=environments, bundles=home / "bundles", logs=home / "logs", sources=sources.of
+        blobs=blobs,
+        environments=environments,
+        bundles=home / "bundles",
+        logs=home / "logs",
+        sources=sources.of,
+        evaluations=evaluations,
     )
     releases = Releases(
         database=database,
@@ -288,7 +294,7 @@ def _services(
         registry=registry,
         sessions=sessions,
         certification=certification,
-        evaluations=EvaluationSets(database=database, journal=journal, blobs=blobs, registry=registry, clock=clock),
+        evaluations=evaluations,
         metrics=Metrics(database=database, sessions=sessions, blobs=blobs),
         keys=keys,
         certificates=signed.certificates,
@@ -319,6 +325,7 @@ def _services(
             sessions=sessions,
             certification=certification,
             certificates=signed.certificates,
+            evaluations=evaluations,
             standards=governance.standards,
             reviews=governance.reviews,
             releases=releases,

@@ -136,6 +136,7 @@ def factory_of(home: Home) -> Factory:
     reader = Reader(home.archive, archive_store)
     requests = Requests(reader, access, registry.owns)
     consumers = Consumers(database, access, clock)
+    evaluations = EvaluationSets(database=database, journal=journal, blobs=blobs, registry=registry, clock=clock)
     releases = Releases(
         database=database,
         journal=journal,
@@ -196,7 +197,7 @@ def factory_of(home: Home) -> Factory:
         reader=reader,
         requests=requests,
         past=PastRows(reader=reader, endpoints=releases.endpoints_with),
-        evaluations=EvaluationSets(database=database, journal=journal, blobs=blobs, registry=registry, clock=clock),
+        evaluations=evaluations,
         metrics=Metrics(database=database, sessions=sessions, blobs=blobs),
         champions=LiveChampions(database, registry),
         replays=Replays(
@@ -239,6 +240,7 @@ def factory_of(home: Home) -> Factory:
             sessions=sessions,
             certification=governance.certification,
             certificates=signed.certificates,
+            evaluations=evaluations,
             standards=governance.standards,
             reviews=governance.reviews,
             releases=releases,

@@ -82,8 +82,6 @@ def kept_from_models(home: Home) -> dict[str, str]:
         "the audit journal's head": home.audit_head,
         **_keys(home),
     }
-    for number, file in enumerate(keys, 1):
-        kept["the key of certificates" if number == 1 else f"the key of certificates, file {number}"] = file
     place = home.database_url.removeprefix("sqlite:///")
     if place != home.database_url:
         kept["the database"] = Path(place)

@@ -83,6 +83,26 @@ def golden_records(contract: Contract, golden: Table) -> list[dict[str, Any]]:
     return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
+def singles_with(contract: Contract, golden: Table, first: int) -> list[Row]:
+    """The single values, and before all others about so many of them in which each field has its share.
+
+    Args:
+        contract: of the model.
+        golden: its golden inputs.
+        first: how many come first, at most.
+    """
+    rows = singles(contract, golden)
+    if len(rows) <= first:
+        return rows
+    ahead = singles(contract, golden, first)
+    known = {_key(row) for row in ahead}
+    return [*ahead, *(row for row in rows if _key(row) not in known)]
+
+
+def _key(row: Row) -> str:
+    return repr((row.changes, row.reach_of))
+
+
 def singles(contract: Contract, golden: Table, most: int = MOST_SINGLES) -> list[Row]:
     """The first golden row with one field changed, by each of the single values that are known to be difficult.
 

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis import strategies as st
@@ -29,6 +30,8 @@ _SHOWN = 200
 _NAME = 60
 #: Rows that are asked in one batch while none is drawn.
 _AT_ONCE = 50
+#: The least that is put to every model, however slow it is: single rows, and batches that are drawn.
+LEAST_SINGLES, LEAST_BATCHES = 300, 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,8 @@ class Haul:
     """The simplest failure of each kind."""
     was_cut: bool = False
     """The time was up before all batches were put."""
+    is_short: bool = False
+    """The longest time was up before the least was put, and nothing was found: it has not been tried."""
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -116,26 +121,30 @@ def hunt(
     number: int,
     examples: int,
     seconds: float,
+    longest: float,
 ) -> Haul:
     """Put generated batches to a host, and make what fails smaller.
 
     Args:
-        singles: rows that are asked before any is drawn.
+        singles: rows that are asked before any is drawn; the first `LEAST_SINGLES` of them are put to every model.
         batches: what is drawn from.
         asks: the host.
         contract: of the model.
         must_answer: reaches in which an error is a failure.
         number: seed of what is drawn.
         examples: how many batches are put, beside those that make a failure smaller.
-        seconds: after that time no more are put.
+        seconds: after that time no more are put than the least.
+        longest: after that time none are put. A model that takes so long has not been tried.
     """
     haul = Haul()
-    until = time.monotonic() + seconds
+    begun = time.monotonic()
     signals: dict[str, type[Exception]] = {}
 
-    def kept(batch: Sequence[Row]) -> list[Failure]:
-        haul.was_cut = haul.was_cut or time.monotonic() > until
-        if haul.was_cut:
+    def kept(batch: Sequence[Row], *, is_needed: bool) -> list[Failure]:
+        is_needed = is_needed and not haul.found  # it has failed already, and what is left makes it clearer at most
+        if time.monotonic() - begun > (max(seconds, longest) if is_needed else seconds):
+            haul.was_cut = True
+            haul.is_short = haul.is_short or is_needed
             return []
         haul.batches += 1
         haul.asked.update(row.farthest for row in batch)
@@ -143,7 +152,8 @@ def hunt(
         return [failure for failure in found if haul.keep(failure)]
 
     for start in range(0, len(singles), _AT_ONCE):
-        kept(singles[start : start + _AT_ONCE])
+        kept(singles[start : start + _AT_ONCE], is_needed=start < LEAST_SINGLES)
+    drawn = count()
 
     @settings(
         max_examples=examples,
@@ -158,7 +168,7 @@ def hunt(
     @seed(number)
     @given(batches)
     def put(batch: tuple[Row, ...]) -> None:
-        found = kept(batch)
+        found = kept(batch, is_needed=next(drawn) < LEAST_BATCHES)
         if found:  # an exception of its own class per kind: Hypothesis makes each kind smaller by itself
             raise signals.setdefault(found[0].kind, type("Failed", (Exception,), {}))(found[0].kind)
 

@@ -41,6 +41,8 @@ class Judged:
 
     compared: int
     """Pairs of answers."""
+    rows: int
+    """Rows of which at least one pair was compared."""
     broken: tuple[Broken, ...]
     """The worst of each row for which it does not hold."""
 
@@ -129,10 +131,11 @@ def judged(relation: Relation, answers: Sequence[Sequence[Floats | None]]) -> Ju
         relation: what is claimed.
         answers: per row and variant the answer's elements; None where the model had none. Pairs without two answers are not compared.
     """
-    compared, broken = 0, []
+    compared, rows, broken = 0, 0, []
     for row, found in enumerate(answers):
         pairs = _pairs(relation, found)
         compared += len(pairs)
+        rows += bool(pairs)
         over = [
             Broken(row=row, before=before, after=after, excess=excess)
             for before, after in pairs
@@ -141,7 +144,7 @@ def judged(relation: Relation, answers: Sequence[Sequence[Floats | None]]) -> Ju
         if over:
             # The change that is read most easily is the one between neighbours, and of those the one with the largest effect.
             broken.append(min(over, key=lambda one: (one.after - one.before, -one.excess)))
-    return Judged(compared=compared, broken=tuple(broken))
+    return Judged(compared=compared, rows=rows, broken=tuple(broken))
 
 
 def _pairs(relation: Relation, found: Sequence[Floats | None]) -> list[tuple[int, int]]:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -29,6 +29,9 @@ _BATCH_ROWS = 1000
 _SHOWN_OF_ONE, _SHOWN = 3, 20
 #: How often the interval between two values is halved to find the smallest change that is wrong.
 _HALVINGS = 40
+#: Of golden and drawn rows as large a share must be compared: a model that refuses the others has not been tried.
+_LEAST_SHARE = 0.5
+_PERSONAL = "(personal, not shown)"
 
 
 class RelationsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -37,7 +40,7 @@ class RelationsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drawn_rows: int = 200
     """Rows drawn from the contract, beside the golden ones."""
     past_rows: int = 200
-    """The newest rows that callers have asked, at most."""
+    """The newest rows that callers have asked, at most; they are counted and never shown."""
     values: int = 12
     """Values that a field is set to, at most, where the author gives none."""
     seconds: float = 20.0
@@ -59,11 +62,11 @@ class Tried:
     relation: Relation
     compared: int = 0
     broken: int = 0
-    """Rows for which it does not hold."""
+    """Rows for which it does not hold, past ones among them."""
     problem: str = ""
     """Why it does not hold, in words; empty where it does."""
     rows: tuple[dict[str, Any], ...] = ()
-    """Counterexamples, each before the change."""
+    """Counterexamples, each before the change; golden and drawn ones alone, without what is personal in them."""
     why: tuple[str, ...] = ()
 
 
@@ -105,10 +108,14 @@ class RelationsHold:
             else Tried(relation=relation, problem=f"was not tried within {options.seconds:g} s")
             for relation in bench.bundle.relations
         ]
-        bad = [one for one in tried if one.problem]
-        well = (
-            f"{len(tried)} relations hold on {trial.rows} rows, {sum(one.compared for one in tried):,} pairs of answers"
+        # Past rows come last: what the model answers to others, and what is shown of that, it says before it has seen one of them.
+        found = [trial.with_past(one) if time.monotonic() < until else None for one in tried]
+        without = (
+            f"; {found.count(None)} of them not on past requests within {options.seconds:g} s" if None in found else ""
         )
+        tried = [more or one for one, more in zip(tried, found, strict=True)]
+        bad = [one for one in tried if one.problem]
+        well = f"{len(tried)} relations hold on {trial.rows} rows, {sum(one.compared for one in tried):,} pairs of answers{without}"
         exhibits: tuple[Exhibit, ...] = (_summary(tried), *_counterexamples(bad))
         return Finding(
             passed=not bad,
@@ -131,21 +138,52 @@ class _Trial:
         self._golden = bench.golden.inputs
         self._channel = bench.channel
         self._confidential = bench.confidential
-        self._own_rows = self._golden.rows + options.drawn_rows
         self._values = options.values
         self._checker = ContractChecker(self._contract, max_rows=_BATCH_ROWS)
         self._records = self._checker.records_of(_rows(bench, options))
+        past = _past(bench, options)
+        self._past = [] if past is None else self._checker.records_of(past)
+        self._personal = frozenset(field.name for field in self._contract.inputs if field.personal)
 
     @property
     def rows(self) -> int:
         """On how many rows each relation is tried."""
-        return len(self._records)
+        return len(self._records) + len(self._past)
 
     def tried(self, relation: Relation) -> Tried:
-        """What comes of a relation."""
+        """What comes of a relation on golden and drawn rows."""
         problems = cases.relation_problems(relation, self._contract)
         if problems:
             return Tried(relation=relation, problem=problems[0])
+        groups = self._groups(relation, self._records)
+        try:
+            answers = self._answers(relation, groups)
+        except ContractBroken as error:
+            return Tried(relation=relation, problem=f"the contract refuses what it sets: {self._refused(error)}")
+        found = cases.judged(relation, answers)
+        if not found.compared:
+            return Tried(relation=relation, problem="no two rows were answered that could be compared")
+        return self._told(relation, groups, found)
+
+    def with_past(self, tried: Tried) -> Tried:
+        """What comes of it on past rows as well: how many, as a report is read by people who may not read requests."""
+        if not self._past or not tried.compared:
+            return tried  # there is nothing to ask, or nothing that could be said of it
+        relation = tried.relation
+        try:
+            found = cases.judged(relation, self._answers_in_confidence(relation))
+        except ContractBroken:
+            told = "the contract refuses what it sets in past requests, whose values are not shown"
+            return replace(tried, problem="; ".join(filter(None, (tried.problem, told))))
+        told = f"does not hold for {len(found.broken)} of {len(self._past)} rows of past requests, which are not shown"
+        return replace(
+            tried,
+            compared=tried.compared + found.compared,
+            broken=tried.broken + len(found.broken),
+            problem="; ".join(filter(None, (tried.problem, told if found.broken else ""))),
+        )
+
+    def _groups(self, relation: Relation, records: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
         field = self._contract.input(relation.field)
         assert field is not None
         values = (
@@ -153,33 +191,34 @@ class _Trial:
             if relation.kind == "symmetric"
             else cases.values_for(relation, field, self._golden.columns[field.name], self._values)
         )
-        groups = cases.variants(relation, self._records, values)
-        try:
-            answers = self._answers(relation, groups)
-        except ContractBroken as error:
-            return Tried(relation=relation, problem=f"the contract refuses what it sets: {error.message}")
-        found = cases.judged(relation, answers)
-        if not found.compared:
-            return Tried(relation=relation, problem="no two rows were answered that could be compared")
-        return self._told(relation, groups, found)
+        return cases.variants(relation, records, values)
 
     def _told(self, relation: Relation, groups: Sequence[Sequence[dict[str, Any]]], found: Judged) -> Tried:
+        rows = len(self._records)
         if not found.broken:
-            return Tried(relation=relation, compared=found.compared)
-        worst = sorted(  # past rows are counted, and neither shown nor asked of the host that is not confidential
-            (one for one in found.broken if one.row < self._own_rows),
-            key=lambda one: (one.row >= self._golden.rows, -one.excess),
-        )[:_SHOWN_OF_ONE]
+            problem = ""
+            if found.rows < _LEAST_SHARE * rows:
+                problem = f"only {found.rows} of {rows} rows were answered so that they could be compared, and half are asked for"
+            return Tried(relation=relation, compared=found.compared, problem=problem)
+        worst = sorted(found.broken, key=lambda one: (one.row >= self._golden.rows, -one.excess))[:_SHOWN_OF_ONE]
         shown = [self._smallest(relation, groups[one.row][one.before], groups[one.row][one.after]) for one in worst]
         return Tried(
             relation=relation,
             compared=found.compared,
             broken=len(found.broken),
-            problem=f"does not hold for {len(found.broken)} of {self.rows} rows: "
-            + (shown[0][1] if shown else "all of past requests, which are not shown"),
-            rows=tuple(record for record, _ in shown),
+            problem=f"does not hold for {len(found.broken)} of {rows} rows: {shown[0][1]}",
+            rows=tuple(self._masked(record) for record, _ in shown),
             why=tuple(f"{relation.name}: {why}" for _, why in shown),
         )
+
+    def _masked(self, record: dict[str, Any]) -> dict[str, Any]:
+        """A row for a report."""
+        return {name: _PERSONAL if name in self._personal else shortened(value) for name, value in record.items()}
+
+    def _refused(self, error: ContractBroken) -> str:
+        if error.facts.get("field") in self._personal:
+            return f"{error.facts['field']}: {_PERSONAL}, expected {error.facts.get('expected')}"
+        return error.message
 
     def _smallest(
         self, relation: Relation, before: dict[str, Any], after: dict[str, Any]
@@ -207,25 +246,41 @@ class _Trial:
         """What a change does to the answer, in words."""
         outputs, _ = self._asked(self._channel, [before, after])
         low, high = values_of(outputs.columns[cases.output_of(relation, self._contract).name])
-        field = relation.field
+        field, other = relation.field, relation.other
         if relation.kind == "symmetric":
-            changed = f"{field} and {relation.other} swapped ({before.get(field)!r}, {before.get(relation.other)!r})"
+            values = _PERSONAL
+            if not {field, other} & self._personal:
+                values = f"({shortened(before.get(field))!r}, {shortened(before.get(other))!r})"
+            changed = f"{field} and {other} swapped {values}"
+        elif field in self._personal:
+            changed = f"another {field} {_PERSONAL}"
         else:
             changed = f"{field} {shortened(before.get(field))!r} → {shortened(after.get(field))!r}"
         within = f" (tolerance {relation.tolerance:g})" if relation.tolerance else ""
         return f"{changed} moves the answer from {_shown(low)} to {_shown(high)}; {_wanted(relation)}{within}"
 
     def _answers(self, relation: Relation, groups: Sequence[Sequence[dict[str, Any]]]) -> list[list[Floats | None]]:
-        """The answers to rows in groups, in the same groups; those beyond golden and drawn rows are past ones, asked in confidence.
+        """The answers to rows in groups, in the same groups.
 
         Raises:
             ContractBroken: a row is not what the contract allows.
-            FailedInConfidence: the host did not answer past rows.
         """
-        tables = self._all_asked(self._channel, groups[: self._own_rows])
-        if past := groups[self._own_rows :]:
-            with self._confidential.asked() as channel:
-                tables += self._all_asked(channel, past)
+        return self._grouped(relation, groups, self._all_asked(self._channel, groups))
+
+    def _answers_in_confidence(self, relation: Relation) -> list[list[Floats | None]]:
+        """The answers to past rows, of a host apart.
+
+        Raises:
+            ContractBroken: a row is not what the contract allows.
+            FailedInConfidence: the host did not answer.
+        """
+        groups = self._groups(relation, self._past)
+        with self._confidential.asked() as channel:
+            return self._grouped(relation, groups, self._all_asked(channel, groups))
+
+    def _grouped(
+        self, relation: Relation, groups: Sequence[Sequence[dict[str, Any]]], tables: list[tuple[Table, list[bool]]]
+    ) -> list[list[Floats | None]]:
         # All at once: the places of texts among each other are only comparable within one table.
         numbers = cases.numbers_of(cases.output_of(relation, self._contract), joined([table for table, _ in tables]))
         rows = iter(numbers)
@@ -251,17 +306,20 @@ class _Trial:
 
 
 def _rows(bench: Bench, options: RelationsOptions) -> Table:
-    """Golden rows, rows drawn from the contract, and past ones."""
+    """Golden rows, and rows drawn from the contract."""
     assert bench.golden is not None
     golden = bench.golden.inputs
     tables = [golden]
     if options.drawn_rows:
         seed = int(hex_of(bench.version.digest)[:12], 16)
         tables.append(drawn(bench.version.contract, golden, options.drawn_rows, seed))
-    past = bench.past.newest(bench.version, options.past_rows) if bench.past is not None and options.past_rows else None
-    if past is not None:
-        tables.append(rows_between(past, 0, min(past.rows, options.past_rows)))
     return joined(tables)
+
+
+def _past(bench: Bench, options: RelationsOptions) -> Table | None:
+    """The newest rows that callers have asked."""
+    past = bench.past.newest(bench.version, options.past_rows) if bench.past is not None and options.past_rows else None
+    return None if past is None else rows_between(past, 0, min(past.rows, options.past_rows))
 
 
 def _wanted(relation: Relation) -> str:
@@ -285,11 +343,7 @@ def _summary(tried: Sequence[Tried]) -> Grid:
 
 
 def _counterexamples(bad: Sequence[Tried]) -> tuple[Rows, ...]:
-    rows = [
-        ({name: shortened(value) for name, value in row.items()}, why)
-        for one in bad
-        for row, why in zip(one.rows, one.why, strict=True)
-    ]
+    rows = [(row, why) for one in bad for row, why in zip(one.rows, one.why, strict=True)]
     if not rows:
         return ()
     return (

@@ -20,6 +20,10 @@ _LONGEST_SHOWN = 400
 #: As `hunting` has them, which is imported late.
 _DIED, _HUNG = "host-died", "no-answer"
 _SHOWN_OF_LONG = 60
+_TOO_SLOW = (
+    "Make the model faster on the rows that are shown as asked, above all where it refuses one: a batch with such a row is computed "
+    "once more, row by row. Or have the standard give it more time: the option `longest`."
+)
 
 
 class RobustnessOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,7 +32,9 @@ class RobustnessOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     max_examples: int = 100
     """Batches of one to eight generated rows, beside those that make a failing row smaller."""
     seconds: float = 10.0
-    """After that time no more batches are put."""
+    """After that time no more is put than the least: 300 single rows and 10 batches, as far as there are so many."""
+    longest: float = 60.0
+    """After that time nothing more is put, and a model to which the least was not put yet fails."""
     answer_s: float = 5.0
     """What one batch may take before it counts as not answered."""
     must_answer: tuple[Reach, ...] = ANSWERED
@@ -37,7 +43,11 @@ class RobustnessOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     def problems(self) -> list[str]:
         """What the types cannot say."""
         told = [] if 1 <= self.max_examples <= 100_000 else ["max_examples is 1 to 100,000"]
-        told += [] if 0 < self.seconds <= 3600 else ["seconds is above 0 and at most 3600"]
+        told += [
+            f"{name} is above 0 and at most 3600"
+            for name in ("seconds", "longest")
+            if not 0 < getattr(self, name) <= 3600
+        ]
         return told if 0 < self.answer_s <= 600 else [*told, "answer_s is above 0 and at most 600"]
 
 
@@ -74,7 +84,7 @@ class Robustness:
             return found if isinstance(found, Answer) else hunting.Ended(kind=found[0], told=found[1])
 
         haul = hunting.hunt(
-            generated.singles(contract, golden),
+            generated.singles_with(contract, golden, hunting.LEAST_SINGLES),
             generated.rows(contract, golden),
             asks,
             contract,
@@ -82,12 +92,19 @@ class Robustness:
             number=int(hex_of(bench.version.digest)[:12], 16),
             examples=options.max_examples,
             seconds=options.seconds,
+            longest=options.longest,
         )
         changed = tried.changed()
         failures = haul.failures
         told = [f"{failure.row.in_words()}: {failure.told}" for failure in failures] + ([changed] if changed else [])
+        if haul.is_short:
+            within = max(options.seconds, options.longest)
+            told.append(
+                f"only {haul.rows} generated rows could be put within {within:g} s, which is too few to have tried it"
+            )
         figure = len(told)
-        cut = f"; the time of {options.seconds:g} s was up before all were put" if haul.was_cut else ""
+        is_cut = haul.was_cut and not haul.is_short
+        cut = f"; the time of {options.seconds:g} s was up before all were put" if is_cut else ""
         well = f"{haul.rows} generated rows answered within the contract, or refused where they may be"
         shown: list[Exhibit] = [_asked(haul, options.must_answer)]
         if failures:
@@ -99,6 +116,7 @@ class Robustness:
             detail=("; ".join(told[:3]) if told else well) + cut,
             figures={"rows": haul.rows, "batches": haul.batches, "refused": haul.refused.total()},
             exhibits=tuple(shown),
+            remedy=_TOO_SLOW if haul.is_short else "",
         )
 
 

@@ -13,7 +13,7 @@ from muster.access.roles import Right
 from muster.access.service import FACTORY
 from muster.audit.entries import Deed
 from muster.audit.journal import Journal
-from muster.certification import store
+from muster.certification import sealed_exhibits, store
 from muster.certification.demands import NONE, STANDARD_CHECK, Limits, Standard
 from muster.certification.errors import VersionNotExaminable
 from muster.certification.examination import Examination
@@ -40,6 +40,7 @@ from muster.vocabulary.clock import Clock
 from muster.vocabulary.digests import Digest
 from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import SessionState, VersionState
+from muster.wire.evidence import Evidence
 
 _EXAMINABLE = frozenset({VersionState.REGISTERED, VersionState.CERTIFIED, VersionState.ACCEPTED})
 _FIRST = "version.certified"
@@ -246,6 +247,18 @@ class Certification:
         )
         return self._keep(session, version, examined, limits)
 
+    def with_sealed_exhibits(self, call: Call, session: str, evidence: Evidence) -> Evidence:
+        """The evidence of a session with the exhibits that name single rows of a sealed evaluation set.
+
+        Whoever asks answers for it that the caller may see such rows.
+        """
+        call.require(Right.ACCEPT)
+        with self._database.read() as tx:
+            digest = store.sealed_exhibits(tx, call.project, session)
+        if digest is None:
+            return evidence
+        return sealed_exhibits.whole(evidence, sealed_exhibits.read(self._registry.document(digest)))
+
     def examine_again(self, tx: Transaction, project: str, name: VersionName, why: str) -> Session:
         """Have a version examined by the factory's own wish; one that is examined already is not examined twice at once.
 
@@ -276,7 +289,9 @@ class Certification:
         return store.newest_of_all(tx, states)
 
     def _keep(self, session: Session, version: Version, examined: Examined, limits: Limits) -> Session:
-        evidence = self._registry.keep_document(rfc8785.dumps(msgspec.to_builtins(examined.evidence)))
+        for_all, apart = sealed_exhibits.parted(examined.evidence)
+        evidence = self._registry.keep_document(rfc8785.dumps(msgspec.to_builtins(for_all)))
+        sealed = None if apart is None else self._registry.keep_document(sealed_exhibits.stored(apart))
         profiled = examined.profiled
         profile = None if profiled is None else self._registry.keep_document(profiled.document)
         with self._database.write() as tx:
@@ -302,6 +317,8 @@ class Certification:
             )
             self._sessions.keep_measures(tx, session, version.name, examined.measures)
             store.add_tables(tx, session.id, session.project, version.name, examined.tables)
+            if sealed is not None:
+                store.add_sealed_exhibits(tx, session.id, session.project, version.name, sealed)
             if profiled is not None and profile is not None:
                 self._profiles.keep(
                     tx,

@@ -19,6 +19,8 @@ from muster.vocabulary.digests import Digest
 from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import VersionState
 
+#: Kind and place of what a session shows of single rows of a sealed set, beside the tables that curves are derived from.
+_EXHIBITS = "exhibits"
 #: Of the registry's table, which this room does not import, what has to be known of a version.
 _VERSIONS = sa.table("versions", sa.column("project"), sa.column("model"), sa.column("number"), sa.column("state"))
 
@@ -160,12 +162,29 @@ def add_tables(
         )
 
 
+def add_sealed_exhibits(tx: Transaction, session: str, project: str, version: VersionName, digest: Digest) -> None:
+    """Keep under which digest the store has what a session shows of single rows of a sealed set."""
+    add_tables(
+        tx, session, project, version, (KeptTable(over=_EXHIBITS, slice="", part="", kind=_EXHIBITS, digest=digest),)
+    )
+
+
+def sealed_exhibits(tx: Transaction, project: str, session: str) -> Digest | None:
+    """Under which digest the store has them; None: the session shows none. Nobody outside may be told the digest."""
+    table = session_tables
+    asked = sa.select(table.c.digest).where(
+        table.c.session == session, table.c.project == project, table.c.kind == _EXHIBITS
+    )
+    found = tx.execute(asked).scalar()
+    return None if found is None else Digest(found)
+
+
 def tables_of_session(tx: Transaction, project: str, session: str) -> tuple[SessionTable, ...]:
     """The tables that a session computed: of the whole first."""
     table = session_tables
     asked = (
         sa.select(table)
-        .where(table.c.session == session, table.c.project == project)
+        .where(table.c.session == session, table.c.project == project, table.c.kind != _EXHIBITS)
         .order_by(table.c.computed_over, table.c.slice, table.c.part)
     )
     return tuple(

@@ -55,7 +55,7 @@ twins = sa.Table(
     sa.ForeignKeyConstraint(["project", "model", "number"], ["versions.project", "versions.model", "versions.number"]),
 )
 
-#: Tables that curves are derived from, by the session that computed them.
+#: Tables that curves are derived from, by the session that computed them; of the kind `exhibits`, what it shows of single sealed rows.
 session_tables = sa.Table(
     "session_tables",
     METADATA,

@@ -12,7 +12,7 @@ from muster.registry.records import Version
 from muster.sessions.records import Measured, Session
 from muster.vocabulary.clock import rfc3339
 from muster.vocabulary.states import SessionState
-from muster.wire.evidence import Exhibit, Grid, Rows
+from muster.wire.evidence import Exhibit
 from muster.wire.reports import (
     REPORT_FORMAT,
     CertificationReport,
@@ -24,10 +24,6 @@ from muster.wire.reports import (
 
 _ASKS = {question.name: question.asks for question in QUESTIONS}
 _NEEDED = frozenset(question.name for question in QUESTIONS if question.is_needed)
-#: Checks over the sealed evaluation set, whose rows not everybody may see.
-_SEALED_CHECKS = frozenset(
-    {"prediction-performance", "against-champion", "slices-hold", "calibration", "fairness", "no-leakage"}
-)
 _MOST_NAMED = 4
 
 
@@ -39,19 +35,17 @@ def report_of(
     *,
     signatures: Iterable[Signature],
     valid_until: datetime | None,
-    shows_sealed: bool,
     solo: bool,
 ) -> CertificationReport:
     """The document.
 
     Args:
-        examination: the session, and what it showed.
+        examination: the session, and of what it showed what the reader may see.
         version: that was examined, as it is now.
         certificate: that came of the session; None: none.
         standard: that held when it ran.
         signatures: under the certificate.
         valid_until: when the certificate lapses.
-        shows_sealed: whether the reader may see rows of the evaluation set.
         solo: whether the factory is for one person.
     """
     session = examination.session
@@ -59,8 +53,7 @@ def report_of(
     exhibits = {one.name: one.exhibits for one in examination.evidence.checks}
     may_fail = frozenset(result.get("may_fail", ()))
     checks = tuple(
-        _check(told, exhibits, shows_sealed=shows_sealed, may_fail=_may_fail(told, may_fail, session))
-        for told in result.get("checks", ())
+        _check(told, exhibits, may_fail=_may_fail(told, may_fail, session)) for told in result.get("checks", ())
     )
     is_complete = session.state is SessionState.PASSED or not (
         checks and not checks[-1].passed and checks[-1].name in _NEEDED
@@ -119,13 +112,8 @@ def measures_told(measures: Iterable[Measured]) -> tuple[ReportedMeasure, ...]:
     )
 
 
-def _check(
-    told: Mapping[str, Any], exhibits: Mapping[str, tuple[Exhibit, ...]], *, shows_sealed: bool, may_fail: bool
-) -> ReportedCheck:
+def _check(told: Mapping[str, Any], exhibits: Mapping[str, tuple[Exhibit, ...]], *, may_fail: bool) -> ReportedCheck:
     name = told["name"]
-    shown = exhibits.get(name, ())
-    if name in _SEALED_CHECKS and not shows_sealed:
-        shown = tuple(_sealed(one) if isinstance(one, Rows) else one for one in shown)
     return ReportedCheck(
         name=name,
         asks=_ASKS.get(name, ""),
@@ -136,16 +124,7 @@ def _check(
         detail=told.get("detail", ""),
         remedy=told.get("remedy", ""),
         figures=dict(told.get("figures", {})),
-        exhibits=shown,
-    )
-
-
-def _sealed(rows: Rows) -> Grid:
-    """In place of rows that the reader may not see."""
-    return Grid(
-        title=rows.title,
-        columns=("rows", "where"),
-        rows=((len(rows.rows), "of the sealed evaluation set: shown to those who may accept versions"),),
+        exhibits=exhibits.get(name, ()),
     )
 
 

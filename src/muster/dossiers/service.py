@@ -1,5 +1,6 @@
 """Reports, cards and scores of what is on record, for whoever may read the project."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from muster.access.actor import Call
@@ -17,6 +18,7 @@ from muster.dossiers.records import Dossier, Serving
 from muster.dossiers.reporting import report_of
 from muster.dossiers.rubric import scored
 from muster.dossiers.validity import valid_until
+from muster.evaluation_sets.service import EvaluationSets
 from muster.registry.records import Version
 from muster.registry.service import Registry
 from muster.release.reviews import Reviews
@@ -45,6 +47,7 @@ class Dossiers:
         sessions: the examinations, and what they measured.
         certification: the certificates.
         certificates: who has signed them.
+        evaluations: tell who may see rows of evaluation sets.
         standards: what the project asks.
         reviews: what people said.
         releases: where versions answer.
@@ -60,6 +63,7 @@ class Dossiers:
         sessions: Sessions,
         certification: Certification,
         certificates: Certificates,
+        evaluations: EvaluationSets,
         standards: Standards,
         reviews: Reviews,
         releases: Releases,
@@ -70,6 +74,7 @@ class Dossiers:
         self._sessions = sessions
         self._certification = certification
         self._certificates = certificates
+        self._evaluations = evaluations
         self._standards = standards
         self._reviews = reviews
         self._releases = releases
@@ -80,7 +85,7 @@ class Dossiers:
     def report(self, call: Call, session_id: str) -> CertificationReport:
         """All that one certification found.
 
-        Rows of a sealed evaluation set are in it for those alone who may accept versions.
+        What names single rows of a sealed evaluation set is in it for those alone who may accept versions and have no part in the model.
 
         Raises:
             SessionNotFound: there is no such session in the project.
@@ -92,14 +97,17 @@ class Dossiers:
         name, _ = examined_by(session)
         version = self._registry.version(call, name)
         found = next((one for one in self._certification.certificates(call, name) if one.session == session.id), None)
+        examination = self._examinations.of(call, session)
+        if call.may(Right.ACCEPT) and not self._evaluations.has_part(call, name.model):
+            evidence = self._certification.with_sealed_exhibits(call, session.id, examination.evidence)
+            examination = replace(examination, evidence=evidence)
         return report_of(
-            self._examinations.of(call, session),
+            examination,
             version,
             found,
             self._standard_then(call, session, found),
             signatures=() if found is None else self._certificates.signatures(call, found),
             valid_until=self._valid_until(version, found, self._standards.current(call)),
-            shows_sealed=call.may(Right.ACCEPT),
             solo=call.actor.solo,
         )
 

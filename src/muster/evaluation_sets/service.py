@@ -158,6 +158,21 @@ class EvaluationSets:
             )
         return content
 
+    def has_part(self, call: Call, model: str) -> bool:
+        """Whether the caller has part in a version of a model, and is shown no row of its sets; waived in a factory for one person.
+
+        Raises:
+            ModelNotFound: the project has none of this name.
+        """
+        versions = self._registry.versions(call, model)
+        deputies = self._deputies(call, versions)
+        with self._database.read() as tx:
+            try:
+                self._waived(tx, call, versions, deputies)
+            except OwnModel:
+                return True
+        return False
+
     # For rooms above, which examine.
 
     def newest(self, project: str, model: str) -> EvaluationSet | None:

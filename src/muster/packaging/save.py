@@ -123,8 +123,8 @@ def save(
         data: data sets by name: `{"training": "churn.parquet"}`, a path or an address; or with the time that it is of:
             `{"training": {"uri": "s3://bucket/churn.parquet", "from": "2025-01-01", "to": "2026-01-01"}}`.
         profile: rows that the model was trained on, like `sample`: their profile (bins, quantiles, categories, nulls, no row) goes
-            into the bundle as profile.json, for watching the model later. Default: none; the factory makes one itself of data
-            that lies below one of its sources.
+            into the bundle as profile.json, for watching the model later; of columns that are neither input nor label no value
+            is told. Default: none; the factory makes one itself of data that lies below one of its sources.
         card: what people have to know who judge the model: `intended_use`, `limitations`, `risk_tier`, `business_metric`,
             `licences`, `deputy`; which of it must be there says the project's standard.
         prediction: what is predicted, so that it can be judged on evaluation data: `{"task": "binary", "label": "churned"}`;
@@ -198,7 +198,9 @@ def save(
         if data is not None:
             (scratch / DATA_NAME).write_bytes(data_toml_of(sources))
         if profile is not None:
-            (scratch / PROFILE_NAME).write_bytes(declared_profile(profile, personal))
+            label = () if claims.prediction is None else (claims.prediction.label,)
+            told_of = {*(field.name for field in contract.inputs), *label}
+            (scratch / PROFILE_NAME).write_bytes(declared_profile(profile, personal, told_of))
         if notebook is not None:
             (scratch / NOTEBOOK_NAME).write_bytes(notebook_bytes(Path(notebook)))
         installed = Installed()

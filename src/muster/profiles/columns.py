@@ -33,6 +33,9 @@ class Given:
     """`(rows, *shape)`; text as `str` objects."""
     nulls: npt.NDArray[np.bool_] | None = None
     personal: bool = False
+    """Nothing is told of its values."""
+    only_counted: bool = False
+    """Of its values nothing is told but how many different ones there are."""
 
     @property
     def null_rows(self) -> int:
@@ -47,11 +50,19 @@ class Given:
 
 
 def profile_of_column(given: Given) -> FieldProfile:
-    """What a column holds; of personal data only how often it is missing."""
+    """What a column holds; of personal data only how often it is missing, of data that is only counted how many values differ."""
     shape = tuple(int(size) for size in given.values.shape[1:])
     if given.personal:
         return FieldProfile(name=given.name, datatype=given.datatype, shape=shape, nulls=given.null_rows, personal=True)
     present = given.present
+    if given.only_counted:
+        return FieldProfile(
+            name=given.name,
+            datatype=given.datatype,
+            shape=shape,
+            nulls=given.null_rows,
+            categories=Categories(counts=(), others=len(present), distinct=_different(given.datatype, present)),
+        )
     if given.datatype in _COUNTED:
         return FieldProfile(
             name=given.name,
@@ -157,6 +168,10 @@ def _plain(value: Any) -> float | int:
 def _listed(values: npt.NDArray[Any]) -> list[str | bool]:
     listed: list[str | bool] = values.tolist()
     return listed
+
+
+def _different(datatype: Datatype, values: npt.NDArray[Any]) -> int:
+    return len(set(_listed(values))) if datatype in _COUNTED else len(np.unique(values))
 
 
 def _categories(found: Iterable[tuple[str | bool, int]]) -> Categories:

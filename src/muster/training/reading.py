@@ -93,13 +93,28 @@ def opened(path: Path, name: str) -> DataFile:
     raise DataUnreadable(f"{name} is neither .parquet nor .csv of at most {_LARGEST_CSV_BYTES} bytes")
 
 
-def profiled_columns(file: DataFile, contract: Contract) -> Iterator[Given]:
-    """Every column of a file for its profile, one after another; personal ones marked, those nobody can express left out."""
+def profiled_columns(file: DataFile, contract: Contract, label: str = "") -> Iterator[Given]:
+    """Every column of a file for its profile, one after another; those that nobody can express are left out.
+
+    Training data often has more than the model is given: names, addresses, keys. Nobody has said of these whether they are personal,
+    so that of all but the inputs and the label no value is told, only how often it is missing and how many differ.
+
+    Args:
+        file: the data.
+        contract: says what the inputs are, and which fields are personal.
+        label: the column of what really happened; empty: nobody knows it.
+    """
     for name in file.schema:
         field = contract.input(name)
         column = file.column(name, field)
         if column is not None:
-            yield given_of(name, column, personal=field is not None and field.personal)
+            said = field or contract.output(name)
+            yield given_of(
+                name,
+                column,
+                personal=said is not None and said.personal,
+                only_counted=field is None and name != label,
+            )
 
 
 def table_of(file: DataFile, contract: Contract, *others: str) -> Table:

@@ -14,10 +14,17 @@ MOST_BYTES_OF_A_CHECK = 60_000
 Cell = str | float | int | bool | None
 
 
-class _Exhibit(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
-    """Something that can be shown, with a title."""
+class _Titled(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="kind"):
+    """Something with a title."""
 
     title: str
+
+
+class _Exhibit(_Titled, frozen=True, kw_only=True):
+    """Something that can be shown."""
+
+    sealed: bool = False
+    """Names single rows of a sealed evaluation set: shown to those alone who may accept versions and have no part in the model."""
 
 
 class Series(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,6 +24,7 @@ from muster.packaging.columns import Table
 from muster.packaging.documents import DataSource
 from muster.packaging.samples import read_sample
 from muster.packaging.trees import remove_tree
+from muster.profiles.whole import read_profile
 from muster.registry.records import Version
 from muster.storage.transaction import Database
 from muster.training.service import Sources
@@ -30,6 +32,7 @@ from muster.training.version_profiles import VersionProfiles
 from muster.vocabulary.clock import FixedClock
 from muster.vocabulary.digests import digest_of_file
 from muster.wire.evidence import Curve, Grid
+from muster.wire.profiles import Categories
 
 #: Not what these tests are about, and dear.
 WITHOUT = dict.fromkeys(
@@ -284,6 +287,58 @@ def test_data_below_a_source_is_read_held_against_its_digest_and_profiled(bench:
     assert sum(tenure.bins.counts) == ROWS
     assert plan.categories is not None
     assert sum(count for _, count in plan.categories.counts) == ROWS
+
+
+def test_columns_that_the_model_is_not_given_are_profiled_without_their_values(bench: Bench) -> None:
+    """An address and a key in the training data: how many differ, and nothing of them in the profile or the exhibit; the label is told."""
+    rows = table(1)
+    texts, numbers = [f"ana-{at}@x.nl" for at in range(ROWS)], [9_000_000 + at for at in range(ROWS)]
+    whole = rows.append_column("email", pa.array(texts)).append_column("number", pa.array(numbers))
+    found = bench.examine(bench.register(data=(source(bench, training=whole)["training"],), claims=JUDGED))
+    assert found.profiled is not None
+    profile = read_profile(found.profiled.document)
+    for name in ("email", "number"):
+        field = profile.field(name)
+        assert field is not None
+        assert field.categories == Categories(counts=(), others=ROWS, distinct=ROWS)
+        assert (field.minimum, field.maximum, field.mean, field.quantiles, field.bins) == (None, None, None, {}, None)
+    label = profile.field("left")
+    assert label is not None
+    assert label.categories is None or label.categories.counts
+    assert b"@x.nl" not in found.profiled.document + msgspec.json.encode(found.evidence)
+
+
+class Remembered:
+    """Keeps checks as a session does, and has them for the next attempt."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, tuple[str, Mapping[str, Any]]] = {}
+        self.taken: list[str] = []
+
+    def found(self, name: str, key: str) -> Mapping[str, Any] | None:
+        known = self.held.get(name)
+        if known is None or known[0] != key:
+            return None
+        self.taken.append(name)
+        return known[1]
+
+    def keep(self, name: str, key: str, content: Mapping[str, Any]) -> None:
+        self.held[name] = (key, content)
+
+
+def test_memory_shows_what_the_host_held_under_load_after_an_interruption_too(bench: Bench) -> None:
+    """The load is made again, as memory goes by what the host held under it; checks that leave nothing behind are taken over."""
+    version = bench.register(claims=Claims(load=Load(requests_per_s=20.0, cold_start_s=30.0)))
+    kept, titles = Remembered(), []
+    for _ in range(2):
+        kept.taken.clear()
+        found = bench.examination().examine(
+            version, lambda _: None, limits=Limits(options=QUICK, run=WITHOUT), keeping=kept
+        )
+        (shown,) = [one.exhibits for one in found.evidence.checks if one.name == "memory"]
+        titles.append([one.title for one in shown])
+    assert "cold-start" in kept.taken
+    assert titles[0] == titles[1] == ["Memory from batch to batch", "Memory under load"]
 
 
 def test_data_that_changed_fails_the_reference_and_makes_no_profile(bench: Bench) -> None:

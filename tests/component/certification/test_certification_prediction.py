@@ -185,7 +185,7 @@ def test_importance_finds_the_input_that_counts(exam: Exam) -> None:
 
 
 def test_what_is_shown_tells_no_rows_of_the_set(exam: Exam) -> None:
-    """Evidence is read by the authors, too: rows are named by their number, no input of theirs is shown; and it stays small."""
+    """Rows are named by their number alone, and that exhibit is marked as not for everybody; and it stays small."""
     version = exam.register("good")
     exam.seal()
     exam.examine(version, champion=exam.register("worse"), options=STRICT)
@@ -197,6 +197,7 @@ def test_what_is_shown_tells_no_rows_of_the_set(exam: Exam) -> None:
     assert isinstance(worst, Grid)
     assert worst.columns == ("row", "said", "came", "off by")
     assert len(worst.rows) == 20
+    assert [title for title, exhibit in exhibits.items() if exhibit.sealed] == [worst.title]
 
 
 _ANY = Contract(inputs=CONTRACT.inputs, outputs=(Field("score", Datatype.FP64),))

@@ -1,19 +1,23 @@
 """The check `relations` on real hosts: what an author declares is held against the model, with the smallest counterexample."""
 
 from collections.abc import Iterator
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import msgspec
 import pytest
 
 from claimed_bundles import CONTRACT, ROWS, SOUND, Benches
-from muster.certification.checks import option_problems
+from muster.certification.checks import option_problems, put
+from muster.certification.recorded import PastRows
+from muster.certification.records import Check
 from muster.certification.relations import RelationsHold
 from muster.packaging.claims import Relation
+from muster.packaging.contract import ContractChecker
 from muster.packaging.trees import remove_tree
 from muster.vocabulary.tensors import Datatype
 from muster.wire.contracts import Declared, Field
-from muster.wire.evidence import Grid, Rows
+from muster.wire.evidence import Exhibit, Grid, Rows
 
 OLDER_PAYS_MORE = Relation(name="older pays more", kind="monotone", field="age")
 PLAN_IS_NOTHING = Relation(name="the plan is nothing", kind="invariant", field="plan")
@@ -154,3 +158,104 @@ def test_a_standard_can_ask_for_relations(benches: Benches) -> None:
     assert option_problems(RelationsHold(), {"drawn_rows": -1, "seconds": 0.0}) == [
         "drawn_rows is 0 to 100,000", "seconds is above 0 and at most 3600",
     ]  # fmt: skip
+
+
+def put_with_past(
+    benches: Benches, source: str, past: list[dict[str, Any]], relation: Relation, **claimed: Any
+) -> tuple[Check, tuple[Exhibit, ...]]:
+    """The check, where callers have asked these rows."""
+    with benches.of(source, relations=(relation,), **claimed) as (bench, stack):
+        rows = ContractChecker(bench.version.contract, max_rows=1000).check_records(past)
+        bench.past = cast("PastRows", SimpleNamespace(newest=lambda version, most: rows))
+        check = put(RelationsHold(), bench, stack)
+        return check, next(one.exhibits for one in bench.shown if one.name == "relations")
+
+
+def test_rows_of_past_requests_are_counted_and_never_shown(benches: Benches) -> None:
+    """A relation that fails for what a caller asked, and for nothing else, says how often; the caller's row is nowhere."""
+    source = scoring('age / 100 - (plan == "Ana Jansen, Delft") * age')
+    past = [{"age": 33.25, "plan": "Ana Jansen, Delft"}, {"age": 33.25, "plan": "monthly"}]
+    check, shown = put_with_past(benches, source, past, OLDER_PAYS_MORE)
+    assert (check.passed, check.figure, check.figures["rows"]) == (False, 1, len(ROWS) + 200 + 2)
+    assert "does not hold for 1 of 2 rows of past requests, which are not shown" in check.detail
+    (grid,) = shown
+    assert isinstance(grid, Grid)
+    assert grid.rows[0][-1] == 1
+    told = check.detail.encode() + msgspec.json.encode(shown)
+    assert b"Jansen" not in told
+    assert b"33.25" not in told
+
+
+def test_what_is_shown_was_answered_before_a_past_row_was_seen(benches: Benches) -> None:
+    """A model that says in its answers to golden rows what callers asked has no occasion to."""
+    outputs = (Field("score", Datatype.FP64), Field("said", Datatype.BYTES))
+    contract = msgspec.structs.replace(CONTRACT, outputs=outputs)
+    source = """
+        class Model:
+            heard = ""
+
+            def predict(self, columns):
+                for plan in columns["plan"]:
+                    if plan and "Jansen" in plan:
+                        Model.heard = plan
+                return {"score": [0.0] * len(columns["age"]), "said": [f"{age} {Model.heard}" for age in columns["age"]]}
+    """
+    relation = Relation(name="one answer", kind="invariant", field="age", output="said")
+    check, shown = put_with_past(
+        benches,
+        source,
+        [{"age": 1.0, "plan": "Ana Jansen, Delft"}],
+        relation,
+        contract=contract,
+        extra={"said": [f"{row['age']} " for row in ROWS]},
+    )
+    assert not check.passed
+    assert "rows of past requests" in check.detail
+    assert isinstance(shown[1], Rows)
+    assert b"Jansen" not in check.detail.encode() + msgspec.json.encode(shown)
+
+
+@pytest.mark.parametrize("field", ["age", "plan"])
+def test_what_is_personal_is_not_in_a_counterexample(benches: Benches, field: str) -> None:
+    """Neither in the row nor in the words, whether the relation is about it or about another field."""
+    inputs = tuple(msgspec.structs.replace(one, personal=one.name == field) for one in CONTRACT.inputs)
+    contract = msgspec.structs.replace(CONTRACT, inputs=inputs)
+    rows = [{"age": 41.125, "plan": "Jansen"}, {"age": 62.375, "plan": "Visser"}]
+    source = scoring("-age / 100 + len(plan) / 1000")
+    check, (_, shown) = benches.put(
+        RelationsHold(), source, contract=contract, rows=rows, relations=(OLDER_PAYS_MORE, PLAN_IS_NOTHING)
+    )
+    assert check.figure == 2
+    assert isinstance(shown, Rows)
+    assert {row[field] for row in shown.rows} == {"(personal, not shown)"}
+    told = check.detail.encode() + msgspec.json.encode(shown)
+    held = {"age": (b"41.125", b"62.375"), "plan": (b"Jansen", b"Visser")}
+    assert not [value for value in held[field] if value in told]
+    assert f"another {field} (personal, not shown)" in check.detail
+
+
+def test_a_long_text_is_cut_in_words_too(benches: Benches) -> None:
+    """Two swapped texts of thousands of characters do not fill the report."""
+    contract = msgspec.structs.replace(CONTRACT, inputs=(Field("home", Datatype.BYTES), Field("away", Datatype.BYTES)))
+    rows: list[dict[str, Any]] = [{"home": "h" * 5000, "away": "a"}]
+    relation = Relation(name="no home advantage", kind="symmetric", field="home", other="away")
+    source = """
+        class Model:
+            def predict(self, columns):
+                return {"score": [float(len(one)) for one in columns["home"]]}
+    """
+    check, _ = benches.put(RelationsHold(), source, contract=contract, rows=rows, relations=(relation,))
+    assert not check.passed
+    assert "(5,000 characters)" in check.detail
+    assert len(check.detail) < 600
+
+
+def test_a_model_that_refuses_most_rows_is_not_shown_to_hold(benches: Benches) -> None:
+    """One pair that holds is not enough: half of the rows have to be answered."""
+    rows = [{"age": 20.0, "plan": plan} for plan in ("yearly", "a", "b", "c")]
+    relation = msgspec.structs.replace(OLDER_PAYS_MORE, values=(30.0, 40.0))
+    for answered, passed in (('("yearly", "a", "b")', True), ('("yearly",)', False)):
+        source = scoring(f"age if age == 20 or plan in {answered} else [][0]")
+        check, _ = benches.put(RelationsHold(), source, rows=rows, relations=(relation,))
+        assert check.passed is passed, check.detail
+    assert "rows were answered so that they could be compared, and half are asked for" in check.detail

@@ -112,6 +112,18 @@ def test_a_model_that_hangs_is_found(benches: Benches) -> None:
     assert len(shown.rows[0]["plan"]) > 12
 
 
+def test_a_model_that_lets_itself_be_asked_too_little_fails(benches: Benches) -> None:
+    """With no time at all nothing was found, and nothing was shown: the check says so and what to do; with time for the least it passes."""
+    short = {"robustness": {"seconds": 1e-6, "longest": 1e-6}}
+    check, _ = benches.put(Robustness(), options=short)
+    assert (check.passed, check.figure) == (False, 1)
+    assert "only 0 generated rows could be put within" in check.detail
+    assert "`longest`" in check.remedy
+    check, _ = benches.put(Robustness(), options={"robustness": {"seconds": 1e-6}})
+    assert check.passed, check.detail
+    assert check.figures["batches"] > 10
+
+
 def test_a_model_that_is_another_one_afterwards_is_found(benches: Benches) -> None:
     """A row that changes the model for all later ones leaves golden rows answered otherwise."""
     line = 'self.worn = getattr(self, "worn", 0) + (plan == "never seen")'
@@ -148,6 +160,7 @@ def test_the_standard_says_what_needs_an_answer(benches: Benches) -> None:
     [
         ({"max_examples": 0}, "max_examples is 1 to"),
         ({"seconds": 0.0}, "seconds is above 0"),
+        ({"longest": 4000.0}, "longest is above 0 and at most 3600"),
         ({"answer_s": -1.0}, "answer_s is above 0"),
         ({"must_answer": ["everything"]}, "Invalid enum value 'everything'"),
         ({"examples": 5}, "unknown field `examples`"),

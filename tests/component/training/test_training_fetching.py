@@ -3,7 +3,9 @@
 import os
 import ssl
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
@@ -79,12 +81,16 @@ def test_a_folder_that_is_gone_is_unreachable(tmp_path: Path) -> None:
 
 
 class Web(BaseHTTPRequestHandler):
-    """Gives the content at one path, a redirect at another."""
+    """Gives the content at one path, a redirect at another; at two more a byte now and then."""
 
     seen: ClassVar[list[str]] = []
+    ended: ClassVar[threading.Event] = threading.Event()
 
     def do_GET(self) -> None:
         self.seen.append(self.path)
+        if self.path.startswith("/ml/drip-"):
+            self.drip(b"" if self.path == "/ml/drip-headers" else b"Content-Length: 100000\r\n\r\n")
+            return
         if self.path == "/ml/x%20y.parquet":
             self.send_response(200)
             self.send_header("content-length", str(len(CONTENT)))
@@ -95,6 +101,15 @@ class Web(BaseHTTPRequestHandler):
         self.send_header("location", "/secret")
         self.send_header("content-length", "0")
         self.end_headers()
+
+    def drip(self, headers: bytes) -> None:
+        """An answer that does not end within eight seconds, unless the caller goes."""
+        self.close_connection = True
+        until = time.monotonic() + 8
+        with suppress(OSError):
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n" + headers + (b"" if headers else b"X-Long: "))
+            while time.monotonic() < until and not self.ended.wait(0.02):
+                self.wfile.write(b"x")
 
     def log_message(self, *_: object) -> None:
         """Nothing is printed."""
@@ -107,6 +122,7 @@ def web(tmp_path: Path) -> Iterator[tuple[str, ssl.SSLContext]]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     Web.seen.clear()
+    Web.ended.clear()
     with ThreadingHTTPServer(("127.0.0.1", 0), Web) as server:
         server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
@@ -114,6 +130,7 @@ def web(tmp_path: Path) -> Iterator[tuple[str, ssl.SSLContext]]:
         try:
             yield f"https://localhost:{server.server_address[1]}/ml/", authority.trusted()
         finally:
+            Web.ended.set()
             server.shutdown()
             thread.join()
 
@@ -122,6 +139,18 @@ def test_a_file_of_a_web_server_comes_whole(web: tuple[str, ssl.SSLContext], tmp
     """Its name is encoded as an address wants it."""
     url, tls = web
     assert fetch(place(url, "x y.parquet"), tmp_path / "copy", tls=tls).digest == digest_of(CONTENT)
+
+
+@pytest.mark.parametrize("path", ["drip-headers", "drip-body"])
+def test_a_source_that_sends_a_byte_now_and_then_is_given_up_in_time(
+    web: tuple[str, ssl.SSLContext], tmp_path: Path, path: str
+) -> None:
+    """Each byte starts the timeouts of a connection anew; the time that a file may take holds all the same."""
+    url, tls = web
+    begun = time.monotonic()
+    with pytest.raises(DataRefused, match=r"was not there after 0\.5 s"):
+        fetch(place(url, path), tmp_path / "copy", tls=tls, within_s=0.5)
+    assert time.monotonic() - begun < 5
 
 
 def test_no_redirect_is_followed(web: tuple[str, ssl.SSLContext], tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from contract_values import fields, row_values
-from muster.certification.generated import MOST_SINGLES, Row, golden_records, rows, singles
-from muster.certification.hunting import Ended, beyond_contract, hunt
+from muster.certification import hunting
+from muster.certification.generated import MOST_SINGLES, Row, golden_records, rows, singles, singles_with
+from muster.certification.hunting import LEAST_BATCHES, LEAST_SINGLES, Ended, beyond_contract, hunt
 from muster.certification.reaches import ANSWERED, Interval, Reach, values_by_reach
 from muster.packaging.contract import ContractChecker, contract_problems
 from muster.packaging.errors import ContractBroken
@@ -130,7 +131,7 @@ class Fragile:
 
 
 def hunted(must_answer: tuple[Reach, ...] = ANSWERED, **also: Any) -> Any:
-    told: dict[str, Any] = {"number": 7, "examples": 25, "seconds": 60.0, **also}
+    told: dict[str, Any] = {"number": 7, "examples": 25, "seconds": 60.0, "longest": 60.0, **also}
     return hunt(singles(CONTRACT, GOLDEN), rows(CONTRACT, GOLDEN), Fragile(), CONTRACT, must_answer=must_answer, **told)
 
 
@@ -150,14 +151,101 @@ def test_every_weakness_is_told_once_and_simply() -> None:
 
 def test_a_hunt_ends_with_its_time() -> None:
     """And says so; what was found until then is told."""
-    haul = hunted(seconds=0.0)
-    assert (haul.was_cut, haul.rows, haul.failures) == (True, 0, ())
+    haul = hunted(seconds=0.0, longest=0.0)
+    assert (haul.was_cut, haul.is_short, haul.rows, haul.failures) == (True, True, 0, ())
+
+
+class Slow:
+    """A sound model over a wide contract, on a clock of its own: so many seconds a batch, and so many where a row is refused."""
+
+    contract = Contract(inputs=tuple(Field(f"f{number}", Datatype.FP64) for number in range(60)), outputs=(OUTPUT,))
+    golden = read_sample({field.name: [1.0, 2.0] for field in contract.inputs}).table
+
+    def __init__(self, batch_s: float, refusing_s: float, weak: Row | None = None) -> None:
+        self.now = 0.0
+        self.batches = 0
+        self.batch_s, self.refusing_s, self.weak = batch_s, refusing_s, weak
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def __call__(self, batch: Any) -> Answer | Ended:
+        self.batches += 1
+        far = [at for at, row in enumerate(batch) if row.farthest is Reach.NOT_FINITE]
+        self.now += self.refusing_s if far else self.batch_s
+        errors = {at: RequestError(code="model-raised", message="ValueError: no number") for at in far}
+        errors |= {at: RequestError(code="unheard-of", message="?") for at, row in enumerate(batch) if row == self.weak}
+        answered = len(batch) - len(errors)
+        return Answer(
+            statuses=bytes(len(batch)), errors=errors, rows=answered, columns=((memoryview(bytes(8 * answered)), None),),
+            compute_ns=1, alone=False, latency_ns=1,
+        )  # fmt: skip
+
+    def hunted(self, monkeypatch: pytest.MonkeyPatch) -> Any:
+        """What a hunt of 10 s comes to."""
+        monkeypatch.setattr(hunting, "time", self)
+        return hunt(
+            singles_with(self.contract, self.golden, LEAST_SINGLES), rows(self.contract, self.golden), self, self.contract,
+            must_answer=ANSWERED, number=3, examples=100, seconds=10.0, longest=60.0,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(("batch_s", "refusing_s"), [(0.03, 1.5), (0.1, 5.0)], ids=["30-ms-a-call", "100-ms-a-call"])
+def test_an_ordinary_slow_model_is_tried_and_passes(
+    monkeypatch: pytest.MonkeyPatch, batch_s: float, refusing_s: float
+) -> None:
+    """The usual time is not enough for it: it gets as long as the least takes, single values of every reach and some batches."""
+    model = Slow(batch_s, refusing_s)
+    haul = model.hunted(monkeypatch)
+    assert (haul.was_cut, haul.is_short, haul.failures) == (True, False, ())
+    assert haul.batches >= LEAST_SINGLES // 50 + LEAST_BATCHES
+    assert set(haul.asked) == {Reach.SEEN, Reach.UNSEEN, Reach.EXTREME, Reach.NOT_FINITE}
+
+
+def test_a_model_that_stays_just_below_the_time_of_an_answer_is_not_shown_to_be_sound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Asked as little as it lets itself be asked, it has not been tried; and it is not waited for without end."""
+    model = Slow(4.9, 4.9)
+    haul = model.hunted(monkeypatch)
+    assert (haul.was_cut, haul.is_short, haul.failures) == (True, True, ())
+    assert model.now < 60 + 2 * 4.9
+
+
+def test_a_weakness_is_found_although_the_usual_time_is_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow model cannot put off the single value that it fails on; once it has failed, nothing more is waited for."""
+    weak = singles_with(Slow.contract, Slow.golden, LEAST_SINGLES)[LEAST_SINGLES - 1]
+    model = Slow(3.5, 3.5, weak)
+    haul = model.hunted(monkeypatch)
+    assert [failure.row for failure in haul.failures] == [weak]
+    assert model.batches == LEAST_SINGLES // 50 > 3  # what 10 s had room for
+    assert not haul.is_short
+
+
+def test_the_first_of_the_single_values_are_of_every_field() -> None:
+    """What comes first is a part of all of them, and none comes twice."""
+    every = singles(Slow.contract, Slow.golden)
+    found = singles_with(Slow.contract, Slow.golden, LEAST_SINGLES)
+    assert len(every) == len(found) > LEAST_SINGLES
+    assert sorted((repr(row), row.farthest) for row in found) == sorted((repr(row), row.farthest) for row in every)
+    first = found[:LEAST_SINGLES]
+    assert {name for row in first for name in row.changes} == {field.name for field in Slow.contract.inputs}
+    assert {row.farthest for row in first} == {row.farthest for row in every}
+    assert singles_with(CONTRACT, GOLDEN, LEAST_SINGLES) == singles(CONTRACT, GOLDEN)
 
 
 def test_changes_that_do_not_matter_are_taken_away() -> None:
     """A failure of a drawn row that changed much is left with the one change that it needs."""
     haul = hunt(
-        [], rows(CONTRACT, GOLDEN), Fragile(), CONTRACT, must_answer=ANSWERED, number=3, examples=200, seconds=60
+        [],
+        rows(CONTRACT, GOLDEN),
+        Fragile(),
+        CONTRACT,
+        must_answer=ANSWERED,
+        number=3,
+        examples=200,
+        seconds=60,
+        longest=60,
     )
     assert haul.failures
     assert all(len(failure.row.changes) == 1 for failure in haul.failures)

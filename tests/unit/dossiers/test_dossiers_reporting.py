@@ -1,4 +1,4 @@
-"""What a report says of a session: the verdict, why, and what not everybody may see."""
+"""What a report says of a session: the verdict and why."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -15,13 +15,13 @@ from muster.dossiers.rubric import scored
 from muster.packaging.claims import Prediction
 from muster.registry.records import ModelFacts
 from muster.vocabulary.states import Role, SessionState
-from muster.wire.evidence import EVIDENCE_FORMAT, CheckEvidence, Curve, Evidence, Grid, Rows
+from muster.wire.evidence import EVIDENCE_FORMAT, CheckEvidence, Curve, Evidence
 from muster.wire.reports import CertificationReport, ModelCard, ReportedStandard
 
 STANDARD = ReportedStandard(name="internal", number=2, digest=made.DIGEST)
 
 
-def told(examination: Examination, *, shows_sealed: bool = True) -> CertificationReport:
+def told(examination: Examination) -> CertificationReport:
     """The report of an examination."""
     certificate = made.certificate()
     return report_of(
@@ -31,7 +31,6 @@ def told(examination: Examination, *, shows_sealed: bool = True) -> Certificatio
         STANDARD,
         signatures=(),
         valid_until=None,
-        shows_sealed=shows_sealed,
         solo=False,
     )
 
@@ -95,28 +94,14 @@ def test_without_an_end_there_is_no_verdict(state: SessionState) -> None:
     assert found.checks == ()
 
 
-ROWS = Rows(title="Worst rows", rows=({"tenure": 3}, {"tenure": 4}))
-CURVE = Curve(title="ROC", x="x", y="y", series=())
-
-
-def test_rows_of_the_sealed_set_are_shown_to_those_alone_who_may_accept() -> None:
-    """Others see how many they are; curves, and rows of other checks, are for all."""
+def test_what_checks_showed_stands_with_them() -> None:
+    """Each check has its own exhibits, as they were gathered for the reader; one that showed nothing has none."""
+    curve = Curve(title="ROC", x="x", y="y", series=())
     evidence = Evidence(
-        format=EVIDENCE_FORMAT,
-        checks=(
-            CheckEvidence(name="prediction-performance", exhibits=(CURVE, ROWS)),
-            CheckEvidence(name="robustness", exhibits=(ROWS,)),
-        ),
+        format=EVIDENCE_FORMAT, checks=(CheckEvidence(name="prediction-performance", exhibits=(curve,)),)
     )
     given = made.examination({"prediction-performance": True, "robustness": True}, evidence=evidence)
-    full, less = told(given), told(given, shows_sealed=False)
-    assert full.checks[0].exhibits == (CURVE, ROWS)
-    curve, grid = less.checks[0].exhibits
-    assert curve == CURVE
-    assert isinstance(grid, Grid)
-    assert grid.rows[0][0] == 2
-    assert "3" not in str(grid.rows)
-    assert less.checks[1].exhibits == (ROWS,)
+    assert [check.exhibits for check in told(given).checks] == [(curve,), ()]
 
 
 def test_questions_are_told_in_words() -> None:

@@ -1,6 +1,7 @@
 """Profiles count exactly: every value has one place, and pieces add up to the whole."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from muster.profiles.columns import MOST_CATEGORIES, Given
 from muster.profiles.errors import ProfileMalformed, ProfilesUnlike
 from muster.profiles.whole import added, counted, profile_bytes, profile_of, read_profile
 from muster.vocabulary.tensors import Datatype
-from muster.wire.profiles import TableProfile
+from muster.wire.profiles import Categories, TableProfile
 
 NUMBERS = st.lists(st.one_of(st.floats(allow_nan=False), st.sampled_from([0.0, 1.0, 2.0])), min_size=1, max_size=80)
 INTEGERS = st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=60)
@@ -172,3 +173,20 @@ def test_unlike_profiles_are_not_added() -> None:
             added(one, other)
     with pytest.raises(ProfilesUnlike):
         counted(TableProfile(format=1, rows=0, fields=()), 1, [floats([1.0])])
+
+
+@pytest.mark.parametrize(
+    ("given_", "different"),
+    [(texts(["ana@x.nl", "ben@x.nl", "ana@x.nl"]), 2), (floats([1.5, 2.5, 2.5]), 2), (integers([7, 7, 7]), 1)],
+    ids=["text", "numbers", "whole-numbers"],
+)
+def test_of_what_is_only_counted_no_value_is_told(given_: Given, different: int) -> None:
+    """How many there are and how many differ; other rows are counted into it and added up all the same."""
+    only = replace(given_, only_counted=True)
+    profile = profile_of(3, [only])
+    (field,) = profile.fields
+    assert field.categories == Categories(counts=(), others=3, distinct=different)
+    assert (field.bins, field.minimum, field.maximum, field.mean, field.quantiles) == (None, None, None, None, {})
+    assert read_profile(profile_bytes(profile)) == profile
+    both = added(profile, counted(profile, 3, [only])).fields[0].categories
+    assert both == Categories(counts=(), others=6, distinct=different)

@@ -35,7 +35,7 @@ def _page(text: str, media_type: str = _HTML) -> Response[bytes]:
 def get_session_report(services: Given, call: Caller, session: SessionId) -> reports.CertificationReport:
     """All that one certification found, passed or not: every check with figure, limit and what it showed.
 
-    Rows of a sealed evaluation set are in it for those alone who may accept versions.
+    Single rows of a sealed evaluation set are in it for those alone who may accept versions and have no part in the model.
     """
     return services.dossiers.report(call, session)
 

@@ -167,7 +167,9 @@ def _profiled(bench: checks.Bench) -> TableProfile | None:
     """The profile of the training data, left on the bench."""
     assert bench.bundle is not None
     for name, file in bench.at_hand.training.items():
-        profile = profile_of(file.read_rows, profiled_columns(file, bench.bundle.contract))
+        claim = bench.bundle.prediction
+        label = "" if claim is None else claim.label
+        profile = profile_of(file.read_rows, profiled_columns(file, bench.bundle.contract, label))
         declared: Mapping[str, str] = {one.name: one.digest for one in bench.bundle.data}
         bench.at_hand.profiled = Profiled(
             data=name, data_digest=declared.get(name) or "", document=profile_bytes(profile)

@@ -40,7 +40,7 @@ class UnderLoad:
     limit: ClassVar[Figure] = None
     is_needed: ClassVar[bool] = False
     is_timed: ClassVar[bool] = True
-    is_kept: ClassVar[bool] = True
+    # Not kept over an interruption: `memory` goes by what the host held under this load, and shows it.
     remedy: ClassVar[str] = (
         "Make the model faster, above all for several rows at once, have a compiled twin made (`muster certify --twin`), or declare "
         "in [load] what it can bear."

@@ -141,7 +141,7 @@ def _of_numbers(predictions: Any) -> tuple[Exhibit, ...]:
 
 
 def worst_rows(judgement: Judgement) -> Grid:
-    """The rows whose answers lie farthest from what really happened: by number, as the authors are not shown the rows."""
+    """The rows whose answers lie farthest from what really happened: by number, and for those alone who may see the set's rows."""
     predictions = judgement.predictions
     if isinstance(predictions, BinaryPredictions):
         off, said = np.abs(predictions.scores - predictions.labels), predictions.scores.tolist()
@@ -160,7 +160,10 @@ def worst_rows(judgement: Judgement) -> Grid:
         for at in worst
     )
     return Grid(
-        title="Rows judged worst, by their place in the set", columns=("row", "said", "came", "off by"), rows=rows
+        title="Rows judged worst, by their place in the set",
+        columns=("row", "said", "came", "off by"),
+        rows=rows,
+        sealed=True,
     )
 
 
