@@ -9,6 +9,7 @@ from governed_factory import GovernedFactory
 from made_bundles import CONTRACT, LOCK, SCORES
 from muster.access.errors import RightMissing
 from muster.certification.checks import Optional
+from muster.certification.confinement import Confined
 from muster.certification.errors import VersionNotExaminable
 from muster.certification.examination import Examination
 from muster.certification.licences import LicencesAllowed
@@ -33,7 +34,7 @@ from muster.wire.contracts import Contract, Declared, Field
 NAMES = [
     question.name
     for question in QUESTIONS
-    if not isinstance(question, Optional) or isinstance(question, (LicencesAllowed, Robustness, RebuildsOffline))
+    if not isinstance(question, Optional) or isinstance(question, (LicencesAllowed, Confined, Robustness, RebuildsOffline))
 ]
 
 

@@ -17,7 +17,7 @@ def test_a_key_holds_every_setting_paths_among_them() -> None:
             version=SimpleNamespace(digest="sha256:00"),
             environment=None,
             seal=None,
-            options=CertificationOptions(kept={"the admin's token": Path(secret)}),
+            options=CertificationOptions(kept={"the admin's token": secret}),
             given_options={},
         )
         return key_of(QUESTIONS[0], cast("Any", bench), "a machine", None)
