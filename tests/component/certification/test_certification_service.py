@@ -34,7 +34,8 @@ from muster.wire.contracts import Contract, Declared, Field
 NAMES = [
     question.name
     for question in QUESTIONS
-    if not isinstance(question, Optional) or isinstance(question, (LicencesAllowed, Confined, Robustness, RebuildsOffline))
+    if not isinstance(question, Optional)
+    or isinstance(question, (LicencesAllowed, Confined, Robustness, RebuildsOffline))
 ]
 
 

@@ -1,6 +1,5 @@
 """What a check that is kept was made from."""
 
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
