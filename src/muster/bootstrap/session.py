@@ -11,9 +11,14 @@ from muster.bootstrap.home import Home
 from muster.certification.evaluated import newest_sealed
 from muster.certification.examination import Examination
 from muster.certification.options import CertificationOptions
+from muster.serving.workers.watch import usable_memory_bytes
 from muster.sessions.records import CERTIFICATION, Session
+from muster.settings import Settings
 from muster.workflows.work import Handler, Say, Worker
 
+#: A host's part of what its session may take: the kernel lets it have 1.25 times of it, and the session's own process needs some.
+_HOST_SHARE = 0.6
+_MIB = 2**20
 log = structlog.get_logger()
 
 
@@ -54,6 +59,7 @@ def examination_of(factory: Factory) -> Examination:
         options=CertificationOptions(
             latency_limit_ms=home.settings.certification.latency_limit_ms,
             prove_rebuild=home.settings.certification.prove_rebuild,
+            host_memory_mib=host_memory_mib(home.settings),
             kept=_kept(home),
             try_generated=home.settings.certification.try_generated,
         ),
@@ -63,6 +69,21 @@ def examination_of(factory: Factory) -> Examination:
         sealed=newest_sealed(factory.evaluations),
         sources=factory.sources.of,
     )
+
+
+def session_memory_mib(settings: Settings) -> int:
+    """What a certification may take on this machine, MiB; 0: no limit."""
+    return usable_memory_bytes(settings.certification.session_memory_mib * _MIB) // _MIB
+
+
+def host_memory_mib(settings: Settings) -> int:
+    """What a host may hold while it is examined, MiB: what it may hold when it serves; 0: no limit.
+
+    Never so much that the session would be ended before the host: that would say nothing of the version.
+    """
+    serving = usable_memory_bytes(settings.serving.host_memory_mib * _MIB) // _MIB
+    session = int(session_memory_mib(settings) * _HOST_SHARE)
+    return min(serving, session) if serving and session else serving or session
 
 
 def _kept(home: Home) -> dict[str, str]:

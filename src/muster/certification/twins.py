@@ -328,12 +328,14 @@ def _hosts(bench: Bench, made: MadeTwin) -> Iterator[tuple[Channel, Channel]]:
     assert bench.folder is not None
     assert bench.bundle is not None
     assert bench.environment is not None
-    limit_s = bench.options.answer_limit_s
+    limit_s, limits = bench.options.answer_limit_s, bench.host_limits
     order = bench.environment.order(bench.folder, bench.bundle)
     twins = made.environment.order(made.folder, made.bundle)
     with (
-        running_host(bench.environment, bench.folder, order, bench.log, answer_timeout_s=limit_s) as original,
-        running_host(made.environment, made.folder, twins, bench.log, answer_timeout_s=limit_s) as twin,
+        running_host(
+            bench.environment, bench.folder, order, bench.log, limits=limits, answer_timeout_s=limit_s
+        ) as original,
+        running_host(made.environment, made.folder, twins, bench.log, limits=limits, answer_timeout_s=limit_s) as twin,
     ):
         yield original, twin
 
