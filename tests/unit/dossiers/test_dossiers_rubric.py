@@ -1,6 +1,5 @@
 """The ML Test Score: each test is met by its fact and by nothing else."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -38,15 +37,19 @@ FULL = {
 }
 
 
-def checked(*, figures: Mapping[str, Mapping[str, float]] = FULL, **checks: bool) -> Dossier:
+def checked(**checks: bool) -> Dossier:
     """A version whose newest examination made these checks."""
     passed = {name.replace("_", "-"): passed for name, passed in checks.items()}
-    return made.dossier(examination=made.examination({}, session=made.session(passed, figures)))
+    return made.dossier(examination=made.examination({}, session=made.session(passed, FULL)))
 
 
 def empty(name: str, **figures: float) -> Dossier:
     """One check that passed and says these numbers, whatever it would say otherwise; sealed packages besides."""
-    return checked(figures={name: figures}, **{name.replace("-", "_"): True, "environment_sealed": True})
+    return made.dossier(
+        examination=made.examination(
+            {}, session=made.session({name: True, "environment-sealed": True}, {name: figures})
+        )
+    )
 
 
 def served(**checks: bool) -> Dossier:

@@ -78,13 +78,14 @@ class MemoryHeld:
                     break
         after = held_by(pid)
         peak = max(watch.peak_mib, after.peak_mib)
+        processes = f"{after.processes} process{'es' if after.processes != 1 else ''}"
         return checks.Finding(
             passed=peak <= limit and not unanswered,
             figure=round(peak, 1),
             limit=round(limit, 1),
             detail=(
                 f"{unanswered}{before.resident_mib:.0f} MiB resident before and {after.resident_mib:.0f} MiB after "
-                f"{len(grown) - 1} batches of {rows} rows, {peak:.0f} MiB at most in {after.processes} process{'es' if after.processes != 1 else ''}; "
+                f"{len(grown) - 1} batches of {rows} rows, {peak:.0f} MiB at most in {processes}; "
                 f"{limit:.0f} MiB are allowed"
             ),
             figures={
