@@ -1,5 +1,6 @@
 """What is on record of a version, made up for tests of what is told of it."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -61,10 +62,14 @@ def bundle(**changed: Any) -> Bundle:
     return Bundle(**{**given, **changed})
 
 
-def session(checks: dict[str, bool], **changed: Any) -> Session:
-    """A certification that made these checks."""
+def session(
+    checks: Mapping[str, bool], figures: Mapping[str, Mapping[str, float]] | None = None, **changed: Any
+) -> Session:
+    """A certification that made these checks, which measured this."""
+    told = figures or {}
     made = [
-        {"name": name, "passed": passed, "figure": int(not passed), "limit": 0, "detail": f"{name} said so", "figures": {}, "remedy": ""}
+        {"name": name, "passed": passed, "figure": int(not passed), "limit": 0, "detail": f"{name} said so",
+         "figures": dict(told.get(name, {})), "remedy": ""}
         for name, passed in checks.items()
     ]  # fmt: skip
     given: dict[str, Any] = {

@@ -212,6 +212,30 @@ def refused() -> CertificationReport:
     )
 
 
+def wordy() -> CertificationReport:
+    """With details as real checks write them: digests, ids of environments, paths and lists without a space to break at."""
+    sealed = f"14 packages, 212 MiB, sealed as {DIGEST}; toolchain cpython-3.12.7-linux-x86_64-gnu, 31 files of the system named"
+    rebuilt = f"it came out as {'e' * 64}, not as {'f' * 64}"
+    failed = (
+        "the model of /srv/muster/home/bundles/"
+        + "a1" * 32
+        + "/code/churn/features_of_the_last_month.py cannot be loaded"
+    )
+    return report(
+        check("bundle-complete"),
+        check("environment-sealed", figure=14, limit=None, detail=sealed),
+        check("environment-rebuilds", passed=False, figure="e" * 64, limit=0, detail=rebuilt),
+        check("model-loads", passed=False, figure="runtimes.load-failed", limit=None, detail=failed),
+        check("own:" + "every_customer_of_the_north_is_scored_alike_" * 2, detail="x" * 239),
+        check(
+            "one-row-latency",
+            figure=1234567.891,
+            limit=60_000_000.0,
+            detail="p50 0.18 ms, p95 0.2 ms; limit of p99 1000 ms",
+        ),
+    )
+
+
 def largest() -> CertificationReport:
     """Thirty checks that all show as much as a check may."""
     crowded = tuple(

@@ -97,7 +97,7 @@ class CertificationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     at_once: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0
     """How many sessions of long work are worked on at the same time, up to 64; 0: two, or one on a machine with one core."""
     session_memory_mib: Annotated[int, msgspec.Meta(ge=0)] = 16384
-    """Resident memory that a certification may take, with its hosts and builds, MiB; beyond it, it is ended. 0: no limit."""
+    """Resident memory that a certification may take, with its hosts and builds, MiB; four fifths of the machine's at most. 0: no limit."""
     session_hours: AboveZero = 6.0
     """How long a certification may take, hours; beyond it, it is ended."""
     signing_key: str = ""

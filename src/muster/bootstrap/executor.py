@@ -15,7 +15,7 @@ from muster.bootstrap.executor_counts import ExecutorCounts
 from muster.bootstrap.factory import Factory, factory_of
 from muster.bootstrap.home import Home
 from muster.bootstrap.metrics import metrics_address
-from muster.bootstrap.session import work_of
+from muster.bootstrap.session import session_memory_mib, work_of
 from muster.certification.examination import SCRATCH
 from muster.livetests.counting import LiveTestCounter
 from muster.packaging.trees import remove_tree
@@ -110,7 +110,9 @@ def _handlers(factory: Factory, nursery: Nursery, stopping: threading.Event) -> 
     certify = Apart(
         nursery=nursery,
         sessions=factory.sessions,
-        limits=ProcessLimits(memory_mib=settings.session_memory_mib, seconds=settings.session_hours * 3600),
+        limits=ProcessLimits(
+            memory_mib=session_memory_mib(factory.home.settings), seconds=settings.session_hours * 3600
+        ),
         is_stopping=stopping.is_set,
     )
     return {CERTIFICATION: certify, REPLAY: replay}

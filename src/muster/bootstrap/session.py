@@ -12,9 +12,14 @@ from muster.bootstrap.signed_certificates import given_key
 from muster.certification.evaluated import newest_sealed
 from muster.certification.examination import Examination
 from muster.certification.options import CertificationOptions
+from muster.serving.workers.watch import usable_memory_bytes
 from muster.sessions.records import CERTIFICATION, Session
+from muster.settings import Settings
 from muster.workflows.work import Handler, Say, Worker
 
+#: A host's part of what its session may take: the kernel lets it have 1.25 times of it, and the session's own process needs some.
+_HOST_SHARE = 0.6
+_MIB = 2**20
 log = structlog.get_logger()
 
 
@@ -55,6 +60,7 @@ def examination_of(factory: Factory) -> Examination:
         options=CertificationOptions(
             latency_limit_ms=home.settings.certification.latency_limit_ms,
             prove_rebuild=home.settings.certification.prove_rebuild,
+            host_memory_mib=host_memory_mib(home.settings),
             kept=kept_from_models(home),
             try_generated=home.settings.certification.try_generated,
         ),
@@ -71,6 +77,21 @@ def _keys(home: Home) -> dict[str, Path]:
     found = {f"the key of certificates {file.name}": file for file in sorted(home.keys.glob("certificates*.pem"))}
     given = given_key(home)
     return found if given is None else {**found, "the operator's key of certificates": given}
+
+
+def session_memory_mib(settings: Settings) -> int:
+    """What a certification may take on this machine, MiB; 0: no limit."""
+    return usable_memory_bytes(settings.certification.session_memory_mib * _MIB) // _MIB
+
+
+def host_memory_mib(settings: Settings) -> int:
+    """What a host may hold while it is examined, MiB: what it may hold when it serves; 0: no limit.
+
+    Never so much that the session would be ended before the host: that would say nothing of the version.
+    """
+    serving = usable_memory_bytes(settings.serving.host_memory_mib * _MIB) // _MIB
+    session = int(session_memory_mib(settings) * _HOST_SHARE)
+    return min(serving, session) if serving and session else serving or session
 
 
 def kept_from_models(home: Home) -> dict[str, str]:

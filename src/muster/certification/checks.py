@@ -7,7 +7,7 @@ those after it ends the examination when it is not passed.
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -40,7 +40,10 @@ from muster.packaging.sealed import materialise
 from muster.registry.records import Version
 from muster.runtimes.channel import Answer, Channel
 from muster.runtimes.conformance.tables import are_same, ask, is_refused, outputs_of, same_answers, wrong_tables
+from muster.runtimes.errors import HostGone
 from muster.runtimes.host import Succession, hosts
+from muster.runtimes.parent import Limits as HostLimits
+from muster.runtimes.parent import private_memory
 from muster.scanning.vulnerabilities import Source
 from muster.sessions.errors import SessionInterrupted
 from muster.sessions.records import Measure
@@ -114,6 +117,11 @@ class Bench:
     """Tables in the store that curves are derived from."""
     at_hand: AtHand = field(default_factory=AtHand)
     """Data that the factory may read, and what questions about data and load leave for those after them."""
+
+    @property
+    def host_limits(self) -> HostLimits:
+        """What every host of the examination has to keep to: the memory that one may have when it serves."""
+        return HostLimits(memory_bytes=private_memory(self.options.host_memory_mib * 2**20))
 
     def given(self, question: "Question", options: type[S]) -> S:
         """The settings of a question: those of the standard, the defaults for the rest."""
@@ -199,6 +207,9 @@ def put(question: Question, bench: Bench, stack: ExitStack) -> Check:
         raise
     except MusterError as error:
         found = Finding(passed=False, figure=error.code, limit=question.limit, detail=_told(error))
+    if not found.passed and bench.options.host_memory_mib and _is_of_memory(found):
+        told = f"{found.detail}; a host may hold {bench.options.host_memory_mib} MiB here (`serving.host_memory_mib`)"
+        found = replace(found, detail=told)
     if found.exhibits:
         bench.shown.append(CheckEvidence(name=question.name, exhibits=found.exhibits))
     bench.measures.extend(found.measures)
@@ -283,6 +294,7 @@ class ModelLoads:
             bench.folder,
             bench.environment.order(bench.folder, bench.bundle),
             bench.options,
+            bench.host_limits,
         )
         bench.confidential = Confidential(begins, bench.scratch)
         stack.callback(bench.confidential.end)
@@ -296,13 +308,19 @@ class ModelLoads:
 
 
 def _hosts(
-    environment: Built, folder: Path, order: Mapping[str, Any], options: CertificationOptions, log: Path
+    environment: Built,
+    folder: Path,
+    order: Mapping[str, Any],
+    options: CertificationOptions,
+    limits: HostLimits,
+    log: Path,
 ) -> AbstractContextManager[Succession]:
     return hosts(
         environment,
         folder,
         order,
         log,
+        limits=limits,
         load_timeout_s=options.load_limit_s,
         answer_timeout_s=options.answer_limit_s,
     )
@@ -454,6 +472,11 @@ class OneRowLatency:
             detail=f"{found}; limit of p99 {limit_ms:g} ms",
             figures=found.figures(),
         )
+
+
+def _is_of_memory(found: Finding) -> bool:
+    """Whether the model may have been refused memory: it says so, or its host has ended."""
+    return "MemoryError" in found.detail or found.figure == HostGone.code
 
 
 def _told(error: MusterError) -> str:

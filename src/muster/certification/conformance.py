@@ -1,6 +1,7 @@
 """The question that the conformance kit answers: does the host behave as hosts do?"""
 
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from typing import ClassVar
 
 from muster.certification.checks import Bench, Finding
@@ -35,6 +36,8 @@ class HostConforms:
             assert bench.bundle is not None
             assert bench.environment is not None
             order = bench.environment.order(bench.folder, bench.bundle)
+            if limits.memory_bytes is None:
+                limits = replace(limits, memory_bytes=bench.host_limits.memory_bytes)
             return running_host(bench.environment, bench.folder, order, bench.log, limits=limits)
 
         subject = Subject(bundle=bench.bundle, golden=bench.golden, start=start, running=bench.channel)

@@ -14,6 +14,8 @@ class CertificationOptions:
     """One-row latency at the 99th percentile that a version may have on its host, milliseconds."""
     build_limit_s: float = 1800.0
     """What building the environment may take, seconds."""
+    host_memory_mib: int = 0
+    """What a host and the programs that it starts may hold of the machine's memory, MiB; 0: no limit."""
     load_limit_s: float = 300.0
     """What importing and loading the model may take, seconds."""
     answer_limit_s: float = 60.0

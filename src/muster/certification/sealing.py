@@ -114,7 +114,12 @@ class RebuildsOffline:
             built_s = time.monotonic() - begun
             order = built.order(bench.folder, bench.bundle)
             with running_host(
-                built, bench.folder, order, bench.log, load_timeout_s=bench.options.load_limit_s
+                built,
+                bench.folder,
+                order,
+                bench.log,
+                limits=bench.host_limits,
+                load_timeout_s=bench.options.load_limit_s,
             ) as channel:
                 answered = ask(channel, bench.golden.inputs)
         figures = {"seconds": round(built_s, 3)}

@@ -329,13 +329,13 @@ def _hosts(bench: Bench, made: MadeTwin) -> Iterator[tuple[Channel, Channel]]:
     assert bench.folder is not None
     assert bench.bundle is not None
     assert bench.environment is not None
-    limit_s = bench.options.answer_limit_s
+    limit_s, limits = bench.options.answer_limit_s, bench.host_limits
     order = bench.environment.order(bench.folder, bench.bundle)
     twins = made.environment.order(made.folder, made.bundle)
     with (
         log_apart(bench.scratch) as log,
-        running_host(bench.environment, bench.folder, order, log, answer_timeout_s=limit_s) as original,
-        running_host(made.environment, made.folder, twins, log, answer_timeout_s=limit_s) as twin,
+        running_host(bench.environment, bench.folder, order, log, limits=limits, answer_timeout_s=limit_s) as original,
+        running_host(made.environment, made.folder, twins, log, limits=limits, answer_timeout_s=limit_s) as twin,
     ):
         yield original, twin
 

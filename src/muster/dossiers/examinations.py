@@ -19,11 +19,16 @@ from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import SessionState
 from muster.wire.evidence import Evidence
 
-ENDED = frozenset({SessionState.PASSED, SessionState.FAILED})
+_ENDED = frozenset({SessionState.PASSED, SessionState.FAILED})
 _REQUESTED = "certification.requested"
 _ON_LIVE = "live-test:"
 #: Sessions that are looked at, the newest first, for one of the kind that is wanted.
 _LOOKED_AT = 200
+
+
+def has_verdict(session: Session) -> bool:
+    """Whether a certification came to one: it has ended, and was not broken off, which says nothing of the version."""
+    return session.state in _ENDED and "error" not in (session.result or {})
 
 
 class Examinations:
@@ -50,7 +55,7 @@ class Examinations:
         found: Session | None = None
         for session_id in ids[:_LOOKED_AT]:
             session = self._sessions.session(call, session_id)
-            if session.state in ENDED:
+            if has_verdict(session):
                 return session
             found = found or session
         return found

@@ -1,8 +1,9 @@
 """What is gathered of a version and its model before a document is made of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from muster.certification.records import Certificate
 from muster.gates.records import Review
@@ -96,5 +97,14 @@ class Dossier:
     @property
     def checks(self) -> dict[str, bool]:
         """The checks of the newest examination, by name, and whether they passed."""
-        found = {} if self.examination is None else self.examination.session.result or {}
-        return {check["name"]: bool(check["passed"]) for check in found.get("checks", ())}
+        return {check["name"]: bool(check["passed"]) for check in self._told}
+
+    def figures(self, check: str) -> Mapping[str, float]:
+        """What the newest examination measured in a check, by name; empty where it made none."""
+        return next((one.get("figures", {}) for one in self._told if one["name"] == check), {})
+
+    @property
+    def _told(self) -> Sequence[Mapping[str, Any]]:
+        found: Mapping[str, Any] = {} if self.examination is None else self.examination.session.result or {}
+        told: Sequence[Mapping[str, Any]] = found.get("checks", ())
+        return told

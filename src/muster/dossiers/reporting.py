@@ -135,6 +135,12 @@ def _may_fail(told: Mapping[str, Any], may_fail: frozenset[str], session: Sessio
 
 def _verdict(session: Session, checks: tuple[ReportedCheck, ...], *, is_complete: bool) -> tuple[Any, str]:
     total = f"{len(checks)} {'check' if len(checks) == 1 else 'checks'}"
+    broken_off = (session.result or {}).get("error")
+    if broken_off:  # over a limit, given up, an error of Muster's own: that says nothing of the version
+        return (
+            "unfinished",
+            f"The examination was broken off, so there is no verdict: {_sentence(broken_off['message'])}",
+        )
     if session.state not in {SessionState.PASSED, SessionState.FAILED}:
         yet = "" if session.state is SessionState.CANCELLED else " yet"
         return "unfinished", f"The certification is {session.state}; there is no verdict{yet}."
@@ -152,6 +158,10 @@ def _verdict(session: Session, checks: tuple[ReportedCheck, ...], *, is_complete
         )
     rest = "" if is_complete else " After that the remaining checks could not be made."
     return "not-certified", f"{len(against)} of {total} failed: {_named(against)}.{rest}"
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _named(checks: list[ReportedCheck]) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from muster.certification.prediction.fairness import COMPARED
+from muster.certification.prediction.slices import JUDGED
 from muster.dossiers import rubric_facts as facts
 from muster.dossiers.records import Dossier
 from muster.vocabulary.clock import rfc3339
@@ -43,12 +45,13 @@ def _nothing(missing: str) -> Callable[[Dossier], Found]:
     return lambda _dossier: Found(is_met=False, told=missing)
 
 
-def _check(name: str, met: str, missing: str) -> Callable[[Dossier], Found]:
-    """A test that a check of certification is."""
+def _check(name: str, met: str, missing: str, *, counted: str, none: str) -> Callable[[Dossier], Found]:
+    """A test that a check of certification is, where it had something to judge: the figure that counts that is above 0."""
 
     def judge(dossier: Dossier) -> Found:
         if dossier.passed(name):
-            return Found(is_met=True, told=f"{met} (check {name})")
+            is_met = dossier.figures(name).get(counted, 0) > 0
+            return Found(is_met=is_met, told=f"{met if is_met else none} (check {name})")
         if name in dossier.checks:
             return Found(is_met=False, told=f"the check {name} failed")
         return Found(is_met=False, told=missing)
@@ -99,8 +102,10 @@ RUBRIC: dict[SectionName, tuple[Test, ...]] = {
             "Model quality is sufficient on important data slices",
             _check(
                 "slices-hold",
-                "every declared slice holds its limit",
+                "every declared slice with enough rows holds its limit",
                 "no slice is declared, or none was measured: name [prediction] slices and add an evaluation set",
+                counted=JUDGED,
+                none="no slice is known to have had enough rows to be judged",
             ),
         ),
         Test(
@@ -109,6 +114,8 @@ RUBRIC: dict[SectionName, tuple[Test, ...]] = {
                 "fairness",
                 "no gap between the values of a protected field is above its limit",
                 "no protected field is declared, or none was measured: name [prediction] protected and add an evaluation set",
+                counted=COMPARED,
+                none="of no protected field two groups are known to have had enough rows to be compared",
             ),
         ),
     ),
@@ -124,14 +131,7 @@ RUBRIC: dict[SectionName, tuple[Test, ...]] = {
                 "from bundle to answer everything is tested here, training is not; declare the test of the whole pipeline"
             ),
         ),
-        Test(
-            "Model quality is validated before serving",
-            _check(
-                "prediction-performance",
-                "its metrics on a sealed evaluation set are held against limits before any release",
-                "no evaluation set, or no [prediction]: nothing was measured against outcomes",
-            ),
-        ),
+        Test("Model quality is validated before serving", _of(facts.validated)),
         Test("The model is debuggable", _of(facts.debuggable)),
         Test("Models are canaried before serving", _of(facts.canaried)),
         Test("Serving models can be rolled back", _of(facts.can_go_back)),

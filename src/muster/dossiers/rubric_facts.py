@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable
 
+from muster.certification.data.referenced import HELD, REFERENCES
+from muster.certification.prediction.judging import PERFORMANCE_CHECK
+from muster.certification.prediction.performance import LIMITS
 from muster.dossiers.records import Dossier, Serving
 from muster.gates.records import Verdict
 from muster.sessions.records import Measured
@@ -171,6 +174,24 @@ def unit_tested(dossier: Dossier) -> Told:
     return True, f"passed at every certification: {_some([*own])}"
 
 
+def validated(dossier: Dossier) -> Told:
+    """Whether metrics on a sealed evaluation set were held against limits."""
+    if PERFORMANCE_CHECK not in dossier.checks:
+        return False, "no evaluation set, or no [prediction]: nothing was measured against outcomes"
+    if not dossier.passed(PERFORMANCE_CHECK):
+        return False, f"the check {PERFORMANCE_CHECK} failed"
+    limits = int(dossier.figures(PERFORMANCE_CHECK).get(LIMITS, 0))
+    if not limits:
+        return False, (
+            "its metrics on a sealed evaluation set were measured and held against no limit, so that any model passes: give min or "
+            f"max in the standard, [checks.{PERFORMANCE_CHECK}] options"
+        )
+    return True, (
+        f"its metrics on a sealed evaluation set are held against {limits} limit{'s' if limits != 1 else ''} before any release "
+        f"(check {PERFORMANCE_CHECK})"
+    )
+
+
 def debuggable(dossier: Dossier) -> Told:
     """Whether a past request was computed again and came out the very same."""
     if dossier.replayed is None:
@@ -219,7 +240,22 @@ def dependencies(dossier: Dossier) -> Told:
     lacking = [name for name in ("environment-sealed", "data-referenced") if not dossier.passed(name)]
     if lacking:
         return False, f"changes would go unnoticed, as these checks did not pass or were not made: {', '.join(lacking)}"
-    return True, "packages are sealed by digest and data is held against the digests declared, at every certification"
+    figures = dossier.figures("data-referenced")
+    named, held = int(figures.get(REFERENCES, 0)), int(figures.get(HELD, 0))
+    if not named:
+        return (
+            False,
+            "packages are sealed by digest; of the data it is not on record whether any was fetched: certify again",
+        )
+    if held < named:
+        return False, (
+            f"packages are sealed by digest, but {named - held} of {named} references to data are recorded as declared and were "
+            "held against no digest: register their source (`muster source add`), and name digests"
+        )
+    return True, (
+        f"packages are sealed by digest and {named} of {named} references to data were fetched and held against their digests, "
+        "at every certification"
+    )
 
 
 def invariants(dossier: Dossier) -> Told:

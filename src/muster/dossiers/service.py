@@ -13,7 +13,7 @@ from muster.certification.twinned import examined_by
 from muster.dossiers.carding import card_of
 from muster.dossiers.declarations import Declarations
 from muster.dossiers.errors import NoCertification, NotExamined
-from muster.dossiers.examinations import ENDED, Examinations
+from muster.dossiers.examinations import Examinations, has_verdict
 from muster.dossiers.records import Dossier, Serving
 from muster.dossiers.reporting import report_of
 from muster.dossiers.rubric import scored
@@ -175,7 +175,6 @@ class Dossiers:
         certificate = self._certification.newest_certificate(call, version)
         standard = self._standards.current(call)
         session = self._examinations.newest(call, name)
-        has_ended = session is not None and session.state in ENDED
         with self._database.read() as tx:
             declared = self._declarations.of(tx, call.project, name.model)
         measures = self._sessions.measures(call, MeasuresAsked(model=name.model, slice=None), _MOST_MEASURES)
@@ -187,7 +186,7 @@ class Dossiers:
             certificate=certificate,
             valid_until=self._valid_until(version, certificate, standard),
             standard=standard,
-            examination=self._examinations.of(call, session) if session is not None and has_ended else None,
+            examination=self._examinations.of(call, session) if session is not None and has_verdict(session) else None,
             measures=measures,
             review=self._reviews.review(call, name),
             servings=self._servings(call, name),

@@ -41,6 +41,20 @@ _GOES_FIRST = 500
 log = structlog.get_logger()
 
 
+#: What a model may ask for at once lies so far above the resident memory at which its host is ended: a leak is to be
+#: met by a new host, and not by one MemoryError after the other.
+_HEADROOM = 1.25
+
+
+def private_memory(resident_bytes: int) -> int | None:
+    """The private memory that a host may have (`Limits.memory_bytes`) whose resident memory may be so large; None: no limit.
+
+    Args:
+        resident_bytes: 0: no limit.
+    """
+    return int(resident_bytes * _HEADROOM) or None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What a host has to keep to."""

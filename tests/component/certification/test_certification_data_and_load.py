@@ -62,13 +62,13 @@ class Bench:
         pack(folder, target)
         return self.factory.registry.register(self.factory.call("ana"), target)
 
-    def examination(self) -> Examination:
+    def examination(self, **options: Any) -> Examination:
         return Examination(
             blobs=self.factory.blobs,
             environments=self.shelf,
             bundles=self.factory.folder / "bundles",
             logs=self.factory.folder / "logs",
-            options=CertificationOptions(latency_calls=30, prove_rebuild=False, answer_limit_s=20.0),
+            options=CertificationOptions(latency_calls=30, prove_rebuild=False, answer_limit_s=20.0, **options),
             sources=self.sources.of,
             sealed=lambda _: self.sealed,
         )
@@ -208,6 +208,29 @@ def test_a_memory_bomb_fails_by_what_it_held(bench: Bench) -> None:
     assert "250 MiB are allowed" in held.detail
 
 
+def test_a_memory_bomb_is_kept_to_what_a_host_may_have_and_fails_for_that(bench: Bench) -> None:
+    """The kernel refuses it the memory, so nothing is broken off; the checks in which it asked for it say so, and by which setting."""
+    version = bench.register(source=BOMB)
+    found = bench.examination(host_memory_mib=200).examine(version, lambda _: None, limits=Limits(run=WITHOUT))
+    assert set(found.failed) == {"throughput", "memory"}
+    assert found.is_complete
+    for name in found.failed:
+        assert "MemoryError" in check(found, name).detail
+        assert "a host may hold 200 MiB here (`serving.host_memory_mib`)" in check(found, name).detail
+    held = check(found, "memory")
+    assert held.limit == 200
+    assert figure(found, "memory") < 1.25 * 200
+
+
+def test_what_is_declared_allows_no_more_than_a_host_may_have(bench: Bench) -> None:
+    """Between what serving allows and what the kernel refuses, a host would be ended by its keeper: the check fails for it."""
+    version = bench.register(source=BOMB, claims=Claims(load=Load(memory_mib=5000.0)))
+    found = bench.examination(host_memory_mib=310).examine(version, lambda _: None, limits=Limits(run=WITHOUT))
+    assert found.failed == ("memory",)
+    assert check(found, "memory").limit == 310
+    assert 310 < figure(found, "memory") < 1.25 * 310
+
+
 def test_a_model_that_takes_its_time_to_start_fails_cold_start(bench: Bench) -> None:
     """Its import sleeps for longer than it declares; the host that is there already is not looked at."""
     found = bench.examine(bench.register(source=LAZY, claims=Claims(load=Load(cold_start_s=0.5))))
@@ -215,10 +238,19 @@ def test_a_model_that_takes_its_time_to_start_fails_cold_start(bench: Bench) -> 
     assert figure(found, "cold-start") > 0.6
 
 
+def test_where_no_rows_per_second_are_asked_for_no_limit_is_told(bench: Bench) -> None:
+    """A figure without a limit shows none: the time after which a host counts as hung is nobody's wish."""
+    told = check(bench.examine(bench.register()), "throughput")
+    assert (told.passed, told.limit) == (True, None)
+    assert "asked for" not in told.detail
+
+
 def test_rows_per_second_can_be_asked_for(bench: Bench) -> None:
     """The standard's option is a limit of its own, and 1,000 rows of a slow model are not waited for."""
     found = bench.examine(bench.register(source=SLOW), throughput={"rows_per_s": 1000.0})
     assert found.failed == ("throughput",)
+    assert check(found, "throughput").limit == 1000.0
+    assert "at least 1,000.00 rows/s are asked for" in check(found, "throughput").detail
     rates = check(found, "throughput").figures
     assert 20 < rates["rows_per_s.1"] < 130
     assert "rows_per_s.1000" not in rates
@@ -274,6 +306,8 @@ def test_data_below_a_source_is_read_held_against_its_digest_and_profiled(bench:
     assert done.result["passed"], [one for one in done.result["checks"] if not one["passed"]]
     told = {one["name"]: one["detail"] for one in done.result["checks"]}
     assert "2 of 3 read and unchanged; 1 below no registered source" in told["data-referenced"]
+    figures = {one["name"]: one["figures"] for one in done.result["checks"]}
+    assert figures["data-referenced"] == {"references": 3.0, "held_to_digest": 2.0}
     assert "2 fields of training against left" in told["no-leakage"]
     assert "the rows of test against those of training" in told["no-leakage"]
     profiles = VersionProfiles(bench.factory.database, bench.factory.registry)

@@ -95,6 +95,9 @@ def test_a_slice_is_worse_although_the_average_is_good(exam: Exam) -> None:
     done = exam.examine(version, options=STRICT)
     assert done[PERFORMANCE].passed
     assert done[PERFORMANCE].figures["roc_auc"] > 0.75
+    assert done[PERFORMANCE].figures["limits"] == 1.0
+    assert done[SLICES].figures == {"slices": 5.0}
+    assert done["fairness"].figures == {"compared": 1.0}
     assert done[SLICES].figure == 1
     assert exam.bench is not None
     by_slice = {one.slice: one for one in exam.bench.measures if one.name == "roc_auc"}

@@ -100,7 +100,7 @@ def certificate_seal(factory: GovernedFactory, version: Version) -> str | None:
 
 
 def test_a_sound_version_is_certified(factory: GovernedFactory, environments: Path) -> None:
-    """Every check gives a figure and a limit; certificate, state and result are kept together."""
+    """Every check gives a figure and, where something is asked, a limit; certificate, state and result are kept together."""
     laboratory = Laboratory(factory, environments)
     version = factory.register()
     done = laboratory.examine(version, prove_rebuild=True)
@@ -108,7 +108,9 @@ def test_a_sound_version_is_certified(factory: GovernedFactory, environments: Pa
     assert done.state is SessionState.PASSED
     assert done.result is not None
     assert [check["name"] for check in done.result["checks"]] == NAMES
-    assert all(check["figure"] is not None and check["limit"] is not None for check in done.result["checks"])
+    assert all(check["figure"] is not None for check in done.result["checks"])
+    # Nobody asks for rows per second here.
+    assert [check["name"] for check in done.result["checks"] if check["limit"] is None] == ["throughput"]
     assert certificate_seal(factory, version) == done.result["seal"]
     assert (done.result["version"], done.result["passed"], done.result["state"]) == ("churn:1", True, "certified")
     assert factory.state(version) is VersionState.CERTIFIED

@@ -20,6 +20,7 @@ from muster.dossiers.errors import NoCertification, NotDeclared, NotExamined
 from muster.registry.errors import ModelNotFound, NotYourModel, VersionNotFound
 from muster.sessions.errors import SessionNotFound
 from muster.vocabulary.errors import Conflict, MusterError, NotAllowed, NotFound
+from muster.vocabulary.states import SessionState
 from muster.wire.reports import CertificationReport, ModelCard, ScoredTest
 from muster.wire.reports import TestScore as Score
 from running_control import Control
@@ -246,6 +247,26 @@ def test_a_session_that_waits_is_told_as_such(story: Story, bundles: SmallBundle
         assert ana.certification_report(again).verdict == "unfinished"
         control.work_off()
         assert ana.certification_report(story.good).session == again
+
+
+def test_a_session_that_was_broken_off_takes_no_verdict_away(story: Story) -> None:
+    """Its own report says why it ended; of the version, report and card stay those of the examination that found something."""
+    services = story.control.services
+    with story.control.as_("ana") as ana:
+        before = ana.certification_report(story.failed)
+        version, card = before.version, ana.card(before.version)
+        session = ana.certify(version, wait=False).session
+        claimed = services.sessions.claim("e1", ["certification"])
+        assert claimed is not None
+        problem = {"code": "sessions.over-limit", "message": "it took 2173 MiB, and may take 2000", "advice": "Ask."}
+        with services.database.write() as tx:
+            services.sessions.finish(tx, claimed, SessionState.FAILED, {"error": problem})
+        found = ana.certification_report(session)
+        assert (found.verdict, found.checks) == ("unfinished", ())
+        assert found.why.endswith("broken off, so there is no verdict: it took 2173 MiB, and may take 2000.")
+        after = ana.certification_report(version)
+        assert (after.session, after.verdict) == (story.failed, "not-certified")
+        assert ana.card(version).failed == card.failed != ()
 
 
 @pytest.mark.parametrize("kind", [CertificationReport, ModelCard, Score], ids=["report", "card", "score"])

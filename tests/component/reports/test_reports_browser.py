@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
 from browser_program import running_browser
 from made_cards import card
-from made_reports import certified, largest, refused
+from made_reports import certified, largest, refused, wordy
 from muster.reports.cards import card_page
 from muster.reports.certification import certification_report
 
@@ -55,6 +55,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "certified": certification_report(certified()),
         "refused": certification_report(refused()),
         "largest": certification_report(largest()),
+        "wordy": certification_report(wordy()),
         "card": card_page(card()),
     }
     addresses = {}
@@ -127,6 +128,25 @@ def test_the_verdict_is_seen_without_scrolling(browser: Browser, pages: dict[str
         assert verdict is not None
         assert why is not None
         assert why["y"] + why["height"] < 450
+
+
+@pytest.mark.parametrize("width", [1280, 1100, 1000, 400])
+def test_no_detail_makes_the_table_of_checks_wider_than_the_page(
+    browser: Browser, pages: dict[str, str], opened: list[Page], width: int
+) -> None:
+    """A digest breaks where it must; words and names keep room enough to be read, and every cell ends within the window."""
+    page, _, _ = shown(browser, opened, pages["wordy"], (width, "light"))
+    box = page.evaluate(
+        """() => { const table = document.querySelector("table.checks"), around = table.parentElement;
+        return {hidden: around.scrollWidth - around.clientWidth,
+          ends: Math.max(...[...table.querySelectorAll("tbody td")].map((one) => one.getBoundingClientRect().right)),
+          words: Math.min(...[...table.querySelectorAll("tbody td:last-child")].map((one) => one.clientWidth)),
+          broken: [...table.querySelectorAll("tbody td > span")].filter((one) => one.getClientRects().length > 1).length}; }"""
+    )
+    assert box["hidden"] <= 0
+    assert box["ends"] <= width
+    assert box["words"] >= 250
+    assert box["broken"] == 0
 
 
 def test_a_link_leads_from_a_check_to_what_it_showed(

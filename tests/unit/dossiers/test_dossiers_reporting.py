@@ -82,6 +82,17 @@ def test_a_version_that_was_banned_meanwhile_has_no_failed_check() -> None:
     assert "could not be certified any more" in found.why
 
 
+def test_an_examination_that_was_broken_off_has_no_verdict_and_tells_why() -> None:
+    """Whatever ended it: too much memory says nothing of the version, and no check is said to have been passed."""
+    problem = {"code": "sessions.over-limit", "message": "session s-1 was ended: it took 2173 MiB", "advice": "Ask."}
+    held = made.session({}, state=SessionState.FAILED, result={"error": problem})
+    found = told(made.examination({}, session=held))
+    assert (found.verdict, found.checks) == ("unfinished", ())
+    assert found.why == (
+        "The examination was broken off, so there is no verdict: session s-1 was ended: it took 2173 MiB."
+    )
+
+
 @pytest.mark.parametrize(
     "state", [SessionState.QUEUED, SessionState.RUNNING, SessionState.INTERRUPTED, SessionState.CANCELLED]
 )

@@ -28,10 +28,27 @@ def important(**losses: float) -> Dossier:
     return made.dossier(examination=made.examination({}, measures=tuple(found)))
 
 
+#: What checks that had something to judge say of it.
+FULL = {
+    "slices-hold": {"slices": 4.0},
+    "fairness": {"compared": 1.0},
+    "prediction-performance": {"limits": 1.0, "roc_auc": 0.8},
+    "data-referenced": {"references": 2.0, "held_to_digest": 2.0},
+}
+
+
 def checked(**checks: bool) -> Dossier:
     """A version whose newest examination made these checks."""
+    passed = {name.replace("_", "-"): passed for name, passed in checks.items()}
+    return made.dossier(examination=made.examination({}, session=made.session(passed, FULL)))
+
+
+def empty(name: str, **figures: float) -> Dossier:
+    """One check that passed and says these numbers, whatever it would say otherwise; sealed packages besides."""
     return made.dossier(
-        examination=made.examination({name.replace("_", "-"): passed for name, passed in checks.items()})
+        examination=made.examination(
+            {}, session=made.session({name: True, "environment-sealed": True}, {name: figures})
+        )
     )
 
 
@@ -111,10 +128,14 @@ UNMET: dict[str, list[Dossier]] = {
         baseline("rmse", 2.0, 1.0),
         made.dossier(measures=(made.measured("roc_auc", 0.9),), versions=(made.version(tags={"baseline": "true"}),)),
     ],
-    "model-6": [checked(slices_hold=False)],
-    "model-7": [checked(fairness=False)],
+    "model-6": [checked(slices_hold=False), empty("slices-hold", slices=0.0), empty("slices-hold")],
+    "model-7": [checked(fairness=False), empty("fairness", compared=0.0), empty("fairness")],
     "infrastructure-2": [made.dossier(examination=made.examination({"own:a": True, "relations": False}))],
-    "infrastructure-4": [checked(prediction_performance=False)],
+    "infrastructure-4": [
+        checked(prediction_performance=False),
+        empty("prediction-performance", roc_auc=0.8, limits=0.0),
+        empty("prediction-performance", roc_auc=0.8),
+    ],
     "infrastructure-6": [
         served(),
         made.dossier(measures=(made.measured("late", 0.0, over="live-test:churn"),)),
@@ -125,7 +146,13 @@ UNMET: dict[str, list[Dossier]] = {
         ),
     ],
     "infrastructure-7": [made.dossier(servings=ALONE)],
-    "monitoring-1": [checked(environment_sealed=True)],
+    "monitoring-1": [
+        checked(environment_sealed=True),
+        checked(environment_sealed=False, data_referenced=True),
+        empty("data-referenced", references=2.0, held_to_digest=1.0),
+        empty("data-referenced", references=1.0, held_to_digest=0.0),
+        empty("data-referenced"),
+    ],
     "monitoring-2": [made.dossier(servings=(made.serving(made.release(3, ("churn:4", Role.CHAMPION))),))],
     "monitoring-3": [checked(golden_answers=True), served(golden_answers=False)],
     "monitoring-4": [made.dossier(valid_until=made.NOW - timedelta(days=1))],
@@ -168,6 +195,14 @@ def test_what_comes_close_does_not_meet_it(name: str, number: int) -> None:
     """A check that failed, another's measure, one's own vote."""
     found = found_in(scored(UNMET[name][number], solo=False))[name]
     assert (found.how, found.points) == ("missing", 0.0), found.told
+
+
+def test_what_was_not_looked_at_is_said() -> None:
+    """A metric without a limit and data that nobody fetched are named as what is missing, not as a fact."""
+    unlimited = scored(empty("prediction-performance", roc_auc=0.8, limits=0.0), solo=False)
+    assert "against no limit" in found_in(unlimited)["infrastructure-4"].told
+    unfetched = scored(empty("data-referenced", references=3.0, held_to_digest=1.0), solo=False)
+    assert "2 of 3 references to data are recorded as declared" in found_in(unfetched)["monitoring-1"].told
 
 
 def test_what_the_factory_cannot_see_is_never_met_by_it() -> None:

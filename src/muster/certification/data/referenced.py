@@ -27,6 +27,8 @@ from muster.wire.profiles import FieldProfile, TableProfile
 TRAINING = ("training", "train")
 #: What data is called that it was judged on.
 HELD_OUT = ("test", "testing", "validation", "evaluation", "holdout", "held-out")
+#: Among the figures: how many references there are, and how many were fetched and held against a digest that the bundle names.
+REFERENCES, HELD = "references", "held_to_digest"
 _DECLARED = "as declared"
 _SHOWN_FIELDS = 150
 _MIB = 1024 * 1024
@@ -43,6 +45,8 @@ class _Looked:
     size: int | None = None
     digest: str = ""
     problem: str = ""
+    is_held: bool = False
+    """Whether its bytes were held against a digest."""
     file: DataFile | None = None
 
     @property
@@ -93,12 +97,20 @@ class DataReferenced:
         detail = "; ".join(wrong[:3]) or f"{len(found) - declared} of {len(found)} read and unchanged"
         if declared:
             detail += f"; {declared} below no registered source, recorded as declared and not fetched"
+        held = sum(one.is_held and not one.problem for one in found)
         exhibits: list[Exhibit] = [
             Grid(title="Data that the bundle names", columns=_COLUMNS, rows=tuple(one.row for one in found))
         ]
         if profile is not None:
             exhibits.append(_shown(profile))
-        return checks.Finding(passed=not wrong, figure=len(wrong), limit=0, detail=detail, exhibits=tuple(exhibits))
+        return checks.Finding(
+            passed=not wrong,
+            figure=len(wrong),
+            limit=0,
+            detail=detail,
+            figures={REFERENCES: float(len(found)), HELD: float(held)},
+            exhibits=tuple(exhibits),
+        )
 
     def _look(self, data: DataSource, bench: checks.Bench, to: Path, options: Options) -> _Looked:
         read_from = _DECLARED
@@ -159,6 +171,7 @@ def _held_against(data: DataSource, name: str, fetched: Fetched, read_from: str)
         size=fetched.size,
         digest=fetched.digest,
         problem="; ".join(problems),
+        is_held=bool(data.digest),
         file=file,
     )
 

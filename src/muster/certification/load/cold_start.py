@@ -58,6 +58,7 @@ class ColdStart:
             bench.folder,
             bench.environment.order(bench.folder, bench.bundle),
             bench.log,
+            limits=bench.host_limits,
             load_timeout_s=bench.options.load_limit_s,
             answer_timeout_s=bench.options.answer_limit_s,
         ) as channel:

@@ -10,7 +10,7 @@ from muster.certification import checks
 from muster.certification.load.memory import Watch, held_by
 from muster.certification.load.rows import Rows
 from muster.certification.records import Figure
-from muster.runtimes.conformance.tables import ask
+from muster.runtimes.conformance.tables import ask, error_of
 from muster.sessions.records import Measure
 from muster.wire.evidence import Curve, Exhibit, Series
 
@@ -37,7 +37,7 @@ class MemoryHeld:
         """What it may hold, and how much it is asked."""
 
         memory_mib: float | None = None
-        """The limit, instead of what the bundle declares; without either, all memory of the machine."""
+        """The limit, instead of what the bundle declares; without either, and at most, what a host may have when it serves."""
         rows: int | None = None
         """Of the batches that it is asked; without it 1,000, or as many as a slow model answers in a quarter of a second."""
 
@@ -57,28 +57,35 @@ class MemoryHeld:
         assert bench.bundle is not None
         options = bench.given(self, self.Options)
         declared = None if bench.bundle.load is None else bench.bundle.load.memory_mib
-        limit = options.memory_mib or declared or psutil.virtual_memory().total / _MIB
+        most = bench.options.host_memory_mib or psutil.virtual_memory().total / _MIB
+        limit = min(options.memory_mib or declared or most, most)
         pid = bench.channel.hello.pid
         before = held_by(pid)
         rows = options.rows or _rows(bench.at_hand.row_s)
         block = Rows(bench.golden.inputs).block(rows)
         grown: list[tuple[float, float]] = [(0.0, before.resident_mib)]
+        unanswered = ""
         with Watch(pid, every_s=0.02) as watch:
             spent_ns = 0
             for call in range(_CALLS):
-                spent_ns += ask(bench.channel, block).latency_ns
+                answer = ask(bench.channel, block)
+                if answer.errors:
+                    unanswered = f"{rows} rows at once: {error_of(answer)}; "
+                    break
+                spent_ns += answer.latency_ns
                 grown.append((float(call + 1), held_by(pid).resident_mib))
                 if spent_ns > 50_000_000 or watch.peak_mib > limit:
                     break
         after = held_by(pid)
         peak = max(watch.peak_mib, after.peak_mib)
+        processes = f"{after.processes} process{'es' if after.processes != 1 else ''}"
         return checks.Finding(
-            passed=peak <= limit,
+            passed=peak <= limit and not unanswered,
             figure=round(peak, 1),
             limit=round(limit, 1),
             detail=(
-                f"{before.resident_mib:.0f} MiB resident before and {after.resident_mib:.0f} MiB after {len(grown) - 1} batches of "
-                f"{rows} rows, {peak:.0f} MiB at most in {after.processes} process{'es' if after.processes != 1 else ''}; "
+                f"{unanswered}{before.resident_mib:.0f} MiB resident before and {after.resident_mib:.0f} MiB after "
+                f"{len(grown) - 1} batches of {rows} rows, {peak:.0f} MiB at most in {processes}; "
                 f"{limit:.0f} MiB are allowed"
             ),
             figures={

@@ -46,7 +46,7 @@ class Throughput:
         seconds: float = 0.03
         """For each size of batch."""
         rows_per_s: float | None = None
-        """So many at least, at the best size; without it, one row in the time after which a host counts as hung."""
+        """So many at least, at the best size; without it there is no limit but the time after which a host counts as hung."""
 
         def problems(self) -> list[str]:
             """What is wrong beyond types."""
@@ -60,7 +60,8 @@ class Throughput:
         assert bench.channel is not None
         assert bench.golden is not None
         options = bench.given(self, self.Options)
-        least = options.rows_per_s or 1 / bench.options.answer_limit_s
+        least = options.rows_per_s or 1 / bench.options.answer_limit_s  # what takes longer counts as hung
+        limit = None if options.rows_per_s is None else round(_MICRO / options.rows_per_s, 3)
         rows, per_row_s = Rows(bench.golden.inputs), 0.0
         rates: list[_Rate] = []
         for size in BATCHES:
@@ -71,7 +72,7 @@ class Throughput:
                 return checks.Finding(
                     passed=False,
                     figure="not answered",
-                    limit=_limit(least),
+                    limit=limit,
                     detail=f"{size} golden rows at once: {found}",
                 )
             rates.append(_Rate(rows=size, rows_per_s=found))
@@ -83,8 +84,8 @@ class Throughput:
         return checks.Finding(
             passed=best.rows_per_s >= least,
             figure=figure,
-            limit=_limit(least),
-            detail=f"{told}; at least {least:,.2f} rows/s are asked for",
+            limit=limit,
+            detail=told + _asked(options.rows_per_s, least, best),
             figures={f"rows_per_s.{rate.rows}": round(rate.rows_per_s, 3) for rate in rates},
             exhibits=(
                 Bars(
@@ -123,5 +124,8 @@ def measured(channel: Channel, block: Table, seconds: float) -> float | str:
             return calls * block.rows / took
 
 
-def _limit(rows_per_s: float) -> float:
-    return round(_MICRO / rows_per_s, 3)
+def _asked(asked: float | None, least: float, best: _Rate) -> str:
+    """What is asked for, where somebody asks; that the host is as good as hung, where it is."""
+    if asked is not None:
+        return f"; at least {asked:,.2f} rows/s are asked for"
+    return "" if best.rows_per_s >= least else f"; one row in {1 / least:g} s is no answer any more"

@@ -100,6 +100,7 @@ def _answers_of(bench: Bench, champion: Version, found: Judgement) -> Judgement:
                 folder,
                 environment.order(folder, bundle),
                 log,
+                limits=bench.host_limits,
                 load_timeout_s=bench.options.load_limit_s,
                 answer_timeout_s=bench.options.answer_limit_s,
             ) as channel,

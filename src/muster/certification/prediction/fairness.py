@@ -16,6 +16,9 @@ from muster.evaluation.fairness import GroupRates
 from muster.sessions.records import Measure
 from muster.wire.evidence import Exhibit, Grid
 
+#: Among the figures: of how many protected columns two groups were large enough to be compared.
+COMPARED = "compared"
+
 
 class Fair:
     """Between the groups of a protected column, the gaps are not wider than the standard allows."""
@@ -39,7 +42,7 @@ class Fair:
         """How many gaps are too wide."""
         options = bench.given(self, FairnessOptions)
         predictions = judging.binary_of(bench, "fairness")
-        found = judging.judged(bench)
+        found, compared = judging.judged(bench), 0
         broken, told, shown, measures = list[str](), list[str](), list[Exhibit](), list[Measure]()
         for column in self._columns(bench):
             result = fairness.fairness(predictions, groups_of(found.values(column)), options.min_rows)
@@ -48,6 +51,7 @@ class Fair:
                 continue
             broken.extend(f"{column}: {problem}" for problem in _problems(result, options))
             told.append(f"{column}: {_told(result)}")
+            compared += 1
             shown.extend(_exhibits(column, result.groups))
             measures.extend(_measures(column, result, found.held.over))
         return Finding(
@@ -55,6 +59,7 @@ class Fair:
             figure=len(broken),
             limit=0,
             detail="; ".join((*broken[:3], *told[:3])),
+            figures={COMPARED: float(compared)},
             exhibits=tuple(shown),
             measures=tuple(measures),
         )

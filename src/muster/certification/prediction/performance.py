@@ -20,6 +20,8 @@ from muster.evaluation.metric import Metric
 from muster.sessions.records import Measure
 from muster.wire.evidence import Exhibit, Grid
 
+#: Among the figures: to how many limits the metrics were held.
+LIMITS = "limits"
 _MOST_SHOWN = 25
 
 
@@ -60,7 +62,10 @@ class PredictionPerformance:
             figure=len(broken),
             limit=0,
             detail=detail,
-            figures={name: round(value, 6) for name, value in figures.values.items()},
+            figures={
+                **{name: round(value, 6) for name, value in figures.values.items()},
+                LIMITS: float(len(options.min) + len(options.max)),
+            },
             exhibits=_exhibits(found, figures, options, important, metric.name),
             measures=(
                 *_measures(found, figures, metric.name, spread),

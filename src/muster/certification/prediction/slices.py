@@ -21,6 +21,8 @@ from muster.evaluation.metric import Better, Metric
 from muster.sessions.records import Measure
 from muster.wire.evidence import Exhibit, Grid
 
+#: Among the figures: how many slices were large enough to be judged.
+JUDGED = "slices"
 _RESAMPLES = 300
 _MOST_SHOWN = 40
 
@@ -76,6 +78,7 @@ class SlicesHold:
             figure=len(broken),
             limit=0,
             detail=f"{worst}; {told}" if broken else told,
+            figures={JUDGED: float(len(slices))},
             exhibits=_exhibits(metric, whole, slices),
             measures=tuple(measure for one in slices for measure in _measures(found, metric, one)),
         )

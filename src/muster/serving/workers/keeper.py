@@ -19,7 +19,7 @@ import structlog
 
 from muster.runtimes.confinement import Confinement
 from muster.runtimes.errors import HostGone, OrderBroken
-from muster.runtimes.parent import Limits, Parent
+from muster.runtimes.parent import Limits, Parent, private_memory
 from muster.serving.errors import GoldenMismatch
 from muster.serving.workers.host_counts import HostCounts
 from muster.serving.workers.proven import ProvenHost, end_host
@@ -51,9 +51,6 @@ _LONGEST_SPARE_PAUSE_S = 15.0
 _HOST_NICENESS = 5
 #: Of hosts on trial: the lowest there is, at which they get what everybody else leaves.
 _SHADOW_NICENESS = 19
-#: What a model may ask for at once lies so far above the resident memory at which its host is ended: a leak is to be
-#: met by a new host, and not by one MemoryError after the other.
-_HEADROOM = 1.25
 log = structlog.get_logger()
 
 #: (pid, kind, of) of every process the keeper owns, itself not included.
@@ -104,7 +101,7 @@ class Keeper:
         self._preparer = preparer
         self._memory_bytes = usable_memory_bytes(memory_bytes)
         # Fronts go first: a host that computes must not keep a reply from leaving.
-        self._limits = Limits(memory_bytes=int(self._memory_bytes * _HEADROOM) or None, nice=_HOST_NICENESS)
+        self._limits = Limits(memory_bytes=private_memory(self._memory_bytes), nice=_HOST_NICENESS)
         self._shadow_limits = replace(self._limits, nice=_SHADOW_NICENESS)
         self._told = told
         self._kept: dict[str, _Kept] = {}
