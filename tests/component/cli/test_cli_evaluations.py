@@ -97,16 +97,20 @@ def test_curves_are_derived_from_the_kept_table(
 ) -> None:
     """ROC and the confusion at any cut-off; a slice that was not kept is not found, a curve that does not fit is refused."""
     version = control.as_("ana").register(bundles.new(name="curved")).version
-    session, vera = _measured(control, version), control.as_("vera")
+    session, vera, ben = _measured(control, version), control.as_("vera"), control.as_("ben")
     assert [one.kind for one in vera.kept_tables(session).tables] == ["cutoffs"]
-    roc = vera.curve(session, "roc")
+    roc = ben.curve(session, "roc")
+    assert not roc.coarse
     assert roc.columns == ("cutoff", "false_positive_rate", "true_positive_rate")
     assert roc.rows == ((None, 0.0, 0.0), (0.9, 0.0, 0.5), (0.7, 0.5, 0.5), (0.6, 0.5, 1.0), (0.1, 1.0, 1.0))
     assert (roc.version, roc.over) == (version, "evaluation:1")
-    typed = as_("vera").json("metrics", "curve", session, "confusion", "--cutoff", "0.65")
+    typed = as_("ben").json("metrics", "curve", session, "confusion", "--cutoff", "0.65")
     assert typed["rows"] == [[0.7, 1, 1, 1, 1, 0.5, True]]
     assert "true_positives" in as_("vera").type("metrics", "curve", session, "confusion").stdout
     assert "(all rows)" in as_("vera").type("metrics", "tables", session).stdout
+    for cutoff in ("nan", "inf"):
+        refused = as_("ben").problem("metrics", "curve", session, "confusion", "--cutoff", cutoff, code=MALFORMED)
+        assert refused["code"] == "certification.curve-unfit"
     with pytest.raises(NotFound) as unknown:
         vera.curve(session, "roc", of_slice="region=east")
     assert unknown.value.code == "certification.curve-not-found"
@@ -117,3 +121,27 @@ def test_curves_are_derived_from_the_kept_table(
         control.as_("shop").curve(session, "roc")
     with pytest.raises(NotFound):
         vera.kept_tables("s-none")
+
+
+@pytest.mark.parametrize("name", ["ana", "vera"])
+def test_who_may_not_read_the_rows_sees_steps_and_no_score(
+    control: Control, bundles: SmallBundles, as_: Callable[[str], Shell], name: str
+) -> None:
+    """Four rows are one step; the confusion is at the standard's cut-off alone; no digest names the table; it is said so."""
+    version = control.as_("ana").register(bundles.new(name="seen")).version
+    session, asks = _measured(control, version), control.as_(name)
+    roc = asks.curve(session, "roc")
+    assert roc.coarse
+    assert (roc.columns, roc.rows) == (
+        ("population", "false_positive_rate", "true_positive_rate"),
+        ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    )
+    (usual,) = asks.curve(session, "confusion").rows
+    assert usual[:5] == (0.5, 2, 1, 0, 1)
+    told = as_(name).problem("metrics", "curve", session, "confusion", "--cutoff", "0.65", code=NOT_ALLOWED)
+    assert told["code"] == "certification.curve-withheld"
+    assert "steps of many rows" in as_(name).type("metrics", "curve", session, "gains").stdout
+    (hidden,) = asks.kept_tables(session).tables
+    (shown,) = control.as_("ben").kept_tables(session).tables
+    assert hidden.digest is None
+    assert shown.digest is not None

@@ -1,6 +1,8 @@
 """A host's answers to all rows of a set, batch by batch; and how they are kept."""
 
+import builtins
 import io
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,8 +13,8 @@ from muster.certification.judgement import Answers
 from muster.packaging.columns import Table, joined, rows_between
 from muster.packaging.golden import arrow_of
 from muster.packaging.samples import column_of_arrow
-from muster.runtimes.channel import Channel
-from muster.runtimes.conformance.tables import ask, error_of, outputs_of
+from muster.runtimes.channel import Answer, Channel
+from muster.runtimes.conformance.tables import ask, outputs_of
 from muster.wire.contracts import Contract
 
 BATCH_ROWS = 1000
@@ -25,12 +27,22 @@ def answers_of(channel: Channel, contract: Contract, inputs: Table) -> Answers:
         answer = ask(channel, batch)
         if answer.errors:
             answer = ask(channel, batch, [1] * batch.rows)
-            why = why or (error_of(answer) if answer.errors else "")
+            why = why or _why(answer)
             answered.append(np.array([not status for status in answer.statuses], np.bool_))
         else:
             answered.append(np.ones(batch.rows, np.bool_))
         parts.append(outputs_of(answer, contract))
     return Answers(outputs=joined(parts), answered=np.concatenate(answered), why=why)
+
+
+def _why(answer: Answer) -> str:
+    """The first error, without the model's own words: it knows rows that its author must not, and could spell them."""
+    for error in answer.errors.values():
+        named = re.match(r"\w+(?=:|$)", error.message)
+        kind = getattr(builtins, named.group(), None) if named else None
+        is_known = isinstance(kind, type) and issubclass(kind, BaseException)
+        return f"{error.code}: {named.group()}" if named and is_known else str(error.code)
+    return ""
 
 
 def _batches(inputs: Table) -> Iterator[Table]:
