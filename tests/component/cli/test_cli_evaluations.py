@@ -1,21 +1,24 @@
 """Evaluation sets, measures and curves as they are typed, and through the client that the commands speak with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from running_cli import Shell
 
 from muster.certification import store
 from muster.certification.evaluated import KeptTable
-from muster.evaluation import cutoffs
+from muster.evaluation import cutoffs, outcomes
+from muster.evaluation.multiclass import ClassPredictions
+from muster.evaluation.numbers import NumberPredictions
 from muster.evaluation.tallies import BinaryPredictions
 from muster.sessions.records import CERTIFICATION, Measure
 from muster.vocabulary.clock import SystemClock, rfc3339
 from muster.vocabulary.errors import Invalid, NotAllowed, NotFound
 from muster.vocabulary.names import VersionName
-from muster.wire.evaluations import encoded
+from muster.wire.evaluations import StoredTable, encoded
 from running_control import Control
 from small_bundles import SmallBundles
 
@@ -145,3 +148,46 @@ def test_who_may_not_read_the_rows_sees_steps_and_no_score(
     (shown,) = control.as_("ben").kept_tables(session).tables
     assert hidden.digest is None
     assert shown.digest is not None
+
+
+def test_numbers_and_classes_are_told_in_steps_too(control: Control, bundles: SmallBundles) -> None:
+    """Bins of at least twenty rows without their ends, invented classes as one; of a class against the rest nothing of few rows."""
+    ana, ben = control.as_("ana"), control.as_("ben")
+    numbers = NumberPredictions(actual=np.arange(50) / 7, predicted=np.arange(50) / 9)
+    session = _kept(control, ana.register(bundles.new(name="numbers")).version, {"": outcomes.table_of(numbers)})
+    exact, told = (one.curve(session, "outcomes") for one in (ben, ana))
+    assert (len(exact.rows), exact.columns[:2]) == (50, ("low", "high"))
+    assert told.columns == ("rows", "predicted", "actual", "mae", "rmse")
+    assert [row[:3] for row in told.rows] == [(20, 1.06, 1.36), (30, 3.83, 4.93)]
+    classes = ClassPredictions(
+        classes=("cat", "dog", "income 31000"), labels=np.array([0, 0, 1]), predicted=np.array([0, 2, 1])
+    )
+    said = {"": outcomes.classes_of(classes), "cat": cutoffs.table_of(SCORED.tally)}
+    session = _kept(control, ana.register(bundles.new(name="classes")).version, said)
+    exact, told = (one.curve(session, "confusion") for one in (ben, ana))
+    assert exact.columns == ("is", "said cat", "said dog", "said income 31000")
+    assert told.columns == ("is", "said cat", "said dog", "said others")
+    assert told.rows == (("cat", 1, 0, 1), ("dog", 0, 1, 0))
+    assert ben.curve(session, "roc", part="cat").rows
+    with pytest.raises(NotAllowed) as withheld:
+        ana.curve(session, "roc", part="cat")
+    assert withheld.value.code == "certification.curve-withheld"
+
+
+def _kept(control: Control, version: str, said: Mapping[str, StoredTable]) -> str:
+    """A session of a version that has kept tables of all rows, by class; its id."""
+    services, name = control.services, VersionName.parse(version)
+    kept = [
+        KeptTable(
+            over="evaluation:1",
+            slice="",
+            part=part,
+            kind=msgspec.to_builtins(table)["kind"],
+            digest=services.registry.keep_document(encoded(table)),
+        )
+        for part, table in said.items()
+    ]
+    with services.database.write() as tx:
+        session, _ = services.sessions.queue(tx, control.call("ana"), CERTIFICATION, version)
+        store.add_tables(tx, session.id, "default", name, kept)
+    return session.id
