@@ -247,6 +247,7 @@ def _services(
         clock=clock,
     )
     judges = {"judging": governance.judging, "gates": governance.gates}
+    evaluations = EvaluationSets(database=database, journal=journal, blobs=blobs, registry=registry, clock=clock)
     reader = Reader(home / "archive")
     requests = Requests(reader, access, registry.owns)
     sources = Sources(database, journal, clock, private=[home])
@@ -295,7 +296,7 @@ def _services(
         sessions=sessions,
         certification=certification,
         evaluations=evaluations,
-        metrics=Metrics(database=database, sessions=sessions, blobs=blobs),
+        metrics=Metrics(database=database, sessions=sessions, blobs=blobs, evaluations=evaluations),
         keys=keys,
         certificates=signed.certificates,
         notices=signed.notices,

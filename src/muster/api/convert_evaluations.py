@@ -79,6 +79,7 @@ def curve(found: DerivedCurve) -> evaluations.MetricCurve:
         part=source.table.part,
         kind=found.kind,
         cutoff=found.cutoff,
+        coarse=found.is_coarse,
         columns=found.columns,
         rows=found.rows,
     )

@@ -132,6 +132,7 @@ def factory_of(home: Home) -> Factory:
         clock=clock,
     )
     seals = Seals(database, blobs)
+    evaluations = EvaluationSets(database=database, journal=journal, blobs=blobs, registry=registry, clock=clock)
     archive_store = archive_store_of(home)
     reader = Reader(home.archive, archive_store)
     requests = Requests(reader, access, registry.owns)
@@ -198,7 +199,7 @@ def factory_of(home: Home) -> Factory:
         requests=requests,
         past=PastRows(reader=reader, endpoints=releases.endpoints_with),
         evaluations=evaluations,
-        metrics=Metrics(database=database, sessions=sessions, blobs=blobs),
+        metrics=Metrics(database=database, sessions=sessions, blobs=blobs, evaluations=evaluations),
         champions=LiveChampions(database, registry),
         replays=Replays(
             database=database,

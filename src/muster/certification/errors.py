@@ -1,6 +1,6 @@
 """What can go wrong when a version is examined."""
 
-from muster.vocabulary.errors import Conflict, Invalid, NotFound, Refused, Unavailable
+from muster.vocabulary.errors import Conflict, Invalid, NotAllowed, NotFound, Refused, Unavailable
 
 
 class VersionNotExaminable(Conflict):
@@ -48,6 +48,16 @@ class CurveUnfit(Invalid):
 
     code = "certification.curve-unfit"
     advice = "docs/reference/standard-metrics.md says which curves there are for which task."
+
+
+class CurveWithheld(NotAllowed):
+    """The curve would tell an author of single rows of the sealed set: whoever may not read the rows sees steps of many rows only."""
+
+    code = "certification.curve-withheld"
+    advice = (
+        "Ask for the curve of all rows, or for the measures of the slice (`muster metrics list MODEL --slices`); exact curves are for "
+        "approvers without part in the model."
+    )
 
 
 class FrontNotStarted(Unavailable):

@@ -60,7 +60,8 @@ class KeptTable:
     """Of several classes: which one against the rest; empty elsewhere."""
     kind: str
     """`cutoffs`, `outcomes` or `classes`."""
-    digest: Digest
+    digest: Digest | None
+    """None: not for whoever asks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from muster.evaluation.numbers import NumberPredictions
 from muster.evaluation.probabilistic import SpreadPredictions, of_normal
 from muster.evaluation.ranking import RankedPredictions
 from muster.evaluation.tallies import CUTOFF, BinaryPredictions, Floats
+from muster.evaluation_sets.labels import word_of
 from muster.evaluation_sets.records import EvaluationSet
 from muster.evaluation_sets.rows import EvaluationRows
 from muster.packaging.claims import NORMAL, Prediction
@@ -257,14 +258,3 @@ def numbers_of(labels: Sequence[Any]) -> Floats:
     if any(isinstance(label, str) for label in labels):
         raise PredictionsUnusable("the label is text, and a number is needed")
     return np.array(labels, dtype=np.float64)
-
-
-def word_of(value: Any) -> str:
-    """A value as classes, groups and slices are named: `1` for 1, 1.0; `true` for True."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return str(int(value))
-    return str(value)

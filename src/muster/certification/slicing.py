@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from muster.certification.judgement import word_of
+from muster.evaluation_sets.labels import word_of
 
 #: A column of numbers with more values than this is told apart by quarters of its rows.
 _MOST_VALUES = 12

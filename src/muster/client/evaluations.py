@@ -94,7 +94,7 @@ class Evaluations:
         part: str | None = None,
         cutoff: float | None = None,
     ) -> evaluations.MetricCurve:
-        """A curve of a session.
+        """A curve of a session: exact for whoever may read the rows of the set, in steps of many rows for all others.
 
         Args:
             session: its id.

@@ -188,19 +188,6 @@ def calibration_error(table: CutoffTable) -> float:
     return sum(one.rows * abs(one.said - one.came) for one in calibration(table)) / table.population
 
 
-def thinned(points: Points, most: int) -> Points:
-    """At most so many points of a curve, evenly, both ends kept."""
-    size = len(points.x)
-    if size <= most:
-        return points
-    kept = np.unique(np.linspace(0, size - 1, most).round().astype(int)).tolist()
-    return Points(
-        x=tuple(points.x[at] for at in kept),
-        y=tuple(points.y[at] for at in kept),
-        cutoffs=tuple(points.cutoffs[at] for at in kept) if points.cutoffs else (),
-    )
-
-
 def _selected(table: CutoffTable) -> list[int]:
     return [tp + fp for tp, fp in zip(table.true_positives, table.false_positives, strict=True)]
 

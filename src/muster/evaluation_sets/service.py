@@ -14,8 +14,10 @@ from muster.blobs.protocol import Blobs
 from muster.evaluation_sets import store
 from muster.evaluation_sets.errors import EvaluationSetKnown, EvaluationSetNotFound, LabelUnknown, OwnModel
 from muster.evaluation_sets.files import read_rows, salted, unsalted, written
+from muster.evaluation_sets.labels import require_sensible
 from muster.evaluation_sets.records import EvaluationSet
 from muster.evaluation_sets.rows import EvaluationRows
+from muster.packaging.claims import Prediction
 from muster.registry.reasons import checked_reason
 from muster.registry.records import Version
 from muster.registry.service import Registry
@@ -77,9 +79,12 @@ class EvaluationSets:
         with self._database.read() as tx:  # asked again when it gets its number: here, before a large file is read
             self._waived(tx, call, versions, deputies)
         newest = versions[0]
-        name = label or self._label_of(call, newest)
+        claim = self._registry.bundle(call, newest.name).prediction
+        name = label or _label_of(claim, newest)
         table = read_rows(file, newest.contract)
-        EvaluationRows(table, newest.contract, name)
+        rows = EvaluationRows(table, newest.contract, name)
+        if claim is not None and claim.label == name:
+            require_sensible(rows, claim, newest.contract)
         content = written(table)
         blob = self._blobs.put(io.BytesIO(salted(content)))
         with self._database.write() as tx:
@@ -173,6 +178,14 @@ class EvaluationSets:
                 return True
         return False
 
+    def may_read(self, call: Call, model: str) -> bool:
+        """Whether the caller may see the rows of a model's sets: has the right to seal them, and no part in the model.
+
+        Raises:
+            ModelNotFound: the project has none of this name.
+        """
+        return call.may(Right.SEAL_EVALUATION) and not self.has_part(call, model)
+
     # For rooms above, which examine.
 
     def newest(self, project: str, model: str) -> EvaluationSet | None:
@@ -212,12 +225,6 @@ class EvaluationSets:
         if found is None:
             raise EvaluationSetNotFound(f"model {model} has no evaluation set {number}", model=model, evaluation=number)
         return found
-
-    def _label_of(self, call: Call, version: Version) -> str:
-        prediction = self._registry.bundle(call, version.name).prediction
-        if prediction is None:
-            raise LabelUnknown(f"{version.name} says nothing of what it predicts", version=str(version.name))
-        return prediction.label
 
     def _deputies(self, call: Call, versions: Sequence[Version]) -> frozenset[str]:
         """Whom the bundles' cards name as standing in for their owners, in lower case."""
@@ -264,3 +271,9 @@ class EvaluationSets:
                 request_digest=call.request_digest,
             ),
         )
+
+
+def _label_of(claim: Prediction | None, version: Version) -> str:
+    if claim is None:
+        raise LabelUnknown(f"{version.name} says nothing of what it predicts", version=str(version.name))
+    return claim.label

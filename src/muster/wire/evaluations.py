@@ -116,7 +116,8 @@ class KeptTable(msgspec.Struct, frozen=True, kw_only=True):
     """Of several classes: which one against the rest; empty elsewhere."""
     kind: str
     """`cutoffs`, `outcomes` or `classes`."""
-    digest: str
+    digest: str | None = None
+    """Of the table in the store; null for whoever may not read the rows of the evaluation set."""
 
 
 class KeptTables(Answer, frozen=True, kw_only=True):
@@ -137,6 +138,8 @@ class MetricCurve(Answer, frozen=True, kw_only=True):
     kind: str
     cutoff: float | None = None
     """At which a confusion matrix is; null elsewhere."""
+    coarse: bool = False
+    """Whether it is in steps of many rows and without scores, as whoever may not read the rows of the evaluation set sees it."""
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
 

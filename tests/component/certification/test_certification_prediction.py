@@ -174,6 +174,23 @@ def test_rows_without_an_answer_break_a_limit(exam: Exam) -> None:
     assert f"{ROWS} rows have no answer (model-raised)" in done[PERFORMANCE].detail
 
 
+#: How a model could hand over rows of the set: in what it says, or in what it calls its error.
+SPELLS = {
+    "message": "(_ for _ in ()).throw(ValueError('tenure ' + str(tenure)))",
+    "name": "(_ for _ in ()).throw(type('Tenure' + str(int(tenure)), (Exception,), {})('x'))",
+}
+
+
+@pytest.mark.parametrize("how", SPELLS)
+def test_a_model_does_not_spell_rows_in_its_errors(exam: Exam, how: str) -> None:
+    """Of an error on sealed rows only its kind is told, as the author reads the detail."""
+    version = exam.register(f"({SAYS['good']}) if plan != 'yearly' else {SPELLS[how]}", scores=[0.5] * 4)
+    exam.seal()
+    found = exam.examine(version, questions=(PredictionPerformance(),))[PERFORMANCE]
+    assert "rows have no answer (model-raised" in found.detail
+    assert "enure" not in found.detail
+
+
 def test_importance_finds_the_input_that_counts(exam: Exam) -> None:
     """Shuffled in the factory, on the version's own host: tenure costs, plan costs nothing."""
     version = exam.register("good")
@@ -282,26 +299,33 @@ def test_a_session_keeps_measures_and_curves_for_all_to_ask(exam: Exam) -> None:
     )
     done = factory.certification.run(claimed, lambda _: None, bench)
     assert done.state is SessionState.PASSED, done.result
-    metrics = Metrics(database=factory.database, sessions=factory.sessions, blobs=factory.blobs)
+    metrics = metrics_of(exam)
     vic = factory.call("vic")
     (whole,) = metrics.measures(vic, MeasuresAsked(model="churn", name="roc_auc"))
     assert (whole.session, whole.version, whole.measure.over) == (asked.id, version.name, "evaluation:1")
     assert whole.measure.low is not None
     sliced = metrics.measures(vic, MeasuresAsked(model="churn", name="roc_auc", slice="plan=monthly"))
     assert len(sliced) == 1
-    roc = metrics.curve(vic, asked.id, "roc")
+    petra = factory.call("petra")  # may read the rows, and so sees exact curves
+    roc = metrics.curve(petra, asked.id, "roc")
     assert roc.rows[0] == (None, 0.0, 0.0)
     assert roc.rows[-1][1:] == (1.0, 1.0)
-    usual, other = (metrics.curve(vic, asked.id, "confusion", cutoff=at) for at in (None, 0.9))
+    usual, other = (metrics.curve(petra, asked.id, "confusion", cutoff=at) for at in (None, 0.9))
     assert usual.cutoff == 0.4
     found, fewer = ([int(cell or 0) for cell in one.rows[0][1:5]] for one in (usual, other))
     assert fewer[0] < found[0]
     assert sum(found) == sum(fewer) == ROWS
-    assert metrics.curve(vic, asked.id, "calibration", of_slice="plan=monthly").rows
+    assert metrics.curve(petra, asked.id, "calibration", of_slice="plan=monthly").rows
     with pytest.raises(CurveNotFound, match="plan=none"):
         metrics.curve(vic, asked.id, "roc", of_slice="plan=none")
     with pytest.raises(CurveUnfit, match="outcomes"):
         metrics.curve(vic, asked.id, "outcomes")
+
+
+def metrics_of(exam: Exam) -> Metrics:
+    """What sessions have measured."""
+    factory = exam.factory
+    return Metrics(database=factory.database, sessions=factory.sessions, blobs=factory.blobs, evaluations=exam.sets)
 
 
 def test_the_champion_is_the_one_of_a_live_release(exam: Exam) -> None:

@@ -29,6 +29,8 @@ from muster.registry.errors import ModelNotFound
 from muster.storage.transaction import Database
 from muster.vocabulary.clock import FixedClock
 from muster.vocabulary.digests import digest_of
+from muster.vocabulary.tensors import Datatype
+from muster.wire.contracts import Contract, Declared, Field
 
 COLUMNS: dict[str, list[Any]] = {
     "tenure": [1.0, 12.0, 72.5],
@@ -206,6 +208,74 @@ def test_rows_that_cannot_be_asked_or_judged_are_refused(quick: Vault, case: str
     with pytest.raises(EvaluationSetUnfit, match=told):
         quick.seal(columns=columns)
     assert quick.sets.newest("default", "churn") is None
+
+
+_SCORES = Field("score", Datatype.FP64, shape=(2,), labels=("cat", "dog"))
+_OPEN = Field("score", Datatype.FP64, shape=(3,))
+_NAMED = Field("score", Datatype.BYTES, declared=Declared(categories=("cat", "dog")))
+#: Task, what is judged, labels, what is said.
+NONSENSE: dict[str, tuple[str, Field | None, dict[str, Any], list[Any], str]] = {
+    "one value of two": ("binary", None, {"positive": 1}, [7, 7, 7], r"has 1 value \(7\), and two are needed"),
+    "a third value": ("binary", None, {"positive": 1}, [0, 1, 2], r"has 3 values \(0, 1, 2\)"),
+    "no positive one": ("binary", None, {"positive": "yes"}, ["ja", "no", "no"], "none is the positive one, 'yes'"),
+    "a class of none": (
+        "multiclass",
+        _SCORES,
+        {},
+        ["cat", "dog", "owl"],
+        "is 'owl' in a row, which is none of the classes",
+    ),
+    "a class beyond those declared": ("multiclass", _NAMED, {}, ["cat", "dog", "owl"], "is 'owl' in a row"),
+    "one class alone": ("multiclass", _SCORES, {}, ["cat", "cat", "cat"], r"has 1 value \(cat\)"),
+    "fewer classes than places": ("multiclass", _OPEN, {}, ["cat", "dog", "cat"], "has 3 places"),
+    "text for a number": ("regression", None, {}, ["1", "2", "3"], "is text in row 0"),
+    "no number": ("regression", None, {}, [1.0, float("nan"), 2.0], "is nan in row 1"),
+    "endless": ("regression", None, {}, [1.0, 2.0, float("inf")], "is inf in row 2"),
+    "a negative count": ("counts", None, {}, [1, -2, 3], "is -2 in row 1, and 0 or more is needed"),
+    "a negative relevance": ("ranking", None, {"group": "region"}, [1, 0, -1], "is -1 in row 2"),
+    "nothing relevant": ("ranking", None, {"group": "region"}, [0, 0, 0], "is 0 in every row"),
+    "nothing to rank within": ("ranking", None, {"group": "query"}, [0, 1, 0], "no column 'query'"),
+}
+
+
+@pytest.mark.parametrize("case", NONSENSE)
+def test_labels_that_make_no_sense_are_not_sealed_for_ever(quick: Vault, case: str) -> None:
+    """Held against what the newest version says that it predicts; what could never be judged is refused, and gets no number."""
+    task, output, said, labels, told = NONSENSE[case]
+    contract = CONTRACT if output is None else Contract(inputs=CONTRACT.inputs, outputs=(output,))
+    claim = Prediction(task=task, label="left", **said)  # type: ignore[arg-type]
+    quick.factory.register(claims=Claims(prediction=claim), contract=contract, **_answers(output))
+    with pytest.raises(EvaluationSetUnfit, match=told):
+        quick.seal(columns={**COLUMNS, "left": labels})
+    assert quick.sets.newest("default", "churn") is None
+
+
+def _answers(output: Field | None) -> dict[str, Any]:
+    """Golden answers that such an output could have; those of the usual bundle where it is the usual one."""
+    if output is None:
+        return {}
+    return {"scores": ["cat"] * 4 if not output.shape else [[0.5] * output.shape[0]] * 4}
+
+
+#: Task, what is judged, labels that it is judged by.
+SENSIBLE: dict[str, tuple[str, Field | None, dict[str, Any], list[Any]]] = {
+    "whole numbers for true": ("binary", None, {"positive": True}, [0, 1, 1]),
+    "nobody says which is positive": ("binary", None, {}, ["a", "b", "b"]),
+    "a class does not come": ("multiclass", _NAMED, {}, ["dog", "cat", "dog"]),
+    "numbers below zero": ("regression", None, {}, [-1.5, 2.0, 0.0]),
+    "counts": ("counts", None, {}, [0, 3, 0]),
+    "another column than is claimed": ("binary", None, {"label": "churned"}, [7, 7, 7]),
+}
+
+
+@pytest.mark.parametrize("case", SENSIBLE)
+def test_labels_that_can_be_judged_are_sealed(quick: Vault, case: str) -> None:
+    """What is not what the newest version claims is the sealer's own affair: the sealed label counts."""
+    task, output, said, labels = SENSIBLE[case]
+    contract = CONTRACT if output is None else Contract(inputs=CONTRACT.inputs, outputs=(output,))
+    claim = Prediction(**{"task": task, "label": "left", **said})
+    quick.factory.register(claims=Claims(prediction=claim), contract=contract, **_answers(output))
+    assert quick.seal(columns={**COLUMNS, "left": labels}, label="left").number == 1
 
 
 def test_files_that_are_none_are_refused(quick: Vault, monkeypatch: pytest.MonkeyPatch) -> None:

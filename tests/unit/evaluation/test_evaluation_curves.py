@@ -127,15 +127,6 @@ def test_gains_and_lift_rise_from_nothing_to_everything() -> None:
             curve(none)
 
 
-def test_a_thinned_curve_keeps_both_ends() -> None:
-    """Two hundred points of a thousand; a short curve is left alone."""
-    whole = curves.roc(cutoffs.table_of(_many().tally))
-    few = curves.thinned(whole, 200)
-    assert len(few.x) == len(few.y) == len(few.cutoffs) == 200
-    assert (few.x[0], few.x[-1]) == (0.0, 1.0)
-    assert curves.thinned(few, 200) is few
-
-
 @settings(max_examples=60, deadline=None)
 @given(
     predicted=st.lists(st.integers(-20, 20), min_size=1, max_size=60), bins=st.integers(1, 12), seed=st.integers(0, 99)

@@ -132,7 +132,7 @@ def list_measures(
 
 @get("/sessions/{session:str}/tables", sync_to_thread=True, operation_id="listTables", tags=[TAG])
 def list_tables(services: Given, call: Caller, session: SessionId) -> evaluations.KeptTables:
-    """The tables that a session has kept, from which curves are derived."""
+    """The tables that a session has kept, from which curves are derived; digests for whoever may read the rows of the set."""
     return convert_own.kept_tables(session, services.metrics.tables(call, session))
 
 
@@ -152,7 +152,10 @@ def get_curve(
     ] = None,
     cutoff: Annotated[float | None, QueryParameter(description="Of `confusion`; without it, the standard's.")] = None,
 ) -> evaluations.MetricCurve:
-    """A curve of a session: ROC, precision and recall, lift, gains, accuracy, calibration, confusion at any cut-off, outcomes."""
+    """A curve of a session: ROC, precision and recall, lift, gains, accuracy, calibration, confusion at any cut-off, outcomes.
+
+    Exact for whoever may seal sets and has no part in the model; in steps of many rows and without scores for all others.
+    """
     found = services.metrics.curve(call, session, kind, of_slice=of_slice or "", part=part or "", cutoff=cutoff)
     return convert_own.curve(found)
 

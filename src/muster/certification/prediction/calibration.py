@@ -9,7 +9,7 @@ from muster.certification.checks import Bench, Finding
 from muster.certification.prediction import exhibits, judging
 from muster.certification.prediction.options import CalibrationOptions
 from muster.certification.records import Figure
-from muster.evaluation import curves, cutoffs
+from muster.evaluation import coarse, curves, cutoffs
 from muster.evaluation.tallies import BinaryPredictions
 from muster.sessions.records import Measure
 from muster.wire.evidence import Grid
@@ -42,9 +42,9 @@ class Calibrated:
         over = judging.judged(bench).held.over
         table = cutoffs.table_of(predictions.tally)
         error = curves.calibration_error(table)
-        bins = curves.calibration(table)
+        bins = coarse.reliabilities(curves.calibration(table))
         worst = max(bins, key=lambda one: one.rows * abs(one.said - one.came))
-        rows = tuple((f"{one.low:g} to {one.high:g}", one.rows, round(one.said, 5), round(one.came, 5)) for one in bins)
+        rows = tuple((f"{one.low:g} to {one.high:g}", one.rows, one.said, one.came) for one in bins)
         return Finding(
             passed=limit is None or error <= limit,
             figure=round(error, 6),
@@ -54,7 +54,7 @@ class Calibrated:
                 f"{worst.came:.3g} came true"
             ),
             exhibits=(
-                exhibits.calibration_curve(table),
+                exhibits.calibration_curve(bins),
                 Grid(title="Tenths of the probability", columns=("probability", "rows", "said", "came"), rows=rows),
             ),
             measures=(Measure(name="ece", version=1, value=error, over=over),),

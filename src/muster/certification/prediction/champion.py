@@ -12,7 +12,7 @@ from muster.certification.judgement import Judgement, judgement_of
 from muster.certification.prediction import asking, exhibits, judging
 from muster.certification.prediction.options import ChampionOptions
 from muster.certification.records import Figure
-from muster.evaluation import bootstrap, curves, cutoffs, definitions
+from muster.evaluation import bootstrap, coarse, curves, cutoffs, definitions
 from muster.evaluation.errors import MetricUndefined
 from muster.evaluation.tallies import BinaryPredictions
 from muster.packaging.bundle import read_bundle
@@ -142,7 +142,7 @@ def _exhibits(
     if isinstance(mine, BinaryPredictions) and isinstance(theirs, BinaryPredictions):
         try:
             lines = tuple(
-                exhibits.series(label, curves.roc(cutoffs.table_of(one.tally)))
+                exhibits.series(label, curves.roc(coarse.cutoffs(cutoffs.table_of(one.tally))))
                 for label, one in zip(labels, (mine, theirs), strict=True)
             )
         except MetricUndefined:

@@ -1,22 +1,27 @@
-"""What the checks of this package show: curves, distributions, matrices, the rows that were judged worst."""
+"""What the checks of this package show: curves, distributions, matrices, the rows that were judged worst.
 
+Evidence is read by the authors, too, so curves are drawn in steps of many rows: see `muster.evaluation.coarse`.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from muster.certification.judgement import Judgement, word_of
+from muster.certification.judgement import Judgement
 from muster.certification.prediction.judging import as_numbers
-from muster.evaluation import curves, cutoffs, outcomes
+from muster.evaluation import coarse, curves, cutoffs, outcomes
 from muster.evaluation.definitions import Predictions
 from muster.evaluation.errors import MetricUndefined
 from muster.evaluation.multiclass import ClassPredictions
 from muster.evaluation.tallies import BinaryPredictions, Floats
+from muster.evaluation_sets.labels import word_of
 from muster.wire.evaluations import CutoffTable
 from muster.wire.evidence import Bars, Cell, Curve, Exhibit, Grid, Histogram, Series
 
-_MOST_POINTS = 200
-_BINS = 20
+_BINS = 10
 _WORST = 20
 _MOST_CLASSES = 20
 _DIGITS = 5
@@ -33,11 +38,12 @@ def of_predictions(predictions: Predictions) -> tuple[Exhibit, ...]:
 
 def _of_binary(predictions: BinaryPredictions) -> tuple[Exhibit, ...]:
     table = cutoffs.table_of(predictions.tally)
+    few = coarse.cutoffs(table)
     shown: list[Exhibit] = [confusion_grid(table)]
     if not predictions.is_hard:
         for draw in (_roc, _precision_recall, _lift):
             try:
-                shown.append(draw(table))
+                shown.append(draw(few))
             except MetricUndefined:  # the metrics say so, with the reason
                 continue
     groups = {"positive": predictions.scores[predictions.labels], "negative": predictions.scores[~predictions.labels]}
@@ -68,9 +74,8 @@ def _lift(table: CutoffTable) -> Curve:
 
 
 def series(name: str, points: curves.Points) -> Series:
-    """A line of at most 200 points."""
-    few = curves.thinned(points, _MOST_POINTS)
-    return Series(name=name, x=_rounded(few.x), y=_rounded(few.y))
+    """A line."""
+    return Series(name=name, x=_rounded(points.x), y=_rounded(points.y))
 
 
 def confusion_grid(table: CutoffTable) -> Grid:
@@ -86,9 +91,8 @@ def confusion_grid(table: CutoffTable) -> Grid:
     )
 
 
-def calibration_curve(table: CutoffTable) -> Curve:
+def calibration_curve(bins: Sequence[curves.Reliability]) -> Curve:
     """What was said against what came, in tenths of the probability."""
-    bins = curves.calibration(table)
     points = curves.Points(x=tuple(one.said for one in bins), y=tuple(one.came for one in bins))
     return Curve(
         title="Calibration", x="mean probability that was said", y="share that came true",
@@ -97,27 +101,36 @@ def calibration_curve(table: CutoffTable) -> Curve:
 
 
 def histogram(title: str, x: str, groups: Mapping[str, Floats]) -> Histogram:
-    """How often values fall into twenty bins of equal width."""
+    """How often values fall into ten bins of equal width; where they end is rounded, as the outermost value is a row's."""
     every = np.concatenate(list(groups.values()))
     low, high = float(every.min()), float(every.max())
     if low >= 0 and high <= 1:
         low, high = 0.0, 1.0
-    if low == high:
-        low, high = low - 0.5, high + 0.5
-    edges = np.linspace(low, high, _BINS + 1)
-    counts = {name: tuple(np.histogram(values, edges)[0].tolist()) for name, values in groups.items()}
+    edges = _edges(low, high)
+    counts = {
+        name: tuple(np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0].tolist())
+        for name, values in groups.items()
+    }
     return Histogram(title=title, x=x, edges=_rounded(edges.tolist()), counts=counts)
 
 
+def _edges(low: float, high: float) -> npt.NDArray[np.float64]:
+    """Around all values, at multiples of a round number."""
+    span = (high - low) or abs(high) or 1.0
+    round_to = 10.0 ** math.floor(math.log10(span) - 1)
+    first, last = math.floor(low / round_to) * round_to, math.ceil(high / round_to) * round_to
+    return np.linspace(first, last if last > first else first + span, _BINS + 1)
+
+
 def _of_classes(predictions: ClassPredictions) -> tuple[Exhibit, ...]:
-    table = outcomes.classes_of(predictions)
-    names, counts = table.classes[:_MOST_CLASSES], table.counts[:_MOST_CLASSES]
+    came, said, counts = coarse.classes(outcomes.classes_of(predictions))
+    names, columns = came[:_MOST_CLASSES], said[:_MOST_CLASSES]
     shown: tuple[tuple[Cell, ...], ...] = tuple(
-        (f"is {name}", *row[:_MOST_CLASSES]) for name, row in zip(names, counts, strict=True)
+        (f"is {name}", *row[:_MOST_CLASSES]) for name, row in zip(names, counts, strict=False)
     )
-    there = [(name, row[at] / sum(row)) for at, (name, row) in enumerate(zip(names, counts, strict=True)) if sum(row)]
+    there = [(name, counts[at][at] / sum(counts[at])) for at, name in enumerate(names)]
     return (
-        Grid(title="Who was called what", columns=("", *(f"said {name}" for name in names)), rows=shown),
+        Grid(title="Who was called what", columns=("", *(f"said {name}" for name in columns)), rows=shown),
         Bars(
             title="Recall of each class", x="share that was called so",
             names=tuple(name for name, _ in there), values=_rounded(value for _, value in there),
@@ -127,13 +140,11 @@ def _of_classes(predictions: ClassPredictions) -> tuple[Exhibit, ...]:
 
 def _of_numbers(predictions: Any) -> tuple[Exhibit, ...]:
     numbers = as_numbers(predictions)
-    table = outcomes.table_of(numbers)
-    means = zip(table.predicted_sums, table.actual_sums, table.rows, strict=True)
-    points = [(said / rows, came / rows) for said, came, rows in means]
-    line = curves.Points(x=tuple(said for said, _ in points), y=tuple(came for _, came in points))
+    steps = coarse.outcomes(outcomes.table_of(numbers))
+    line = curves.Points(x=tuple(one.predicted for one in steps), y=tuple(one.actual for one in steps))
     return (
         Curve(
-            title="Predicted and actual, means of a hundredth of the rows each", x="predicted", y="actual",
+            title="Predicted and actual, means of a twentieth of the rows each", x="predicted", y="actual",
             series=(series("version", line),), diagonal=True,
         ),
         histogram("Errors", "predicted less actual", {"rows": numbers.missed}),

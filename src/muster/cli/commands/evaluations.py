@@ -176,7 +176,16 @@ def curve(out: Output, session: str, kind: CurveKind, **said: Any) -> None:
     with factory() as muster:
         found = muster.curve(session, kind, **said)
     rows = [tuple(_short(cell) if isinstance(cell, float) else cell for cell in row) for row in found.rows]
-    out.document(found, lambda console: show_table(console, found.columns, rows))
+    note = (
+        "In steps of many rows, as whoever may not read the rows of the evaluation set sees it." if found.coarse else ""
+    )
+
+    def show(console: "Console") -> None:
+        show_table(console, found.columns, rows)
+        if note:
+            console.print(note, style="dim")
+
+    out.document(found, show)
 
 
 def _short(value: float | None) -> str | None:
