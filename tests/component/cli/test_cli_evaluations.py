@@ -162,7 +162,7 @@ def test_numbers_and_classes_are_told_in_steps_too(control: Control, bundles: Sm
     classes = ClassPredictions(
         classes=("cat", "dog", "income 31000"), labels=np.array([0, 0, 1]), predicted=np.array([0, 2, 1])
     )
-    said = {"": outcomes.classes_of(classes), "cat": cutoffs.table_of(SCORED.tally)}
+    said: dict[str, StoredTable] = {"": outcomes.classes_of(classes), "cat": cutoffs.table_of(SCORED.tally)}
     session = _kept(control, ana.register(bundles.new(name="classes")).version, said)
     exact, told = (one.curve(session, "confusion") for one in (ben, ana))
     assert exact.columns == ("is", "said cat", "said dog", "said income 31000")
