@@ -61,7 +61,9 @@ class SpanSender:
         self._resource = Resource.create(
             {"service.name": "muster", "service.version": muster.__version__, "service.instance.id": process}
         )
-        self._exporter: Any = OTLPSpanExporter(endpoint=endpoint.rstrip("/").removesuffix(_PATH) + _PATH, timeout=_WITHIN_S)
+        self._exporter: Any = OTLPSpanExporter(
+            endpoint=endpoint.rstrip("/").removesuffix(_PATH) + _PATH, timeout=_WITHIN_S
+        )
         self._batches = BatchSpanProcessor(
             self._exporter,
             max_queue_size=_MOST_WAITING,
