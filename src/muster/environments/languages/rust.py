@@ -258,6 +258,11 @@ class _Cargo:
                     (self.home / name).symlink_to(own / name)
 
     def must(self, *arguments: str, folder: Path) -> None:
+        """Run cargo.
+
+        Raises:
+            BuildFailed: it did not succeed; the message ends with its last lines.
+        """
         problem = self.run(*arguments, folder=folder)
         if problem is not None:
             raise BuildFailed(f"cargo {arguments[0]} failed:\n{problem}")
