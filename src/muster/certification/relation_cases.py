@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from muster.certification.reaches import Reach, values_by_reach
+from muster.certification.reaches import Interval, Reach, values_by_reach
 from muster.packaging.claims import Relation
 from muster.packaging.columns import Column, Table, array_of, nulls_of
 from muster.vocabulary.tensors import FLOATS, INTEGER_RANGES, Datatype
-from muster.wire.contracts import Contract, Field
+from muster.wire.contracts import Contract, Field, Observed
+
+#: Its multiples spread most evenly between 0 and 1, however many of them are taken.
+_GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 Floats = npt.NDArray[np.float64]
 
@@ -47,31 +50,67 @@ class Judged:
     """The worst of each row for which it does not hold."""
 
 
-def values_for(relation: Relation, field: Field, golden: Column, most: int) -> list[Any]:
-    """What the field is set to: the author's values, else known ones and, of texts, a few that nobody has seen; as JSON gives them.
+class Choices:
+    """What a relation's field is set to, row by row: the author's values, else such as data has, and of texts a few that nobody has seen.
 
-    Numbers rise; texts keep their order. There are `most` at most.
+    Of numbers, half of them are quantiles of the golden rows and half lie evenly over the range that was observed, with both ends of what
+    is allowed. They differ from row to row, so that over many rows hardly a stretch of the data is left out.
     """
-    if relation.values:
-        given = list(relation.values)
-        return sorted(given) if field.datatype is not Datatype.BYTES else given
-    reaches = values_by_reach(field, golden)
-    seen = reaches[Reach.SEEN]
-    known = [value for value in _known(golden) if value is not None]
-    if seen.interval is None:
-        picks = list(seen.picks)
-        free = reaches.get(Reach.TEXT) or reaches.get(Reach.UNSEEN)
-        if field.datatype is Datatype.BYTES and relation.kind == "invariant" and free is not None:
-            picks = [*picks[: most - 6], *free.picks[:6]]
-        return picks[:most] if field.datatype is Datatype.BYTES else sorted(picks)[:most]
-    low, high = float(seen.interval.low), float(seen.interval.high)
-    inner = [low + (high - low) * share / (most - 1) for share in range(most)]
-    quantiles = np.quantile(known, np.linspace(0, 1, most)).tolist() if known else []
-    numbers = sorted({*inner, *(value for value in quantiles if low <= value <= high)})
-    kept = (
-        [numbers[round(at * (len(numbers) - 1) / (most - 1))] for at in range(most)] if len(numbers) > most else numbers
-    )
-    return kept if field.datatype in FLOATS else sorted({_whole(field.datatype, value) for value in kept})
+
+    def __init__(self, relation: Relation, field: Field, golden: Column, most: int) -> None:
+        self._relation = relation
+        self._field = field
+        self._most = most
+        self._known = [value for value in _known(golden) if value is not None]
+        self._reaches = values_by_reach(field, golden)
+
+    def of_row(self, at: int, own: Any) -> list[Any]:
+        """The values for one row, as JSON gives them; numbers rise, texts keep their order.
+
+        Args:
+            at: which row it is.
+            own: what the row has there itself. A monotone relation is asked about it, too, unless the author gives the values.
+        """
+        if self._relation.values:
+            given = list(self._relation.values)
+            return given if self._field.datatype is Datatype.BYTES else sorted(given)
+        seen = self._reaches[Reach.SEEN]
+        if seen.interval is None:
+            return self._picked(at, seen.picks)
+        shift = (at * _GOLDEN_RATIO) % 1
+        numbers = [seen.interval.low, seen.interval.high, *self._between(seen.interval, shift)]
+        if self._relation.kind == "monotone" and isinstance(own, int | float) and math.isfinite(own):
+            numbers.append(own)
+        if self._field.datatype in FLOATS:
+            return sorted({float(value) for value in numbers})
+        return sorted({_whole(self._field.datatype, value) for value in numbers})
+
+    def _picked(self, at: int, picks: Sequence[Any]) -> list[Any]:
+        """Categories, in turn where there are too many; and texts without a known place."""
+        most, free = self._most, self._reaches.get(Reach.TEXT) or self._reaches.get(Reach.UNSEEN)
+        if self._field.datatype is Datatype.BYTES and self._relation.kind == "invariant" and free is not None:
+            unknown = list(free.picks[: min(6, most // 2)])
+            return [*self._in_turn(at, picks, most - len(unknown)), *unknown]
+        chosen = self._in_turn(at, picks, most)
+        return chosen if self._field.datatype is Datatype.BYTES else sorted(chosen)
+
+    def _in_turn(self, at: int, picks: Sequence[Any], most: int) -> list[Any]:
+        if len(picks) <= most:
+            return list(picks)
+        return [picks[(at * most + step) % len(picks)] for step in range(most)]
+
+    def _between(self, allowed: Interval, shift: float) -> list[float]:
+        """Values within the data, at places that move with `shift` from 0 to 1."""
+        by_rank = (self._most - 1) // 2 if self._known else 0
+        evenly = max(0, self._most - 2 - by_rank)
+        observed = self._field.observed or Observed()
+        low, high = (
+            min(max(float(end), allowed.low), allowed.high) if isinstance(end, int | float) else other
+            for end, other in ((observed.minimum, allowed.low), (observed.maximum, allowed.high))
+        )
+        ranks = np.quantile(self._known, [(step + shift) / by_rank for step in range(by_rank)]) if by_rank else []
+        even = [low + (high - low) * (step + shift) / evenly for step in range(evenly)]
+        return [float(value) for value in (*ranks, *even) if allowed.low <= value <= allowed.high]
 
 
 def _known(golden: Column) -> list[Any]:
@@ -86,9 +125,7 @@ def _whole(datatype: Datatype, value: float) -> int:
     return min(max(round(value), least), most)
 
 
-def variants(
-    relation: Relation, records: Sequence[dict[str, Any]], values: Sequence[Any]
-) -> list[list[dict[str, Any]]]:
+def variants(relation: Relation, records: Sequence[dict[str, Any]], choices: Choices) -> list[list[dict[str, Any]]]:
     """Per row the rows that have to be asked: itself and its variants, or one per value.
 
     `invariant`: the row, then with each value. `monotone`: with each value, rising. `symmetric`: the row, then with both swapped.
@@ -96,7 +133,10 @@ def variants(
     if relation.kind == "symmetric":
         first, second = relation.field, relation.other
         return [[record, _swapped(record, first, second)] for record in records]
-    changed = [[{**record, relation.field: value} for value in values] for record in records]
+    changed = [
+        [{**record, relation.field: value} for value in choices.of_row(at, record.get(relation.field))]
+        for at, record in enumerate(records)
+    ]
     if relation.kind == "monotone":
         return changed
     return [[record, *others] for record, others in zip(records, changed, strict=True)]
@@ -142,8 +182,10 @@ def judged(relation: Relation, answers: Sequence[Sequence[Floats | None]]) -> Ju
             if (excess := beyond(relation, found[before], found[after])) > 0
         ]
         if over:
-            # The change that is read most easily is the one between neighbours, and of those the one with the largest effect.
-            broken.append(min(over, key=lambda one: (one.after - one.before, -one.excess)))
+            # Of the changes with at least half of the largest effect, the one between the nearest values is read most easily.
+            worst = max(one.excess for one in over)
+            large = [one for one in over if one.excess >= worst / 2]
+            broken.append(min(large, key=lambda one: (one.after - one.before, -one.excess)))
     return Judged(compared=compared, rows=rows, broken=tuple(broken))
 
 

@@ -1,5 +1,6 @@
 """The question whether answers change as the author says when an input does, and stay where the author says that they stay."""
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -24,11 +25,13 @@ from muster.runtimes.conformance.values import drawn
 from muster.vocabulary.digests import hex_of
 from muster.wire.evidence import Exhibit, Grid, Rows
 
-_BATCH_ROWS = 1000
+_BATCH_ROWS = 250
 #: Counterexamples that are shown, of one relation and in all.
 _SHOWN_OF_ONE, _SHOWN = 3, 20
 #: How often the interval between two values is halved to find the smallest change that is wrong.
 _HALVINGS = 40
+#: As large a share of the effect must one half have to be shown instead of the whole change.
+_MOST_OF_IT = 0.75
 #: Of golden and drawn rows as large a share must be compared: a model that refuses the others has not been tried.
 _LEAST_SHARE = 0.5
 _PERSONAL = "(personal, not shown)"
@@ -44,7 +47,7 @@ class RelationsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     values: int = 12
     """Values that a field is set to, at most, where the author gives none."""
     seconds: float = 20.0
-    """After that time no further relation is tried, and the check fails."""
+    """What all relations may take, each its share of what is left. One that was tried on fewer than half of the rows by then fails."""
 
     def problems(self) -> list[str]:
         """What the types cannot say."""
@@ -102,14 +105,15 @@ class RelationsHold:
         options = bench.given(self, RelationsOptions)
         trial = _Trial(bench, options)
         until = time.monotonic() + options.seconds
+        declared = bench.bundle.relations
         tried = [
-            trial.tried(relation)
+            trial.tried(relation, _share_of(until, len(declared) - at))
             if time.monotonic() < until
             else Tried(relation=relation, problem=f"was not tried within {options.seconds:g} s")
-            for relation in bench.bundle.relations
+            for at, relation in enumerate(declared)
         ]
         # Past rows come last: what the model answers to others, and what is shown of that, it says before it has seen one of them.
-        found = [trial.with_past(one) if time.monotonic() < until else None for one in tried]
+        found = [trial.with_past(one, _share_of(until, len(tried) - at)) for at, one in enumerate(tried)]
         without = (
             f"; {found.count(None)} of them not on past requests within {options.seconds:g} s" if None in found else ""
         )
@@ -150,28 +154,30 @@ class _Trial:
         """On how many rows each relation is tried."""
         return len(self._records) + len(self._past)
 
-    def tried(self, relation: Relation) -> Tried:
-        """What comes of a relation on golden and drawn rows."""
+    def tried(self, relation: Relation, until: float) -> Tried:
+        """What comes of a relation on golden and drawn rows, as many as are answered until then."""
         problems = cases.relation_problems(relation, self._contract)
         if problems:
             return Tried(relation=relation, problem=problems[0])
         groups = self._groups(relation, self._records)
         try:
-            answers = self._answers(relation, groups)
+            answers = self._answers(relation, groups, until)
         except ContractBroken as error:
             return Tried(relation=relation, problem=f"the contract refuses what it sets: {self._refused(error)}")
         found = cases.judged(relation, answers)
         if not found.compared:
             return Tried(relation=relation, problem="no two rows were answered that could be compared")
-        return self._told(relation, groups, found)
+        return self._told(relation, groups, found, until)
 
-    def with_past(self, tried: Tried) -> Tried:
-        """What comes of it on past rows as well: how many, as a report is read by people who may not read requests."""
+    def with_past(self, tried: Tried, until: float) -> Tried | None:
+        """What comes of it on past rows as well: how many, for a report's readers may not read requests. None: no time is left."""
         if not self._past or not tried.compared:
             return tried  # there is nothing to ask, or nothing that could be said of it
+        if time.monotonic() >= until:
+            return None
         relation = tried.relation
         try:
-            found = cases.judged(relation, self._answers_in_confidence(relation))
+            found = cases.judged(relation, self._answers_in_confidence(relation, until))
         except ContractBroken:
             told = "the contract refuses what it sets in past requests, whose values are not shown"
             return replace(tried, problem="; ".join(filter(None, (tried.problem, told))))
@@ -186,19 +192,18 @@ class _Trial:
     def _groups(self, relation: Relation, records: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
         field = self._contract.input(relation.field)
         assert field is not None
-        values = (
-            []
-            if relation.kind == "symmetric"
-            else cases.values_for(relation, field, self._golden.columns[field.name], self._values)
-        )
-        return cases.variants(relation, records, values)
+        choices = cases.Choices(relation, field, self._golden.columns[field.name], self._values)
+        return cases.variants(relation, records, choices)
 
-    def _told(self, relation: Relation, groups: Sequence[Sequence[dict[str, Any]]], found: Judged) -> Tried:
+    def _told(
+        self, relation: Relation, groups: Sequence[Sequence[dict[str, Any]]], found: Judged, until: float
+    ) -> Tried:
         rows = len(self._records)
         if not found.broken:
             problem = ""
             if found.rows < _LEAST_SHARE * rows:
-                problem = f"only {found.rows} of {rows} rows were answered so that they could be compared, and half are asked for"
+                within = " in time" if time.monotonic() >= until else ""
+                problem = f"only {found.rows} of {rows} rows were answered{within} so that they could be compared, and half are asked for"
             return Tried(relation=relation, compared=found.compared, problem=problem)
         worst = sorted(found.broken, key=lambda one: (one.row >= self._golden.rows, -one.excess))[:_SHOWN_OF_ONE]
         shown = [self._smallest(relation, groups[one.row][one.before], groups[one.row][one.after]) for one in worst]
@@ -234,12 +239,14 @@ class _Trial:
             low, answer, high = self._answers(relation, [[before, halfway, after]])[0]
             if low is None or answer is None or high is None:
                 break
-            if cases.beyond(relation, low, answer) > 0:
+            # Of a slope, the smallest change would be one that nobody sees: a half is taken when it has most of the effect.
+            enough = _MOST_OF_IT * cases.beyond(relation, low, high)
+            if cases.beyond(relation, low, answer) >= enough:
                 after = halfway
-            elif cases.beyond(relation, answer, high) > 0:
+            elif cases.beyond(relation, answer, high) >= enough:
                 before = halfway
             else:
-                break  # with a tolerance, neither half alone goes far enough
+                break
         return before, self._change(relation, before, after)
 
     def _change(self, relation: Relation, before: dict[str, Any], after: dict[str, Any]) -> str:
@@ -257,17 +264,19 @@ class _Trial:
         else:
             changed = f"{field} {shortened(before.get(field))!r} → {shortened(after.get(field))!r}"
         within = f" (tolerance {relation.tolerance:g})" if relation.tolerance else ""
-        return f"{changed} moves the answer from {_shown(low)} to {_shown(high)}; {_wanted(relation)}{within}"
+        return f"{changed} moves the answer from {_told_apart(low, high)}; {_wanted(relation)}{within}"
 
-    def _answers(self, relation: Relation, groups: Sequence[Sequence[dict[str, Any]]]) -> list[list[Floats | None]]:
-        """The answers to rows in groups, in the same groups.
+    def _answers(
+        self, relation: Relation, groups: Sequence[Sequence[dict[str, Any]]], until: float = math.inf
+    ) -> list[list[Floats | None]]:
+        """The answers to rows in groups, in the same groups; None for those that are not asked by then, the last ones.
 
         Raises:
             ContractBroken: a row is not what the contract allows.
         """
-        return self._grouped(relation, groups, self._all_asked(self._channel, groups))
+        return self._grouped(relation, groups, self._all_asked(self._channel, groups, until))
 
-    def _answers_in_confidence(self, relation: Relation) -> list[list[Floats | None]]:
+    def _answers_in_confidence(self, relation: Relation, until: float) -> list[list[Floats | None]]:
         """The answers to past rows, of a host apart.
 
         Raises:
@@ -276,7 +285,7 @@ class _Trial:
         """
         groups = self._groups(relation, self._past)
         with self._confidential.asked() as channel:
-            return self._grouped(relation, groups, self._all_asked(channel, groups))
+            return self._grouped(relation, groups, self._all_asked(channel, groups, until))
 
     def _grouped(
         self, relation: Relation, groups: Sequence[Sequence[dict[str, Any]]], tables: list[tuple[Table, list[bool]]]
@@ -285,15 +294,19 @@ class _Trial:
         numbers = cases.numbers_of(cases.output_of(relation, self._contract), joined([table for table, _ in tables]))
         rows = iter(numbers)
         flat = iter([next(rows) if is_answered else None for _, answered in tables for is_answered in answered])
-        return [[next(flat) for _ in group] for group in groups]
+        return [[next(flat, None) for _ in group] for group in groups]
 
     def _all_asked(
-        self, channel: Channel, groups: Sequence[Sequence[dict[str, Any]]]
+        self, channel: Channel, groups: Sequence[Sequence[dict[str, Any]]], until: float
     ) -> list[tuple[Table, list[bool]]]:
+        """What comes of all rows, or of the first ones: at least one batch of them, and no further one after that time."""
         records = list(chain.from_iterable(groups))
-        return [
-            self._asked(channel, records[start : start + _BATCH_ROWS]) for start in range(0, len(records), _BATCH_ROWS)
-        ]
+        asked: list[tuple[Table, list[bool]]] = []
+        for start in range(0, len(records), _BATCH_ROWS):
+            if asked and time.monotonic() >= until:
+                break
+            asked.append(self._asked(channel, records[start : start + _BATCH_ROWS]))
+        return asked
 
     def _asked(self, channel: Channel, records: list[dict[str, Any]]) -> tuple[Table, list[bool]]:
         """The outputs of the rows that are answered, and which those are."""
@@ -328,8 +341,18 @@ def _wanted(relation: Relation) -> str:
     return "it should not fall" if relation.direction == "up" else "it should not rise"
 
 
-def _shown(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else repr(shortened(value))
+def _told_apart(low: Any, high: Any) -> str:
+    """Two answers, with as many digits as it takes to see that they differ."""
+    if not (isinstance(low, float) and isinstance(high, float)):
+        return f"{shortened(low)!r} to {shortened(high)!r}"
+    pairs = ((f"{low:.{digits}g}", f"{high:.{digits}g}") for digits in (6, 9, 12, 17))
+    return " to ".join(next((pair for pair in pairs if pair[0] != pair[1]), (repr(low), repr(high))))
+
+
+def _share_of(until: float, left: int) -> float:
+    """Until when the next of so many may take."""
+    now = time.monotonic()
+    return now + (until - now) / left
 
 
 def _summary(tried: Sequence[Tried]) -> Grid:

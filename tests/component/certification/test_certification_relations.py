@@ -1,5 +1,6 @@
 """The check `relations` on real hosts: what an author declares is held against the model, with the smallest counterexample."""
 
+import re
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -72,6 +73,51 @@ def test_the_smallest_change_is_found(benches: Benches) -> None:
     assert isinstance(rows, Rows)
     assert rows.rows[0]["age"] == pytest.approx(50, abs=1e-6)
     assert rows.rows[0]["plan"] == ROWS[0]["plan"]  # of a golden row, where one shows it
+
+
+def test_a_dent_where_few_rows_are_is_found_under_wide_limits(benches: Benches) -> None:
+    """What is tried lies where data is: declared limits far beyond it do not draw the values away from a dent of one tenth of the data."""
+    wide = Field("age", Datatype.FP64, declared=Declared(minimum=0, maximum=10_000_000))
+    contract = msgspec.structs.replace(CONTRACT, inputs=(wide, CONTRACT.inputs[1]))
+    rows = [{"age": 18.0 + at, "plan": "monthly"} for at in range(60)]
+    relation = msgspec.structs.replace(OLDER_PAYS_MORE, direction="down")
+    check, _ = benches.put(
+        RelationsHold(),
+        scoring("-age / 1e7 + 0.3 * (50 < age < 56)"),
+        contract=contract,
+        rows=rows,
+        relations=(relation,),
+    )
+    assert not check.passed
+    sound, _ = benches.put(RelationsHold(), scoring("-age / 1e7"), contract=contract, rows=rows, relations=(relation,))
+    assert sound.passed, sound.detail
+
+
+def test_a_slope_is_shown_with_an_effect_that_can_be_read(benches: Benches) -> None:
+    """Halving ends before nothing is left of the effect."""
+    source = scoring("age / 100 - max(0.0, age - 50) / 10")
+    check, _ = benches.put(RelationsHold(), source, relations=(OLDER_PAYS_MORE,))
+    before, after = (float(told) for told in re.findall(r"(?:from|to) (-?[0-9.]+)", check.detail)[:2])
+    assert before - after > 0.1
+
+
+def test_a_slow_model_is_tried_on_the_rows_that_time_allows(benches: Benches) -> None:
+    """Each relation has its share of the time; what was answered by then is judged, and told."""
+    source = """
+        import time
+
+        class Model:
+            def predict(self, columns):
+                time.sleep(0.002 * len(columns["age"]))
+                return {"score": [age / 100 for age in columns["age"]]}
+    """
+    check, (grid,) = benches.put(
+        RelationsHold(), source, relations=(OLDER_PAYS_MORE, PLAN_IS_NOTHING), options={"relations": {"seconds": 1.0}}
+    )
+    assert not check.passed
+    assert "rows were answered in time so that they could be compared" in check.detail
+    assert isinstance(grid, Grid)
+    assert [tried[0] for tried in grid.rows] == ["older pays more", "the plan is nothing"]
 
 
 def test_a_tolerance_is_allowed_in_all_and_not_at_each_step(benches: Benches) -> None:
