@@ -80,6 +80,12 @@ _LIBRARIES_CALLED = frozenset(
     {"pyarrow.lib.py_buffer", "pyarrow.lib.type_for_alias", "numpy.random._pickle.__bit_generator_ctor"}
 )
 
+#: Classes of libraries that open or write files when an object of them is made.
+_OPEN_FILES = frozenset({
+    "DataSource", "ExcelFile", "ExcelWriter", "File", "FileHandler", "FileIO", "HDFStore", "LocalFileSystem", "Memory", "MemoryMappedFile",
+    "NpzFile", "OSFile", "ParquetFile", "ParquetWriter", "SummaryWriter", "memmap",
+})  # fmt: skip
+
 #: Functions by which libraries rebuild their own objects.
 _REBUILDS = re.compile(
     r"_\w*(reconstruct|unpickle|rebuild|restore|ctor|frombuffer|fromstring|deserialize)\w*|_+new\w*|_+make_?\w*|_from_\w+"
@@ -89,7 +95,7 @@ _REBUILDS = re.compile(
 _LOWER_CLASSES = re.compile(
     r"numpy\.(dtype|ndarray|matrix|poly1d|recarray|record|str_|bytes_|void|object_|longlong|ulonglong|bool_?|u?int\d*|float\d*|complex\d*"
     r"|datetime64|timedelta64)"
-    r"|numpy\.(_?core)\.(multiarray\.)?(scalar|ndarray|memmap|records\.recarray)"
+    r"|numpy\.(_?core)\.(multiarray\.)?(scalar|ndarray|records\.recarray)"
     r"|scipy\.\w+(\.\w+)*\.(\w+_(matrix|array|gen|frozen)|interp1d|interp2d|gaussian_kde|multi_rv_frozen|ode|ppoly)"
     r"|torch\.(device|dtype|layout|memory_format)"
     r"|sklearn\.[\w.]*\.(\w*_[a-z]+Distance\d*|crf)"
@@ -169,6 +175,8 @@ def why_not_called(named: Global, allowed: Collection[str] = ()) -> str | None: 
         if told in _STANDARD_CALLED or (top in {"typing", "collections", "enum", "ipaddress"} and last[:1].isupper()):
             return None
         return f"{named} of the standard library is called, and no model needs that"
+    if last in _OPEN_FILES:
+        return f"{named} is made, and opens or writes files by that"
     if (
         told in _LIBRARIES_CALLED
         or last.lstrip("_")[:1].isupper()

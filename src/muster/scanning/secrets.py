@@ -6,6 +6,7 @@ to a name like `password` and are too disorderly for words. What is found is sho
 Source: C. Shannon, "A Mathematical Theory of Communication", 1948 (entropy); the providers' own pages on the forms of their tokens.
 """
 
+import codecs
 import hashlib
 import math
 import re
@@ -105,6 +106,8 @@ _SET = re.compile(
     rb"\s*[:=]\s*(?P<secret>[A-Za-z0-9+/=_.!@#%^&*~-]{12,200})\s*$"
 )
 _SETTINGS = (".env", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties", ".txt", ".sh", ".md")
+#: Of as many bytes at the beginning, and as many of every other one being zero, text in UTF-16 is known.
+_HEAD, _MOSTLY = 8192, 0.9
 _NAMES = (
     b"password", b"passwd", b"pwd", b"secret", b"token", b"api_key", b"api-key", b"apikey", b"access_key", b"access-key", b"accesskey",
     b"auth_key", b"auth-key", b"private_key", b"private-key", b"client_secret",
@@ -139,9 +142,10 @@ def secrets_in(content: bytes, place: str) -> Iterator[Secret]:
     """What looks like a secret in bytes.
 
     Args:
-        content: of a file.
+        content: of a file; text may be in UTF-8 or UTF-16.
         place: where it is.
     """
+    content = _without_zeros(content)
     spans: list[tuple[int, int]] = []
     for rule in _RULES:
         if rule.anchor in content:
@@ -160,6 +164,18 @@ def secrets_in(content: bytes, place: str) -> Iterator[Secret]:
         if not is_told and not _PLACEHOLDER.match(match["secret"]) and _is_disorderly(match["secret"]):
             spans.append(match.span("secret"))
             yield _secret(content, match, "assigned", place)
+
+
+def _without_zeros(content: bytes) -> bytes:
+    """Text in UTF-16, as editors and shells of Windows write it, as UTF-8; anything else as it is."""
+    head = content[:_HEAD]
+    if not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        # Without a mark, it is known by the zeros that stand in every other place.
+        even, odd = head[0::2].count(0), head[1::2].count(0)
+        if max(even, odd) < _MOSTLY * len(head) / 2 or min(even, odd) > (1 - _MOSTLY) * len(head) / 2:
+            return content
+        return content.decode("utf-16-be" if even > odd else "utf-16-le", "replace").encode()
+    return content.decode("utf-16", "replace").encode()
 
 
 def _given(content: bytes, place: str) -> Iterator[re.Match[bytes]]:

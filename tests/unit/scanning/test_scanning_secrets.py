@@ -59,6 +59,14 @@ def test_each_form_is_found_and_masked(kind: str) -> None:
     assert len(found.fingerprint) == 16
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_text_in_utf_16_is_read(encoding: str) -> None:
+    """As editors and shells of Windows write it, with a mark of the byte order or without."""
+    for kind, text in SECRETS.items():
+        (found,) = secrets_in(f"first\nsecond {text}\n".encode(encoding), "settings.yaml")
+        assert (found.kind, found.line) == (kind.strip(), 2)
+
+
 def test_values_of_settings_need_no_quotes() -> None:
     """In files of settings, not in code, where such a line calls something."""
     line = ("DB_PASS" + "WORD=hT7x9Qp2LmZ4vB8n\n").encode()
