@@ -566,7 +566,7 @@ ROWS: dict[str, Row] = {
     "signCertificate": Row(
         rights=("certify",),
         make=_about_version("certificate/signatures", session=f"s-{'0' * 32}", key="0" * 64, sig="AAAA", **REASON),
-        passes=("certificates.missing", "certificates.unsigned"),
+        passes=("certificates.missing", "certificates.unsigned", "certificates.changed"),
     ),
     "setModel": Row(
         rights=("manage-models",), make=_set_model, refusals=("registry.not-your-model", "access.right-missing")

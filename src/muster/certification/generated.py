@@ -4,7 +4,7 @@ A row that is so made fails for the fields that were changed, and Hypothesis mak
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from muster.certification.reaches import ABSENT, Interval, Reach, Values, values_by_reach
+from muster.certification.reaches import ABSENT, PERSONAL, Interval, Reach, Values, values_by_reach
 from muster.packaging.columns import Table, values_of
 from muster.vocabulary.tensors import FLOATS, NUMPY_NAMES
 from muster.wire.contracts import Contract, Field
@@ -71,10 +71,17 @@ class Row:
         """Short, whatever its values: Hypothesis shows it."""
         return f"Row({self.in_words()})"
 
-    def in_words(self) -> str:
-        """`golden row 0 with plan = "x"`."""
-        changed = " and ".join(f"{name} = {_shown(value)}" for name, value in self.changes.items())
+    def in_words(self, personal: Collection[str] = ()) -> str:
+        """`golden row 0 with plan = "x"`; of personal fields only values that no sample showed."""
+        changed = " and ".join(
+            f"{name} = {PERSONAL if self.is_sampled(name) and name in personal else _shown(value)}"
+            for name, value in self.changes.items()
+        )
         return f"golden row {self.base}" + (f" with {changed}" if changed else "")
+
+    def is_sampled(self, field: str) -> bool:
+        """Whether the field's value may be one of the sample: the golden row's own, or a known category."""
+        return self.reach_of.get(field, Reach.SEEN) is Reach.SEEN
 
 
 def golden_records(contract: Contract, golden: Table) -> list[dict[str, Any]]:

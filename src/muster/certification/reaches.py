@@ -20,6 +20,8 @@ from muster.wire.contracts import Declared, Field, Observed
 #: Beyond it, JSON gives whole numbers as text.
 _EXACT = 2**53
 _LONG = 1000
+#: In place of a value that readers of a report must not see.
+PERSONAL = "(personal, not shown)"
 _SHORT = tuple(text for text in TEXTS if len(text) < _LONG)
 _WORDS = ("never seen", "größer 🌈", "unknown")
 

@@ -12,6 +12,7 @@ import msgspec
 
 from muster.certification import relation_cases as cases
 from muster.certification.checks import Bench, Finding
+from muster.certification.reaches import PERSONAL
 from muster.certification.records import Figure
 from muster.certification.relation_cases import Floats, Judged
 from muster.certification.robustness import shortened
@@ -34,7 +35,6 @@ _HALVINGS = 40
 _MOST_OF_IT = 0.75
 #: Of golden and drawn rows as large a share must be compared: a model that refuses the others has not been tried.
 _LEAST_SHARE = 0.5
-_PERSONAL = "(personal, not shown)"
 
 
 class RelationsOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -218,11 +218,11 @@ class _Trial:
 
     def _masked(self, record: dict[str, Any]) -> dict[str, Any]:
         """A row for a report."""
-        return {name: _PERSONAL if name in self._personal else shortened(value) for name, value in record.items()}
+        return {name: PERSONAL if name in self._personal else shortened(value) for name, value in record.items()}
 
     def _refused(self, error: ContractBroken) -> str:
         if error.facts.get("field") in self._personal:
-            return f"{error.facts['field']}: {_PERSONAL}, expected {error.facts.get('expected')}"
+            return f"{error.facts['field']}: {PERSONAL}, expected {error.facts.get('expected')}"
         return error.message
 
     def _smallest(
@@ -255,12 +255,12 @@ class _Trial:
         low, high = values_of(outputs.columns[cases.output_of(relation, self._contract).name])
         field, other = relation.field, relation.other
         if relation.kind == "symmetric":
-            values = _PERSONAL
+            values = PERSONAL
             if not {field, other} & self._personal:
                 values = f"({shortened(before.get(field))!r}, {shortened(before.get(other))!r})"
             changed = f"{field} and {other} swapped {values}"
         elif field in self._personal:
-            changed = f"another {field} {_PERSONAL}"
+            changed = f"another {field} {PERSONAL}"
         else:
             changed = f"{field} {shortened(before.get(field))!r} → {shortened(after.get(field))!r}"
         within = f" (tolerance {relation.tolerance:g})" if relation.tolerance else ""

@@ -1,13 +1,13 @@
 """The question whether a model answers whatever its contract allows, or says why not, and goes on."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack
 from typing import Any, ClassVar
 
 import msgspec
 
 from muster.certification.checks import Bench, Finding
-from muster.certification.reaches import ANSWERED, Reach
+from muster.certification.reaches import ANSWERED, PERSONAL, Reach
 from muster.certification.records import Figure
 from muster.packaging.contract import ContractChecker
 from muster.runtimes.channel import Answer, Channel
@@ -96,7 +96,10 @@ class Robustness:
         )
         changed = tried.changed()
         failures = haul.failures
-        told = [f"{failure.row.in_words()}: {failure.told}" for failure in failures] + ([changed] if changed else [])
+        personal = frozenset(field.name for field in contract.inputs if field.personal)
+        told = [f"{failure.row.in_words(personal)}: {failure.told}" for failure in failures] + (
+            [changed] if changed else []
+        )
         if haul.is_short:
             within = max(options.seconds, options.longest)
             told.append(
@@ -108,7 +111,7 @@ class Robustness:
         well = f"{haul.rows} generated rows answered within the contract, or refused where they may be"
         shown: list[Exhibit] = [_asked(haul, options.must_answer)]
         if failures:
-            shown.insert(0, _failing(failures, records))
+            shown.insert(0, _failing(failures, records, personal))
         return Finding(
             passed=not told,
             figure=figure,
@@ -165,13 +168,17 @@ class _Tried:
         return kind, told
 
 
-def _failing(failures: Sequence[Any], records: list[dict[str, Any]]) -> Rows:
+def _failing(failures: Sequence[Any], records: list[dict[str, Any]], personal: Collection[str]) -> Rows:
     return Rows(
         title="Rows on which it failed, each as simple as it could be made",
         rows=tuple(
-            {name: shortened(value) for name, value in failure.row.record(records).items()} for failure in failures
+            {
+                name: PERSONAL if name in personal and failure.row.is_sampled(name) else shortened(value)
+                for name, value in failure.row.record(records).items()
+            }
+            for failure in failures
         ),
-        why=tuple(f"{failure.row.in_words()}: {failure.told}" for failure in failures),
+        why=tuple(f"{failure.row.in_words(personal)}: {failure.told}" for failure in failures),
     )
 
 
