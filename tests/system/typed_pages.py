@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-BLOCK = re.compile(r"^```(python|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(python|toml|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FREE_PORTS = ("--port", "0", "--scoring-port", "0", "--grpc-port", "0")
 
 
@@ -64,7 +64,7 @@ def done(page: Path, folder: Path, environment: dict[str, str]) -> dict[str, str
     """What each command of a page printed; every one exits 0, or with the code that the page says, and the factory ends.
 
     Args:
-        page: which; each block of Python begins with the name of its file, each line of a console is a command.
+        page: which; each block of Python or TOML begins with the name of its file, each line of a console is a command.
         folder: where it is done.
         environment: variables of the terminals.
     """
@@ -76,7 +76,7 @@ def done(page: Path, folder: Path, environment: dict[str, str]) -> dict[str, str
         for language, text in BLOCK.findall(page.read_text(encoding="utf-8")):
             for usual, found in addresses.items():
                 text = text.replace(usual, found)  # noqa: PLW2901 - the same text, with the addresses of this run
-            if language == "python":
+            if language != "console":
                 (folder / text.partition("\n")[0].removeprefix("# ")).write_text(text)
                 continue
             for line in text.splitlines():

@@ -119,14 +119,16 @@ class RelationsHold:
         )
         tried = [more or one for one, more in zip(tried, found, strict=True)]
         bad = [one for one in tried if one.problem]
-        well = f"{len(tried)} relations hold on {trial.rows} rows, {sum(one.compared for one in tried):,} pairs of answers{without}"
+        pairs = sum(one.compared for one in tried)
+        hold = "relations hold" if len(tried) > 1 else "relation holds"
+        well = f"{len(tried)} {hold} on {trial.rows} rows, {pairs:,} pairs of answers{without}"
         exhibits: tuple[Exhibit, ...] = (_summary(tried), *_counterexamples(bad))
         return Finding(
             passed=not bad,
             figure=len(bad),
             limit=0,
             detail="; ".join(f"{one.relation.name}: {one.problem}" for one in bad[:3]) or well,
-            figures={"relations": len(tried), "rows": trial.rows, "pairs": sum(one.compared for one in tried)},
+            figures={"relations": len(tried), "rows": trial.rows, "pairs": pairs},
             exhibits=exhibits,
         )
 

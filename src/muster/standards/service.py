@@ -285,7 +285,12 @@ class Standards:
             lacks=tuple(str(lack) for lack in unwaived(lacks, waivers)) if in_force.is_own else None,
             forgiven=tuple(f"{lack} ({waived[lack.name]})" for lack in lacks if lack.name in waived),
             options={name: rule.options for name, rule in demands.checks.items() if rule.options},
-            run={name: rule.run for name, rule in demands.checks.items() if rule.run is not None},
+            # What a gate will look for is put, whether or not the check itself sees an occasion: without it a certificate passes none.
+            run={
+                name: rule.run if rule.run is not None else True
+                for name, rule in demands.checks.items()
+                if rule.run is not None or rule.is_needed
+            },
             programs={
                 name: rule.program
                 for name, rule in demands.checks.items()

@@ -127,6 +127,20 @@ def test_limits_are_asked_for_at_their_gate(factory: GovernedFactory) -> None:
         factory.approve(release)
 
 
+def test_a_check_that_a_gate_looks_for_is_put(factory: GovernedFactory) -> None:
+    """Naming it is enough, unless it is not needed; `run` has the last word."""
+    factory.adopt(
+        STANDARD
+        + "[checks.against-champion]\noptions = { margin = 0.01 }\n"
+        + "[checks.calibration]\nneeded = false\n"
+        + "[checks.robustness]\nrun = false\n"
+        + "[checks.load]\nneeded = false\nrun = true\n"
+    )
+    wanted = factory.governance.standards.wanted("default", factory.certified())
+    assert wanted is not None
+    assert wanted.run == {"against-champion": True, "robustness": False, "load": True}
+
+
 def test_each_version_is_held_against_its_own_risk_tier(factory: GovernedFactory) -> None:
     """A champion of high risk takes two approvals for the release, whatever the challenger takes."""
     factory.adopt(STANDARD + "[tiers.high.gates.go-live]\napprovals = [{ count = 2 }]\n")

@@ -56,7 +56,11 @@ class PredictionPerformance:
         if found.unanswered:
             broken.insert(0, f"{found.unanswered} of {found.rows.rows} rows have no answer ({found.why})")
         told = f"{metric.name} is {_shown(figures, metric.name, spread)} on {found.predictions.rows} rows of {found.held.over}"
-        detail = f"{len(broken)} limits are not kept: {'; '.join(broken[:3])}; {told}" if broken else told
+        detail = (
+            f"{len(broken)} limit{'s are' if len(broken) > 1 else ' is'} not kept: {'; '.join(broken[:3])}; {told}"
+            if broken
+            else told
+        )
         return Finding(
             passed=not broken,
             figure=len(broken),
