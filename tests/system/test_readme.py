@@ -41,6 +41,7 @@ def test_the_readme_works_as_written(factory: RunningFactory, tmp_path: Path, mo
     pipeline = LogisticRegression().fit(X, [1, 0, 0, 1] * 10)
     in_the_lab, in_the_factory = blocks("python")
     exec(in_the_lab, {"pipeline": pipeline, "X": X, "X_golden": X.head(8)})
+    X.assign(left=[1, 0, 0, 1] * 10).iloc[:36].to_parquet("unseen-2026.parquet")
     (tmp_path / "rows.json").write_text('[{"tenure": 2.0, "charges": 85.0}]')
     trained_in_go(tmp_path)
     commands = [line for block in blocks("console") for line in block.splitlines() if line.startswith("$ muster ")]

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from muster.demo.customers import NEW_CUSTOMERS, is_slow, read_customers
+from muster.demo.customers import NEW_CUSTOMERS, SEALED_CUSTOMERS, is_slow, read_customers
 from muster.demo.errors import ClaimDoesNotHold
 from muster.demo.governance import refusal_of
 from muster.demo.screen import Screen
@@ -45,11 +45,12 @@ def test_a_refusal_is_what_was_refused() -> None:
 
 
 def test_customers_are_split_once_and_for_all() -> None:
-    """5,043 customers teach, 2,000 others are scored, some of those are slow, and no golden row is."""
+    """4,043 customers teach, 1,000 are sealed, 2,000 others are scored, some of those are slow, and no golden row is."""
     customers, again = read_customers(), read_customers()
-    assert (customers.training.shape, customers.new.shape) == ((5043, 19), (NEW_CUSTOMERS, 19))
+    parts = (customers.training, customers.sealed, customers.new)
+    assert [part.shape for part in parts] == [(4043, 19), (SEALED_CUSTOMERS, 19), (NEW_CUSTOMERS, 19)]
     assert customers.new.equals(again.new)
-    assert customers.training["total_charges"].isna().sum() + customers.new["total_charges"].isna().sum() == 11
+    assert sum(part["total_charges"].isna().sum() for part in parts) == 11
     assert 10 <= is_slow(customers.new).sum() <= 40
     assert not is_slow(customers.golden(50)).any()
     assert len(customers.golden(50)) == 50
