@@ -1,6 +1,7 @@
 """Three people and what each of them may do: registering, certifying, accepting, releasing, and being refused."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -81,15 +82,19 @@ def register(people: People, bundle: Path) -> control.Version:
     return people.ana.register(bundle)
 
 
-def certify(step: Step, people: People, versions: Iterable[str]) -> dict[str, control.Certification]:
-    """Ana has versions examined, and waits for the verdicts."""
-    verdicts: dict[str, control.Certification] = {}
-    for version in versions:
-        with step.progress(f"certifying {version}") as advance:
-            verdicts[version] = people.ana.certify(
-                version, progress=lambda session: advance(news=session.progress[-1] if session.progress else "queued")
+def certify(step: Step, people: People, versions: Sequence[str]) -> dict[str, control.Certification]:
+    """Ana has versions examined, several at once, and waits for the verdicts."""
+    with step.progress(f"certifying {', '.join(versions)}") as advance, ThreadPoolExecutor(len(versions)) as waiting:
+
+        def verdict_on(version: str) -> control.Certification:
+            return people.ana.certify(
+                version,
+                progress=lambda session: advance(
+                    news=f"{version} {session.progress[-1] if session.progress else 'queued'}"
+                ),
             )
-    return verdicts
+
+        return dict(zip(versions, waiting.map(verdict_on, versions), strict=True))
 
 
 def show_checks(step: Step, verdicts: Iterable[control.Certification]) -> None:
@@ -118,21 +123,19 @@ def refuse_broken_bundles(step: Step, people: People, incomplete: Path, changed:
         step.measured(**{what.replace(" ", "_"): error.code})
 
 
-def refuse_untrue_answers(step: Step, people: People, untrue: Path) -> str:
-    """A version that does not give its golden answers is registered, and fails at certification."""
-    version = register(people, untrue).version
-    verdict = certify(step, people, [version])[version]
+def show_untrue_answers(step: Step, people: People, verdict: control.Certification) -> None:
+    """A version that does not give its golden answers has failed at certification."""
+    version = verdict.version
     failed = [check for check in verdict.checks if not check.passed]
     why = "; ".join(f"{check.name}: {check.figure} (limit {check.limit})" for check in failed)
-    step.say(f"remedy: {failed[0].remedy}")
     step.claim(
         f"{version} answers otherwise than its author says and is not certified: {why}",
         holds=not verdict.passed and [check.name for check in failed if "golden" in check.name] != [],
     )
+    step.say(f"remedy: {failed[0].remedy}")
     error = refusal_of(lambda: people.ben.accept(version, reason="it will be fine"), MusterError)
     step.claim(f"nor can it be accepted: {error.message}", holds=_state(people, version) is VersionState.REGISTERED)
     step.measured(untrue_version=version, untrue_checks=[check.name for check in failed])
-    return version
 
 
 def seal_judgement(step: Step, people: People, rows: Path, label: str) -> None:
@@ -145,20 +148,17 @@ def seal_judgement(step: Step, people: People, rows: Path, label: str) -> None:
     )
 
 
-def refuse_at_certification(step: Step, people: People, what: str, bundle: Path, check: str) -> control.Certification:
-    """A version that fails one check, and by it the certification; the reason and what can be done about it are shown."""
-    version = register(people, bundle).version
-    verdict = certify(step, people, [version])[version]
+def show_refusal(step: Step, what: str, verdict: control.Certification, check: str) -> None:
+    """A version has failed one check, and by it the certification; the reason and what can be done about it are shown."""
     failed = [found for found in verdict.checks if not found.passed]
     step.claim(
-        f"{what} ({version}) is refused by {', '.join(found.name for found in failed)}",
+        f"{what} ({verdict.version}) is refused by {', '.join(found.name for found in failed)}",
         holds=not verdict.passed and [found.name for found in failed] == [check],
     )
     for found in failed:
         step.say(f"{found.name}: {found.detail[:300]}")
         step.say(f"remedy: {found.remedy}")
-    step.measured(**{f"refused_by_{check.replace('-', '_')}": version})
-    return verdict
+    step.measured(**{f"refused_by_{check.replace('-', '_')}": verdict.version})
 
 
 def show_evidence(step: Step, people: People, version: str, refused: str, folder: Path) -> None:

@@ -45,9 +45,9 @@ def tell(home: Path, screen: Screen) -> Told:
         with screen.step(2, "Three models leave the lab") as step:
             desk = lab.open_lab(home / "lab", read_customers())
             trained = _train_and_register(step, people, desk)
-        with screen.step(3, "What is broken, not true or one's own work is refused") as step:
+        with screen.step(3, "Certified: what is broken, not true or one's own work is refused") as step:
             verdicts, blind = _refusals(step, people, factory, desk, trained)
-        with screen.step(4, "Certified, accepted, released") as step:
+        with screen.step(4, "Accepted, released") as step:
             _certify_and_release(step, people, verdicts, desk, blind)
         aim = _aim_of(factory, people, desk)
         with screen.step(5, "2,000 real customers over HTTP") as step:
@@ -140,7 +140,7 @@ def _train_and_register(step: Step, people: People, desk: Lab) -> list[Trained]:
 def _refusals(
     step: Step, people: People, factory: RunningFactory, desk: Lab, trained: list[Trained]
 ) -> tuple[dict[str, control.Certification], str]:
-    """What must not pass does not; the verdict on the first version, which does, and a refused one are kept for the next step."""
+    """What must not pass does not; the verdicts on the versions that do, and a refused version, are kept for the next step."""
     spoilt = desk.folder / "spoilt"
     spoilt.mkdir()
     linear, forest = desk.bundle("logistic regression"), desk.bundle("random forest")
@@ -150,30 +150,34 @@ def _refusals(
         lab.without_golden_answers(linear, spoilt / "incomplete"),
         lab.changed_on_the_way(linear, spoilt / "changed.zip"),
     )
-    untrue = lab.with_golden_answers_of(linear, forest, spoilt / "untrue")
-    step.say("certification comes next; the first one builds the environment, and downloads what its lock names")
-    governance.refuse_untrue_answers(step, people, untrue)
-    verdicts = certify(step, people, [LINEAR])
-    governance.seal_judgement(step, people, lab.sealed_file(desk), lab.LABEL)
     with step.progress("saving a model that is blind to some"), redirect_stderr(StringIO()):
         blind = lab.save_blind_model(trained[-1], desk)
-    refused = governance.refuse_at_certification(
-        step, people, "a model that is good on the whole and blind to some customers", blind, "slices-hold"
-    )
     trace = desk.folder / "owned"
-    governance.refuse_at_certification(
-        step, people, "a model file that runs a command when it is loaded",
-        lab.with_hidden_command(blind, spoilt / "hidden", trace), "no-malicious-code",
-    )  # fmt: skip
+    bundles = (
+        lab.with_golden_answers_of(linear, forest, spoilt / "untrue"),
+        blind,
+        lab.with_hidden_command(blind, spoilt / "hidden", trace),
+    )
+    untrue, partly_blind, owned = (governance.register(people, bundle).version for bundle in bundles)
+    governance.seal_judgement(step, people, lab.sealed_file(desk), lab.LABEL)
+    step.say("certification comes next; the first one builds the environment, and downloads what its lock names")
+    good = (LINEAR, FOREST, BOOSTING)
+    verdicts = certify(step, people, (untrue, partly_blind, owned, *good))
+    governance.show_untrue_answers(step, people, verdicts[untrue])
+    governance.show_refusal(
+        step, "a model that is good on the whole and blind to some customers", verdicts[partly_blind], "slices-hold"
+    )
+    governance.show_refusal(
+        step, "a model file that runs a command when it is loaded", verdicts[owned], "no-malicious-code"
+    )
     step.claim("the command was not run", holds=not trace.exists())
     governance.refuse_own_approval(step, people, factory, LINEAR)
-    return verdicts, refused.version
+    return {version: verdicts[version] for version in good}, partly_blind
 
 
 def _certify_and_release(
-    step: Step, people: People, first: dict[str, control.Certification], desk: Lab, refused: str
+    step: Step, people: People, verdicts: dict[str, control.Certification], desk: Lab, refused: str
 ) -> None:
-    verdicts = first | certify(step, people, [FOREST, BOOSTING])
     governance.show_checks(step, verdicts.values())
     step.claim(
         f"certified: {', '.join(verdicts)}, {sum(len(verdict.checks) for verdict in verdicts.values())} checks passed",
