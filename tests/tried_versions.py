@@ -82,13 +82,13 @@ def counted(factory: GovernedFactory, after: timedelta = timedelta(0)) -> None:
     factory.releases.advance()
 
 
-def counter(factory: GovernedFactory) -> LiveTestCounter:
-    """The executor's chore."""
+def counter(factory: GovernedFactory, clock: FixedClock | None = None) -> LiveTestCounter:
+    """The executor's chore, by the factory's clock unless another is given."""
     return LiveTestCounter(
         database=factory.database,
         releases=factory.releases,
         reader=Reader(factory.folder / "archive"),
-        clock=factory.clock,
+        clock=clock or factory.clock,
     )
 
 

@@ -25,6 +25,8 @@ from muster.wire.contracts import Field
 _GRACE = timedelta(seconds=1.5)
 #: So much is counted in one transaction; more would be read again after a kill.
 WINDOW = timedelta(minutes=5)
+#: Less is not due: while one window is counted a little of the next one comes, and counting would never end.
+SHORTEST_WINDOW = timedelta(seconds=1)
 log = structlog.get_logger()
 
 
@@ -83,9 +85,10 @@ class LiveTestCounter:
         end = min(self._clock.now() - known_after(seen.deadline_ms), begin + WINDOW)
         if seen.ended_at is not None:
             end = min(end, seen.ended_at)
-        elif seen.state is LiveTestState.COUNTING:
-            return None
-        return end if end > begin else None
+            is_due = end > begin
+        else:
+            is_due = seen.state is not LiveTestState.COUNTING and end - begin >= SHORTEST_WINDOW
+        return end if is_due else None
 
     def _outputs(self, seen: LiveTest) -> tuple[Field, ...]:
         with self._database.read() as tx:

@@ -1,6 +1,6 @@
 """A live-test on both databases: its moves, each on record, what is counted once, and the gate that asks for it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -99,6 +99,24 @@ def test_what_is_counted_is_counted_once(
     assert quick.count() == 1
     assert not slow._window(before)
     assert quick.count() == 0
+    assert now(factory).figures.taken == 3
+
+
+def test_counting_ends_though_time_passes_while_it_counts(
+    factory: GovernedFactory, front: ObedientFront, traffic: Traffic, candidate: Version
+) -> None:
+    """What comes while a window is counted is left for the next look: the executor has other chores."""
+
+    class Passing(FixedClock):
+        def now(self) -> datetime:
+            self.at += timedelta(milliseconds=20)
+            return self.at
+
+    running(factory, front, candidate)
+    traffic.sees(*[("answered", 0.5)] * 3)
+    factory.clock.at += known_after(100.0) + timedelta(seconds=1)
+    counting = counter(factory, Passing(factory.clock.at))
+    assert counting.count() == 1
     assert now(factory).figures.taken == 3
 
 
