@@ -46,7 +46,7 @@ def tell(home: Path, screen: Screen) -> Told:
             desk = lab.open_lab(home / "lab", read_customers())
             trained = _train_and_register(step, people, desk)
         with screen.step(3, "Certified: what is broken, not true or one's own work is refused") as step:
-            verdicts, blind = _refusals(step, people, factory, desk, trained)
+            verdicts, blind, slow = _refusals(step, people, factory, desk, trained)
         with screen.step(4, "Accepted, released") as step:
             _certify_and_release(step, people, verdicts, desk, blind)
         aim = _aim_of(factory, people, desk)
@@ -54,7 +54,7 @@ def tell(home: Path, screen: Screen) -> Told:
             versions = dict(zip((LINEAR, FOREST, BOOSTING), (one.model for one in trained), strict=True))
             scored = scoring.score_everybody(step, aim, people.olga, desk, versions)
         with screen.step(6, "A champion that is slow for some customers, and the way back") as step:
-            _slow_champion(step, people, aim, desk, trained)
+            _slow_champion(step, people, aim, desk, slow)
         with screen.step(7, "A process is killed") as step:
             faults.killed_host(step, factory, aim, BOOSTING)
         with screen.step(8, "One past request: its record, and the same computed again") as step:
@@ -139,8 +139,8 @@ def _train_and_register(step: Step, people: People, desk: Lab) -> list[Trained]:
 
 def _refusals(
     step: Step, people: People, factory: RunningFactory, desk: Lab, trained: list[Trained]
-) -> tuple[dict[str, control.Certification], str]:
-    """What must not pass does not; the verdicts on the versions that do, and a refused version, are kept for the next step."""
+) -> tuple[dict[str, control.Certification], str, control.Certification]:
+    """What must not pass does not; the verdicts on three that do, a version that does not, and the verdict on the slow one."""
     spoilt = desk.folder / "spoilt"
     spoilt.mkdir()
     linear, forest = desk.bundle("logistic regression"), desk.bundle("random forest")
@@ -150,19 +150,22 @@ def _refusals(
         lab.without_golden_answers(linear, spoilt / "incomplete"),
         lab.changed_on_the_way(linear, spoilt / "changed.zip"),
     )
-    with step.progress("saving a model that is blind to some"), redirect_stderr(StringIO()):
-        blind = lab.save_blind_model(trained[-1], desk)
+    saving = step.progress("saving a model that is blind to some customers, and one that asks an old system")
+    with saving, redirect_stderr(StringIO()) as remarks:
+        blind, slow = lab.save_blind_model(trained[-1], desk), lab.save_slow_model(trained[-1], desk)
+    step.say(remarks.getvalue().strip().splitlines()[-1])
     trace = desk.folder / "owned"
     bundles = (
         lab.with_golden_answers_of(linear, forest, spoilt / "untrue"),
         blind,
         lab.with_hidden_command(blind, spoilt / "hidden", trace),
+        slow,
     )
-    untrue, partly_blind, owned = (governance.register(people, bundle).version for bundle in bundles)
+    untrue, partly_blind, owned, asking = (governance.register(people, bundle).version for bundle in bundles)
     governance.seal_judgement(step, people, lab.sealed_file(desk), lab.LABEL)
     step.say("certification comes next; the first one builds the environment, and downloads what its lock names")
     good = (LINEAR, FOREST, BOOSTING)
-    verdicts = certify(step, people, (untrue, partly_blind, owned, *good))
+    verdicts = certify(step, people, (untrue, partly_blind, owned, *good, asking))
     governance.show_untrue_answers(step, people, verdicts[untrue])
     governance.show_refusal(
         step, "a model that is good on the whole and blind to some customers", verdicts[partly_blind], "slices-hold"
@@ -172,7 +175,7 @@ def _refusals(
     )
     step.claim("the command was not run", holds=not trace.exists())
     governance.refuse_own_approval(step, people, factory, LINEAR)
-    return {version: verdicts[version] for version in good}, partly_blind
+    return {version: verdicts[version] for version in good}, partly_blind, verdicts[asking]
 
 
 def _certify_and_release(
@@ -211,13 +214,8 @@ def _aim_of(factory: RunningFactory, people: People, desk: Lab) -> Aim:
     )
 
 
-def _slow_champion(step: Step, people: People, aim: Aim, desk: Lab, trained: list[Trained]) -> None:
-    with step.progress("saving and registering a model that asks an old system"):
-        with redirect_stderr(StringIO()) as remarks:
-            bundle = lab.save_slow_model(trained[-1], desk)
-        version = governance.register(people, bundle).version
-    step.say(remarks.getvalue().strip())
-    verdict = certify(step, people, [version])[version]
+def _slow_champion(step: Step, people: People, aim: Aim, desk: Lab, verdict: control.Certification) -> None:
+    version = verdict.version
     step.claim(
         f"{version} is certified: nothing in its golden rows shows what it does to some customers", holds=verdict.passed
     )
