@@ -80,8 +80,8 @@ class Row:
         return f"golden row {self.base}" + (f" with {changed}" if changed else "")
 
     def is_sampled(self, field: str) -> bool:
-        """Whether the field's value may be one of the sample: the golden row's own, or a known category."""
-        return self.reach_of.get(field, Reach.SEEN) is Reach.SEEN
+        """Whether the field's value may be, or hold, one of the sample: the golden row's own, a known category, a changed tensor."""
+        return self.reach_of.get(field, Reach.SEEN) is Reach.SEEN or isinstance(self.changes.get(field), list)
 
 
 def golden_records(contract: Contract, golden: Table) -> list[dict[str, Any]]:

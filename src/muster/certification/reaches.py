@@ -212,10 +212,12 @@ def _taken(check: FieldCheck, between: Interval | None) -> Interval | None:
     if between is None:
         return None
     low, high = between.low, between.high
-    if check.datatype not in FLOATS:
+    if check.datatype in FLOATS:
+        low, high = float(low), float(high)  # a whole number that the datatype does not hold exactly would be refused
+    else:
         low, high = math.ceil(low), math.floor(high)
-    taken = [value for value in (low, high) if _is_taken(check, _json_number(value))]
-    return Interval(taken[0], taken[-1]) if taken and low <= high else None
+    is_taken = low <= high and all(_is_taken(check, _json_number(value)) for value in (low, high))
+    return Interval(low, high) if is_taken else None
 
 
 def _is_taken(check: FieldCheck, element: Any) -> bool:

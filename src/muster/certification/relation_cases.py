@@ -74,7 +74,9 @@ class Choices:
         if self._relation.values:
             given = list(self._relation.values)
             return given if self._field.datatype is Datatype.BYTES else sorted(given)
-        seen = self._reaches[Reach.SEEN]
+        seen = self._reaches.get(Reach.SEEN)
+        if seen is None:  # limits with nothing between them
+            return []
         if seen.interval is None:
             return self._picked(at, seen.picks)
         shift = (at * _GOLDEN_RATIO) % 1
@@ -212,8 +214,10 @@ def beyond(relation: Relation, before: Floats | None, after: Floats | None) -> f
 
 def middle(field: Field, low: Any, high: Any) -> Any:
     """A value between two of the field; None where there is none, or the field has no order to be between."""
-    if field.datatype in {Datatype.BYTES, Datatype.BOOL} or isinstance(low, str) or isinstance(high, str):
+    if field.datatype in {Datatype.BYTES, Datatype.BOOL} or (field.declared and field.declared.categories is not None):
         return None
+    if not all(isinstance(value, int | float) and math.isfinite(value) for value in (low, high)):
+        return None  # null, or a number that JSON gives as text
     if field.datatype not in FLOATS:
         found = (int(low) + int(high)) // 2
         return None if found in {int(low), int(high)} else found
@@ -231,6 +235,9 @@ def relation_problems(relation: Relation, contract: Contract) -> list[str]:
     output = output_of(relation, contract)
     assert field is not None
     problems = []
+    is_number = field.datatype not in {Datatype.BYTES, Datatype.BOOL}
+    if is_number and any(isinstance(value, bool | str) for value in relation.values):
+        problems.append(f"{where}: `values` of {field.name!r} are numbers")
     if relation.kind == "monotone":
         if field.shape or (field.datatype is Datatype.BYTES and not relation.values):
             problems.append(f"{where}: {field.name!r} has no order; give a text's `values` in the order that is meant")

@@ -162,6 +162,10 @@ class _Trial:
         if problems:
             return Tried(relation=relation, problem=problems[0])
         groups = self._groups(relation, self._records)
+        if not any(groups):
+            return Tried(
+                relation=relation, problem=f"the contract leaves no value to which {relation.field} could be set"
+            )
         try:
             answers = self._answers(relation, groups, until)
         except ContractBroken as error:
@@ -208,7 +212,9 @@ class _Trial:
                 problem = f"only {found.rows} of {rows} rows were answered{within} so that they could be compared, and half are asked for"
             return Tried(relation=relation, compared=found.compared, problem=problem)
         worst = sorted(found.broken, key=lambda one: (one.row >= self._golden.rows, -one.excess))[:_SHOWN_OF_ONE]
-        shown = [self._smallest(relation, groups[one.row][one.before], groups[one.row][one.after]) for one in worst]
+        shown = [
+            self._smallest(relation, groups[one.row][one.before], groups[one.row][one.after], until) for one in worst
+        ]
         return Tried(
             relation=relation,
             compared=found.compared,
@@ -228,14 +234,14 @@ class _Trial:
         return error.message
 
     def _smallest(
-        self, relation: Relation, before: dict[str, Any], after: dict[str, Any]
+        self, relation: Relation, before: dict[str, Any], after: dict[str, Any], until: float
     ) -> tuple[dict[str, Any], str]:
-        """The smallest change between two rows that is still wrong: the row before it, and what it does to the answer."""
+        """The smallest change between two rows that is found until then: the row before it, and what it does to the answer."""
         field = self._contract.input(relation.field)
         assert field is not None
         for _ in range(_HALVINGS if relation.kind != "symmetric" else 0):
             between = cases.middle(field, before.get(field.name), after.get(field.name))
-            if between is None:
+            if between is None or time.monotonic() >= until:
                 break
             halfway = {**before, field.name: between}
             low, answer, high = self._answers(relation, [[before, halfway, after]])[0]

@@ -97,9 +97,7 @@ class Robustness:
         changed = tried.changed()
         failures = haul.failures
         personal = frozenset(field.name for field in contract.inputs if field.personal)
-        told = [f"{failure.row.in_words(personal)}: {failure.told}" for failure in failures] + (
-            [changed] if changed else []
-        )
+        told = [_why(failure, personal) for failure in failures] + ([changed] if changed else [])
         if haul.is_short:
             within = max(options.seconds, options.longest)
             told.append(
@@ -178,8 +176,14 @@ def _failing(failures: Sequence[Any], records: list[dict[str, Any]], personal: C
             }
             for failure in failures
         ),
-        why=tuple(f"{failure.row.in_words(personal)}: {failure.told}" for failure in failures),
+        why=tuple(_why(failure, personal) for failure in failures),
     )
+
+
+def _why(failure: Any, personal: Collection[str]) -> str:
+    """The row and what came of it; where the row holds a person's values, in no words of the model's, which may repeat them."""
+    told = failure.kind if any(failure.row.is_sampled(name) for name in personal) else failure.told
+    return f"{failure.row.in_words(personal)}: {told}"
 
 
 def _asked(haul: Any, must_answer: Sequence[Reach]) -> Grid:

@@ -143,6 +143,6 @@ def _judge_of_queries(metric: Metric[Any], predictions: RankedPredictions) -> Ca
 
 def _value(metric: Metric[Any], judged: Any) -> float:
     try:
-        return metric(judged)
+        return definitions.of(metric, judged)
     except MetricUndefined:
         return float("nan")

@@ -1,8 +1,11 @@
 """All standard metrics by task, and what they give for some predictions."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from muster.evaluation import binary, multiclass, numbers, probabilistic, ranking
 from muster.evaluation.errors import MetricUndefined, MetricUnknown
@@ -78,10 +81,22 @@ def value(metric: Metric[Any], predictions: Predictions) -> float:
     """What a metric gives for predictions of its task.
 
     Raises:
-        MetricUndefined: nothing.
+        MetricUndefined: nothing, or no finite number.
     """
-    judged: Any = predictions.tally if isinstance(predictions, BinaryPredictions) else predictions
-    return metric(judged)
+    return of(metric, predictions.tally if isinstance(predictions, BinaryPredictions) else predictions)
+
+
+def of(metric: Metric[Any], judged: Any) -> float:
+    """What a metric gives for what it is defined on.
+
+    Raises:
+        MetricUndefined: nothing, or no finite number: predictions of 1e200 have squares beyond what a double holds.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = metric(judged)
+    if not math.isfinite(found):
+        raise MetricUndefined(f"{metric.name} is {found} on these rows, which is no figure", metric=metric.name)
+    return found
 
 
 def figures(task: Task, predictions: Predictions) -> Figures:
@@ -97,7 +112,7 @@ def figures(task: Task, predictions: Predictions) -> Figures:
     undefined: dict[str, str] = {}
     for metric in METRICS[task]:
         try:
-            values[metric.name] = metric(judged)
+            values[metric.name] = of(metric, judged)
         except MetricUndefined as error:
             undefined[metric.name] = error.message
     return Figures(values=values, undefined=undefined)

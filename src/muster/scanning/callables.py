@@ -82,9 +82,11 @@ _LIBRARIES_CALLED = frozenset(
 
 #: Classes of libraries that open or write files when an object of them is made.
 _OPEN_FILES = frozenset({
-    "DataSource", "ExcelFile", "ExcelWriter", "File", "FileHandler", "FileIO", "HDFStore", "LocalFileSystem", "Memory", "MemoryMappedFile",
-    "NpzFile", "OSFile", "ParquetFile", "ParquetWriter", "SummaryWriter", "memmap",
+    "DataSource", "DirectoryStore", "ExcelFile", "ExcelWriter", "FileHandler", "FileIO", "FileStore", "HDFStore", "InferenceSession",
+    "LMDBStore", "LocalFileSystem", "MemoryMappedFile", "NestedDirectoryStore", "NpzFile", "OSFile", "ParquetFile", "ParquetWriter",
+    "PyTorchFileReader", "PyTorchFileWriter", "SQLiteStore", "SummaryWriter", "ZipStore", "memmap",
 })  # fmt: skip
+_OPEN_FILES_BY_NAME = frozenset({"h5py.File", "h5py._hl.files.File", "joblib.Memory", "tables.file.File"})
 
 #: Functions by which libraries rebuild their own objects.
 _REBUILDS = re.compile(
@@ -114,6 +116,11 @@ def canonical(module: str, name: str) -> Global:
 def is_cloudpickle(named: Global) -> bool:
     """Whether it is a function by which cloudpickle writes code and classes."""
     return named.module in _CLOUDPICKLE_MODULES and named.name in CLOUDPICKLE
+
+
+def opens_files(named: Global) -> bool:
+    """Whether an object of this class opens or writes files when it is made; so does one of a class that is made of it."""
+    return named.name.rpartition(".")[2] in _OPEN_FILES or str(named) in _OPEN_FILES_BY_NAME
 
 
 def why_not_named(named: Global, allowed: Collection[str] = ()) -> str | None:  # noqa: PLR0911 - one reason after the other
@@ -175,7 +182,7 @@ def why_not_called(named: Global, allowed: Collection[str] = ()) -> str | None: 
         if told in _STANDARD_CALLED or (top in {"typing", "collections", "enum", "ipaddress"} and last[:1].isupper()):
             return None
         return f"{named} of the standard library is called, and no model needs that"
-    if last in _OPEN_FILES:
+    if opens_files(named):
         return f"{named} is made, and opens or writes files by that"
     if (
         told in _LIBRARIES_CALLED

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from io import BytesIO
 from typing import Any
 
-from muster.scanning.callables import canonical, is_cloudpickle, why_not_called, why_not_named
+from muster.scanning.callables import canonical, is_cloudpickle, opens_files, why_not_called, why_not_named
 from muster.scanning.nodes import DATA, MARK, Global, Items, Made
 from muster.scanning.opcodes import Stops, opcodes
 from muster.scanning.wrapped import NAME, OLD_NAMES, is_wrapper, layout_of, may_follow
@@ -324,6 +324,9 @@ class Machine:
                 self._note_methods(state)
         elif is_cloudpickle(callee) and callee.name == "_make_skeleton_class":
             self._judge_metaclass(arguments[0] if arguments else None)
+            for base in arguments[2] if len(arguments) > 2 and isinstance(arguments[2], tuple) else ():
+                if isinstance(base, Global) and opens_files(base) and str(base) not in self._allowed:
+                    self._refuse(f"it makes a class of {base}, whose objects open or write files when they are made")
         elif callee == Global("types", "CodeType"):
             self._note_code(arguments)
 

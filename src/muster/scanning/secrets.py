@@ -6,7 +6,6 @@ to a name like `password` and are too disorderly for words. What is found is sho
 Source: C. Shannon, "A Mathematical Theory of Communication", 1948 (entropy); the providers' own pages on the forms of their tokens.
 """
 
-import codecs
 import hashlib
 import math
 import re
@@ -106,8 +105,9 @@ _SET = re.compile(
     rb"\s*[:=]\s*(?P<secret>[A-Za-z0-9+/=_.!@#%^&*~-]{12,200})\s*$"
 )
 _SETTINGS = (".env", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties", ".txt", ".sh", ".md")
-#: Of as many bytes at the beginning, and as many of every other one being zero, text in UTF-16 is known.
-_HEAD, _MOSTLY = 8192, 0.9
+#: By so many bytes from its beginning, and as large a share of characters of ASCII among them, a text is known.
+_HEAD, _MOSTLY = 8192, 0.8
+_PRINTED = frozenset(range(0x20, 0x7F)) | {0x09, 0x0A, 0x0D}
 _NAMES = (
     b"password", b"passwd", b"pwd", b"secret", b"token", b"api_key", b"api-key", b"apikey", b"access_key", b"access-key", b"accesskey",
     b"auth_key", b"auth-key", b"private_key", b"private-key", b"client_secret",
@@ -145,7 +145,26 @@ def secrets_in(content: bytes, place: str) -> Iterator[Secret]:
         content: of a file; text may be in UTF-8 or UTF-16.
         place: where it is.
     """
-    content = _without_zeros(content)
+    told = set()
+    for text, is_words in _readings(content):
+        for secret in _searched(text, place, is_words=is_words):
+            if secret.fingerprint not in told:
+                told.add(secret.fingerprint)
+                yield secret
+
+
+def _readings(content: bytes) -> Iterator[tuple[bytes, bool]]:
+    """As it stands; and, where it holds zeros, without them, as text in UTF-16 is read: each with whether it is a text as a whole."""
+    has_zeros = b"\0" in content[:_HEAD]
+    yield content, not has_zeros
+    if b"\0" in content:
+        plain = content.replace(b"\0", b"")
+        head = plain[:_HEAD]
+        shown = sum(byte in _PRINTED for byte in head)
+        yield plain, shown >= _MOSTLY * len(head)
+
+
+def _searched(content: bytes, place: str, *, is_words: bool) -> Iterator[Secret]:
     spans: list[tuple[int, int]] = []
     for rule in _RULES:
         if rule.anchor in content:
@@ -157,25 +176,13 @@ def secrets_in(content: bytes, place: str) -> Iterator[Secret]:
             if not _PLACEHOLDER.match(match["secret"]) and match["secret"] not in _USUAL:
                 spans.append(match.span("secret"))
                 yield _secret(content, match, "password-in-url", place)
-    if b"\0" in content[:8192]:
+    if not is_words:
         return
     for match in _given(content, place):
         is_told = any(begin < match.end("secret") and match.start("secret") < end for begin, end in spans)
         if not is_told and not _PLACEHOLDER.match(match["secret"]) and _is_disorderly(match["secret"]):
             spans.append(match.span("secret"))
             yield _secret(content, match, "assigned", place)
-
-
-def _without_zeros(content: bytes) -> bytes:
-    """Text in UTF-16, as editors and shells of Windows write it, as UTF-8; anything else as it is."""
-    head = content[:_HEAD]
-    if not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        # Without a mark, it is known by the zeros that stand in every other place.
-        even, odd = head[0::2].count(0), head[1::2].count(0)
-        if max(even, odd) < _MOSTLY * len(head) / 2 or min(even, odd) > (1 - _MOSTLY) * len(head) / 2:
-            return content
-        return content.decode("utf-16-be" if even > odd else "utf-16-le", "replace").encode()
-    return content.decode("utf-16", "replace").encode()
 
 
 def _given(content: bytes, place: str) -> Iterator[re.Match[bytes]]:

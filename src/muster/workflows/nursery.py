@@ -156,7 +156,8 @@ class Nursery:
         finally:
             os.close(tell)
             os.close(life)
-        number, _, rest = _first_line(told).partition(b"\n")
+        line = _first_line(told)
+        number, _, rest = line.partition(b"\n") if line is not None else (_NONE, b"", b"")
         if number.isdigit():
             return Born(int(number), told, lifeline, rest)
         os.close(told)
@@ -283,11 +284,14 @@ def _leave(deed: Callable[[], None]) -> NoReturn:
         os._exit(code)
 
 
-def _first_line(told: int) -> bytes:
+def _first_line(told: int) -> bytes | None:
+    """What is told first; nothing where nobody is left to tell, and None where nothing was told in time."""
     text, until = b"", time.monotonic() + _BORN_WITHIN_S
     while b"\n" not in text:
         ready, _, _ = select.select([told], [], [], max(until - time.monotonic(), 0))
-        read = os.read(told, 4096) if ready else b""
+        if not ready:
+            return None
+        read = os.read(told, 4096)
         if not read:
             return b""
         text += read

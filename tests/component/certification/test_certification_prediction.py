@@ -13,7 +13,9 @@ from muster.certification.examination import Examination
 from muster.certification.metrics import Metrics
 from muster.certification.options import CertificationOptions
 from muster.certification.prediction.champion import AgainstChampion
+from muster.certification.prediction.fairness import Fair
 from muster.certification.prediction.performance import PredictionPerformance
+from muster.certification.prediction.slices import SlicesHold
 from muster.packaging.claims import Prediction
 from muster.packaging.trees import remove_tree
 from muster.release.champions import LiveChampions
@@ -151,6 +153,26 @@ def test_a_standard_that_wants_it_fails_a_model_without_a_set_or_a_claim(exam: E
     assert exam.examine(silent) == {}
     found = exam.examine(silent, questions=(PredictionPerformance(),), always=True)[PERFORMANCE]
     assert "there is no [prediction]" in found.detail
+
+
+def test_what_a_standard_asks_for_does_not_pass_on_nothing(exam: Exam) -> None:
+    """An author who names no slices and no protected columns, or a set with too few rows of them, passes neither check."""
+    silent = exam.register(claim=Prediction(task="binary", label="left"))
+    exam.seal()
+    asked = (SlicesHold(), Fair(), AgainstChampion())
+    done = exam.examine(silent, questions=asked, always=True)
+    assert failed(done) == ["slices-hold", "fairness"]
+    assert "`[prediction] slices`" in done["slices-hold"].remedy
+    assert done["fairness"].detail == "no protected column is named"
+    few = {
+        "slices-hold": {"by": ["plan"], "min_rows": 100_000},
+        "fairness": {"protected": ["plan"], "min_rows": 100_000},
+    }
+    done = exam.examine(silent, questions=asked, always=True, options=few)
+    assert failed(done) == ["slices-hold", "fairness"]
+    assert "0 slices" in done["slices-hold"].detail
+    done = exam.examine(exam.register(claim=None), questions=asked, always=True)
+    assert failed(done) == ["slices-hold", "fairness", CHAMPION]
 
 
 def test_the_sealed_label_counts_and_not_what_the_author_says(exam: Exam) -> None:

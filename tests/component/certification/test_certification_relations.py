@@ -93,6 +93,46 @@ def test_a_dent_where_few_rows_are_is_found_under_wide_limits(benches: Benches) 
     assert sound.passed, sound.detail
 
 
+@pytest.mark.parametrize("most", [99_999_999, 99_999_999.0])
+def test_limits_that_the_datatype_does_not_hold_exactly_are_limits(benches: Benches, most: float) -> None:
+    """A whole number beyond what FP32 holds is rounded, and the values in between are tried all the same."""
+    narrow = Field("age", Datatype.FP32, declared=Declared(minimum=0, maximum=most))
+    contract = msgspec.structs.replace(CONTRACT, inputs=(narrow, CONTRACT.inputs[1]))
+    rows = [{"age": 20_000.0 + 1000 * at, "plan": "monthly"} for at in range(60)]
+    check, _ = benches.put(
+        RelationsHold(),
+        scoring("age / 1e9 - (30_000 < age < 60_000)"),
+        contract=contract,
+        rows=rows,
+        relations=(OLDER_PAYS_MORE,),
+    )
+    assert not check.passed
+
+
+def test_nulls_and_categories_do_not_break_the_search_for_the_smallest_change(benches: Benches) -> None:
+    """There is nothing between null and a number, and between two categories that are declared."""
+    nullable = Field("age", Datatype.FP64, nullable=True)
+    contract = msgspec.structs.replace(CONTRACT, inputs=(nullable, CONTRACT.inputs[1]))
+    source = """
+        class Model:
+            def predict(self, columns):
+                return {"score": [0.0 if age is None or age != age else age / 100 for age in columns["age"]]}
+    """
+    relation = Relation(name="age is nothing", kind="invariant", field="age")
+    rows: list[dict[str, Any]] = [{"age": None, "plan": "monthly"}, {"age": 50.0, "plan": "monthly"}]
+    check, _ = benches.put(RelationsHold(), source, contract=contract, rows=rows, relations=(relation,))
+    assert (check.passed, check.figure) == (False, 1)
+    assert "moves the answer" in check.detail
+    grades = Field("age", Datatype.INT64, declared=Declared(categories=(1, 4, 9)))
+    contract = msgspec.structs.replace(CONTRACT, inputs=(grades, CONTRACT.inputs[1]))
+    check, _ = benches.put(
+        RelationsHold(), scoring("-age / 100"), contract=contract,
+        rows=[{"age": 1, "plan": "monthly"}, {"age": 9, "plan": "yearly"}], relations=(OLDER_PAYS_MORE,),
+    )  # fmt: skip
+    assert (check.passed, check.figure) == (False, 1)
+    assert "age 1 → 9" in check.detail or "age 1 → 4" in check.detail or "age 4 → 9" in check.detail
+
+
 def test_a_slope_is_shown_with_an_effect_that_can_be_read(benches: Benches) -> None:
     """Halving ends before nothing is left of the effect."""
     source = scoring("age / 100 - max(0.0, age - 50) / 10")
@@ -181,8 +221,9 @@ def test_rows_that_the_model_refuses_are_not_compared(benches: Benches) -> None:
         (Relation(name="r", kind="monotone", field="plan"), "'plan' has no order"),
         (Relation(name="r", kind="symmetric", field="age", other="plan"), "not of one type"),
         (msgspec.structs.replace(OLDER_PAYS_MORE, values=(1.0, 500.0)), "the contract refuses what it sets"),
+        (msgspec.structs.replace(OLDER_PAYS_MORE, values=(1, True, "b")), "`values` of 'age' are numbers"),
     ],
-    ids=["unordered", "unlike", "refused"],
+    ids=["unordered", "unlike", "refused", "mixed"],
 )
 def test_a_relation_that_says_nothing_fails(benches: Benches, relation: Relation, told: str) -> None:
     """What cannot be tried is not passed over in silence."""

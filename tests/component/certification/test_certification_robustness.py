@@ -53,6 +53,10 @@ def test_what_is_personal_in_the_sample_is_not_shown(benches: Benches) -> None:
     assert shown.rows[0] == {"age": "(personal, not shown)", "plan": None}
     told = check.detail.encode() + msgspec.json.encode(exhibits)
     assert not [value for value in (b"41.125", b"62.375", b"Jansen", b"Visser") if value in told]
+    echoing = SOUND.replace('plan or ""', "plan if plan is not None else {}[str(age)]")
+    check, exhibits = benches.put(Robustness(), echoing, contract=contract, rows=rows, options=QUICK)
+    assert "model-raised, KeyError" in check.detail
+    assert b"41.125" not in check.detail.encode() + msgspec.json.encode(exhibits)
 
 
 def test_a_sound_model_answers_whatever_its_contract_allows(benches: Benches) -> None:

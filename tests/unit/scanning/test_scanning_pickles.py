@@ -225,6 +225,17 @@ def test_what_cannot_be_followed_is_refused(what: str) -> None:
     assert "unreadable" in kinds(scan_pickle(UNREADABLE[what], "model.pkl"))
 
 
+def test_a_class_made_of_one_that_opens_files_is_refused() -> None:
+    """Whoever may not make the object may not make it through a class of its own either."""
+
+    class Mapped(np.memmap):
+        pass
+
+    Mapped.__module__ = "__main__"
+    found = scan_pickle(cloudpickle.dumps(Mapped), "m")
+    assert any("numpy.memmap" in one.told and one.refused for one in found), found
+
+
 def test_a_standard_may_allow_a_function_by_name() -> None:
     """It passes with the name, and only that one does."""
     content = pickle_that_calls(np.fromfile, "x")

@@ -1,6 +1,7 @@
 """Secrets in files: each form is found, shown masked, and told apart from what only looks like one."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,24 @@ def test_text_in_utf_16_is_read(encoding: str) -> None:
     for kind, text in SECRETS.items():
         (found,) = secrets_in(f"first\nsecond {text}\n".encode(encoding), "settings.yaml")
         assert (found.kind, found.line) == (kind.strip(), 2)
+
+
+@pytest.mark.parametrize(
+    "disguise",
+    [
+        lambda secret: b"\xff\xfe" + secret,
+        lambda secret: b"\xfe\xff" + secret,
+        lambda secret: "log of the shell\n".encode("utf-16") + secret,
+        lambda secret: secret + "\nlog of the shell\n".encode("utf-16"),
+        lambda secret: b"plain\n" * 2000 + secret.decode().encode("utf-16-le"),
+        lambda secret: b"\x07\x00" * 8192 + b"\n" + secret,
+    ],
+    ids=["mark", "other mark", "wide before", "wide behind", "wide at the end", "numbers before"],
+)
+def test_bytes_around_a_secret_do_not_hide_it(disguise: Callable[[bytes], bytes]) -> None:
+    """A mark, wide text or numbers in the same file: it is read as it stands, and without zeros."""
+    found = [one.kind for one in secrets_in(disguise(SECRETS["github-token"].encode() + b"\n"), "settings.yaml")]
+    assert found == ["github-token"]
 
 
 def test_values_of_settings_need_no_quotes() -> None:

@@ -86,6 +86,11 @@ class DataReferenced:
     def answer(self, bench: checks.Bench, stack: ExitStack) -> checks.Finding:  # noqa: ARG002 - nothing to end
         """How many references are not as they say, or name a source and cannot be read."""
         assert bench.bundle is not None
+        if not bench.bundle.data:
+            told = "its muster.toml names no [[data]], and the standard asks where its data is"
+            return checks.Finding(
+                passed=False, figure=0, limit=0, detail=told, remedy="Name it: `muster.save(…, data=…)`."
+            )
         options = bench.given(self, self.Options)
         folder = bench.scratch / "data"
         folder.mkdir(exist_ok=True)

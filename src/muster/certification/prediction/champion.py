@@ -43,6 +43,7 @@ class AgainstChampion:
     def answer(self, bench: Bench, stack: ExitStack) -> Finding:  # noqa: ARG002 - the champion's host ends here
         """By how much it is worse at least: the end of the interval that is kindest to it, below zero where it may be better."""
         margin = bench.given(self, ChampionOptions).margin
+        judging.claimed(bench)  # with a champion or without: what cannot be judged cannot be said to be as good
         champion = _other(bench)
         if champion is None:
             return Finding(passed=True, figure=0.0, limit=margin, detail="there is no champion to be compared with")

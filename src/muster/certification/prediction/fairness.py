@@ -20,6 +20,12 @@ from muster.wire.evidence import Exhibit, Grid
 COMPARED = "compared"
 
 
+_NOTHING_TO_COMPARE = (
+    "Name columns in `[prediction] protected` of muster.toml or in `protected` of the standard, and seal a set with enough rows of two "
+    "of their groups (`min_rows`)."
+)
+
+
 class Fair:
     """Between the groups of a protected column, the gaps are not wider than the standard allows."""
 
@@ -55,13 +61,14 @@ class Fair:
             shown.extend(_exhibits(column, result.groups))
             measures.extend(_measures(column, result, found.held.over))
         return Finding(
-            passed=not broken,
+            passed=bool(compared) and not broken,
             figure=len(broken),
             limit=0,
-            detail="; ".join((*broken[:3], *told[:3])),
+            detail="; ".join((*broken[:3], *told[:3])) or "no protected column is named",
             figures={COMPARED: float(compared)},
             exhibits=tuple(shown),
             measures=tuple(measures),
+            remedy="" if compared else _NOTHING_TO_COMPARE,
         )
 
     def _columns(self, bench: Bench) -> tuple[str, ...]:

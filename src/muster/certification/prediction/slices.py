@@ -41,6 +41,12 @@ class _Slice:
     broken: tuple[str, ...]
 
 
+_NOTHING_TO_JUDGE = (
+    "Name columns in `[prediction] slices` of muster.toml or in `by` of the standard, and seal a set with enough rows of their values "
+    "(`min_rows`)."
+)
+
+
 class SlicesHold:
     """In no declared slice is the version much worse than on the whole."""
 
@@ -74,13 +80,14 @@ class SlicesHold:
         told = f"{len(slices)} slices of at least {options.min_rows} rows; {metric.name} of the whole is {whole:.4g}"
         worst = "; ".join(f"{one.name}: {one.broken[0]}" for one in broken[:3])
         return Finding(
-            passed=not broken,
+            passed=bool(slices) and not broken,
             figure=len(broken),
             limit=0,
             detail=f"{worst}; {told}" if broken else told,
             figures={JUDGED: float(len(slices))},
             exhibits=_exhibits(metric, whole, slices),
             measures=tuple(measure for one in slices for measure in _measures(found, metric, one)),
+            remedy="" if slices else _NOTHING_TO_JUDGE,
         )
 
     def _columns(self, bench: Bench) -> tuple[str, ...]:
