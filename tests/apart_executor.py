@@ -30,6 +30,11 @@ from muster.workflows.work import Outcome, Say, Worker
 MEMORY_MIB = 400
 
 
+def _wait() -> int:
+    time.sleep(60)
+    os._exit(0)
+
+
 def _die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -45,6 +50,14 @@ def _do(session: Session, say: Say, sessions: Sessions, folder: Path) -> Outcome
         kept = [b"x" * 2**20 * 50 for _ in range(20)]
         time.sleep(60)
         return Outcome(passed=bool(kept), result={})
+    if session.subject == "share":
+        shared = b"x" * 2**20 * 150
+        forked = [os.fork() or _wait() for _ in range(8)]
+        time.sleep(3)  # it is weighed every second
+        for pid in forked:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        return Outcome(passed=bool(shared), result={})
     if session.subject == "last":
         os.kill(int((folder / "executor.pid").read_text()), signal.SIGTERM)
         os._exit(128 + signal.SIGTERM)

@@ -91,7 +91,7 @@ class CertificationSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=T
     latency_limit_ms: AboveZero = 1000.0
     """One-row latency at the 99th percentile that a version may have on its host, milliseconds."""
     prove_rebuild: bool = True
-    """Whether each environment is built a second time, from the seal alone and without a network; a standard can ask for it all the same."""
+    """Whether each environment is built again from the seal alone, without a network; a standard can ask for it all the same."""
     try_generated: bool = True
     """Whether rows generated from the contract are put to the model, which may end its host; a standard can ask for it all the same."""
     at_once: Annotated[int, msgspec.Meta(ge=0, le=64)] = 0

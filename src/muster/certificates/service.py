@@ -160,6 +160,17 @@ class Certificates:
         )
         return (*factory, *people)
 
+    def require_as_signed(self, call: Call, certificate: Certificate) -> None:
+        """Refuse a certificate that the caller was just given and that is not what was signed; one without a signature passes.
+
+        Raises:
+            CertificateAltered: what is signed is not what the database holds beside it.
+        """
+        call.require(Right.READ)
+        if certificate.envelope is not None:
+            with self._database.read() as tx:
+                self._signed(tx, certificate)
+
     def verify(self, call: Call, name: VersionName, *, strict: bool = False) -> Verification:
         """Hold the newest certificate of a version against its signatures, the stored bytes, the time and this machine.
 

@@ -4,6 +4,7 @@ Each is a small class with a name, what it asks, and `answer`, which gives a fig
 those after it ends the examination when it is not passed.
 """
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
@@ -199,6 +200,11 @@ def option_problems(question: Question, given: Mapping[str, Any]) -> list[str]:
     return told
 
 
+#: What a model says in its errors, behind their code and the error's class. It may repeat what it was asked.
+_WORDS = re.compile(r"\b(model-raised|output-broken): (\w*).*", re.DOTALL)
+_NO_WORDS = r"\1: \2 (the model's own words are not shown, as its contract has personal fields)"
+
+
 def put(question: Question, bench: Bench, stack: ExitStack) -> Check:
     """The question, answered; an error that Muster can name is an answer, too. What it shows and measures is left on the bench."""
     try:
@@ -210,6 +216,8 @@ def put(question: Question, bench: Bench, stack: ExitStack) -> Check:
     if not found.passed and bench.options.host_memory_mib and _is_of_memory(found):
         told = f"{found.detail}; a host may hold {bench.options.host_memory_mib} MiB here (`serving.host_memory_mib`)"
         found = replace(found, detail=told)
+    if any(one.personal for one in bench.version.contract.inputs):
+        found = replace(found, detail=_WORDS.sub(_NO_WORDS, found.detail))
     if found.exhibits:
         bench.shown.append(CheckEvidence(name=question.name, exhibits=found.exhibits))
     bench.measures.extend(found.measures)
@@ -396,7 +404,15 @@ class ContractHolds:
             try:
                 arrived = checker.check_records(checker.records_of(one))
             except ContractBroken as error:
-                broken.append(f"golden row {row}: {error.message}")
+                is_personal = any(
+                    one.personal and one.name == error.facts.get("field") for one in checker.contract.inputs
+                )
+                told = (
+                    f"{error.facts['field']} (personal) is not what the contract allows"
+                    if is_personal
+                    else error.message
+                )
+                broken.append(f"golden row {row}: {told}")
                 continue
             unlike = [name for name, column in one.columns.items() if not are_same(column, arrived.columns[name])]
             broken.extend(f"golden row {row}: field {name!r} arrives as another value" for name in unlike[:1])

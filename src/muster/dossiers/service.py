@@ -90,6 +90,7 @@ class Dossiers:
         Raises:
             SessionNotFound: there is no such session in the project.
             NoCertification: it is of another kind of work.
+            CertificateAltered: the certificate that came of it is not what was signed.
         """
         session = self._sessions.session(call, session_id)
         if session.kind != CERTIFICATION:
@@ -97,6 +98,8 @@ class Dossiers:
         name, _ = examined_by(session)
         version = self._registry.version(call, name)
         found = next((one for one in self._certification.certificates(call, name) if one.session == session.id), None)
+        if found is not None:
+            self._certificates.require_as_signed(call, found)
         examination = self._examinations.of(call, session)
         if call.may(Right.ACCEPT) and not self._evaluations.has_part(call, name.model):
             evidence = self._certification.with_sealed_exhibits(call, session.id, examination.evidence)
@@ -173,6 +176,8 @@ class Dossiers:
         name = version.name
         model = self._registry.model(call, name.model)
         certificate = self._certification.newest_certificate(call, version)
+        if certificate is not None:
+            self._certificates.require_as_signed(call, certificate)
         standard = self._standards.current(call)
         session = self._examinations.newest(call, name)
         with self._database.read() as tx:

@@ -33,14 +33,16 @@ _MODULES = frozenset({
 _PARTS = (
     "logging.config", "logging.handlers", "numpy.distutils", "numpy.f2py", "numpy.testing", "pandas.io", "torch.distributed", "torch.hub",
     "torch.jit", "torch.multiprocessing", "torch.package", "torch.utils.bottleneck", "torch.utils.collect_env",
-    "torch.utils.cpp_extension", "sklearn.datasets", "sklearn.utils._testing", "scipy._lib._testutils", "joblib.memory", "joblib.parallel",
+    "torch.utils.cpp_extension", "sklearn.datasets", "sklearn.utils._testing", "scipy._lib._testutils", "joblib.logger", "joblib.memory",
+    "joblib.parallel",
 )  # fmt: skip
 
 #: Functions that do harm under whatever module's name they are found: packages import them for their own use.
 _FUNCTIONS = frozenset({
     "Popen", "breakpoint", "call_subprocess", "check_call", "check_output", "create_connection", "delattr", "eval", "exec", "exec_command",
     "execfile", "execl", "execle", "execlp", "execv", "execve", "execvp", "execvpe", "fork", "forkpty", "getoutput", "getstatusoutput",
-    "globals", "import_module", "input", "locals", "popen", "posix_spawn", "posix_spawnp", "rmtree", "runctx", "setattr", "spawnl",
+    "exec_", "_evaluate", "globals", "import_module", "input", "locals",
+    "popen", "posix_spawn", "posix_spawnp", "rmtree", "runctx", "setattr", "spawnl",
     "spawnle", "spawnlp", "spawnv", "spawnve", "spawnvp", "startfile", "system", "urlopen", "urlretrieve", "vars", "__import__",
 })  # fmt: skip
 
@@ -63,7 +65,7 @@ _STANDARD_CALLED = frozenset({
     "operator.methodcaller", "pathlib.Path", "pathlib.PosixPath", "pathlib.PurePath", "pathlib.PurePosixPath",
     "pathlib.PureWindowsPath", "random.Random", "re._compile", "statistics.NormalDist", "string.Template", "struct.Struct",
     "types.CodeType", "types.FunctionType", "types.GenericAlias", "types.MappingProxyType", "types.MethodType", "types.SimpleNamespace",
-    "typing.TypeVar", "uuid.UUID", "zoneinfo.ZoneInfo", "zoneinfo.ZoneInfo._unpickle", "zoneinfo._unpickle",
+    "typing.ParamSpec", "typing.TypeVar", "uuid.UUID", "zoneinfo.ZoneInfo", "zoneinfo.ZoneInfo._unpickle", "zoneinfo._unpickle",
 })  # fmt: skip
 
 #: What cloudpickle writes for functions and classes that travel by value.
@@ -82,7 +84,8 @@ _LIBRARIES_CALLED = frozenset(
 
 #: Classes of libraries that open or write files when an object of them is made.
 _OPEN_FILES = frozenset({
-    "DataSource", "DirectoryStore", "ExcelFile", "ExcelWriter", "FileHandler", "FileIO", "FileStore", "HDFStore", "InferenceSession",
+    "DataSource", "DirectoryStore", "ExcelFile", "ExcelWriter", "FileHandler", "FileIO", "FileStore", "FortranFile",
+    "PrintTime", "HDFStore", "InferenceSession",
     "LMDBStore", "LocalFileSystem", "MemoryMappedFile", "NestedDirectoryStore", "NpzFile", "OSFile", "ParquetFile", "ParquetWriter",
     "PyTorchFileReader", "PyTorchFileWriter", "SQLiteStore", "SummaryWriter", "ZipStore", "memmap",
 })  # fmt: skip
@@ -179,7 +182,7 @@ def why_not_called(named: Global, allowed: Collection[str] = ()) -> str | None: 
         is_exception = last[:1].isupper()
         return None if named.name in _BUILTINS_CALLED or is_exception else f"{named} is called, and no model needs that"
     if top in sys.stdlib_module_names:
-        if told in _STANDARD_CALLED or (top in {"typing", "collections", "enum", "ipaddress"} and last[:1].isupper()):
+        if told in _STANDARD_CALLED or (top in {"collections", "enum", "ipaddress"} and last[:1].isupper()):
             return None
         return f"{named} of the standard library is called, and no model needs that"
     if opens_files(named):

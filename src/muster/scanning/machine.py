@@ -7,7 +7,8 @@ It follows the unpickler of CPython opcode by opcode, so what it does not unders
 Source: pickletools.py and Modules/_pickle.c of CPython 3.11.
 """
 
-from collections.abc import Callable, Collection
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator
 from io import BytesIO
 from typing import Any
 
@@ -33,6 +34,11 @@ _WORDS = frozenset({
     "urlopen", "urlretrieve", "write_bytes", "write_text",
 })  # fmt: skip
 _NAMES_OF_CODE = 8
+#: What gives something that can be called.
+_MAKE_CALLABLES = frozenset({
+    "builtins.getattr", "functools.partial", "functools.partialmethod", "operator.attrgetter", "operator.itemgetter",
+    "operator.methodcaller", "_operator.attrgetter", "_operator.itemgetter", "_operator.methodcaller", "types.MethodType",
+})  # fmt: skip
 """Where a code object's names stand among its arguments, since Python 3.8."""
 
 
@@ -314,7 +320,18 @@ class Machine:
             self._judge_attribute(arguments)
         elif callee.module == "copyreg":
             self._judge_kinds(arguments[: 2 if callee.name == "_reconstructor" else 1])
-        elif is_cloudpickle(callee) and callee.name in _CHANGES:
+        elif is_cloudpickle(callee):
+            self._judge_cloudpickle(callee, arguments)
+        elif callee == Global("types", "CodeType"):
+            self._note_code(arguments)
+        elif callee.module.partition(".")[0] not in sys.stdlib_module_names:
+            for one in _callables_in(arguments):
+                if not isinstance(one, Global) or why_not_called(one, self._allowed) is not None:
+                    self._refuse(f"it hands {_told(one)} to {callee}, which might call it while it is loaded")
+
+    def _judge_cloudpickle(self, callee: Global, arguments: tuple[Any, ...]) -> None:
+        """Functions and classes that travel by value: what they change is their own, and what they are made of is harmless."""
+        if callee.name in _CHANGES:
             target = arguments[0] if arguments else None
             if not isinstance(target, Made) or not (
                 _is_cloudpickle(target, *_CHANGED) or str(target.by) == "types.FunctionType"
@@ -322,13 +339,11 @@ class Machine:
                 self._refuse(f"it changes {_told(target)}, which is not its own")
             for state in arguments[1:] if callee.name == "_class_setstate" else ():
                 self._note_methods(state)
-        elif is_cloudpickle(callee) and callee.name == "_make_skeleton_class":
+        elif callee.name == "_make_skeleton_class":
             self._judge_metaclass(arguments[0] if arguments else None)
             for base in arguments[2] if len(arguments) > 2 and isinstance(arguments[2], tuple) else ():
                 if isinstance(base, Global) and opens_files(base) and str(base) not in self._allowed:
                     self._refuse(f"it makes a class of {base}, whose objects open or write files when they are made")
-        elif callee == Global("types", "CodeType"):
-            self._note_code(arguments)
 
     def _judge_attribute(self, arguments: tuple[Any, ...]) -> None:
         """`getattr` as methods of objects are written: a plain name, of something that is no module."""
@@ -528,6 +543,19 @@ def _is_function(value: Any) -> bool:
     ):
         return True
     return any(_is_function(one) for one in value.arguments)
+
+
+def _callables_in(values: Iterable[Any]) -> Iterator[Any]:
+    """What somebody who gets these values could call: what is imported, and functions and methods that were made of it."""
+    for value in values:
+        if isinstance(value, Global) or (
+            isinstance(value, Made) and (_is_function(value) or str(value.by) in _MAKE_CALLABLES)
+        ):
+            yield value
+        elif isinstance(value, tuple):
+            yield from _callables_in(value)
+        elif isinstance(value, Items):
+            yield from _callables_in((*value.values, *value.keys))
 
 
 def _told(node: Any) -> str:

@@ -101,7 +101,7 @@ _ASSIGNED = re.compile(rb"\\?[\"']?\s{0,8}(?:=>|:=|=|:)\s{0,8}\\?[\"'](?P<secret
 #: The same without quotes, as files of settings write it.
 _SET = re.compile(
     rb"(?im)^\s*(?:export\s+)?(?:[a-z0-9_.-]{0,40}[_.-])?"
-    rb"(?:password|passwd|pwd|secret|token|api[_-]?key|access[_-]?key|auth[_-]?key|client[_-]?secret|private[_-]?key)"
+    rb"(?:password|passwd|passphrase|pwd|secret|secret[_-]?key|token|api[_-]?key|access[_-]?key|auth[_-]?key|client[_-]?secret|private[_-]?key)"
     rb"\s*[:=]\s*(?P<secret>[A-Za-z0-9+/=_.!@#%^&*~-]{12,200})\s*$"
 )
 _SETTINGS = (".env", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".properties", ".txt", ".sh", ".md")
@@ -109,6 +109,7 @@ _SETTINGS = (".env", ".yaml", ".yml", ".toml", ".ini", ".cfg", ".conf", ".proper
 _HEAD, _MOSTLY = 8192, 0.8
 _PRINTED = frozenset(range(0x20, 0x7F)) | {0x09, 0x0A, 0x0D}
 _NAMES = (
+    b"secret_key", b"secret-key", b"secretkey", b"passphrase",
     b"password", b"passwd", b"pwd", b"secret", b"token", b"api_key", b"api-key", b"apikey", b"access_key", b"access-key", b"accesskey",
     b"auth_key", b"auth-key", b"private_key", b"private-key", b"client_secret",
 )  # fmt: skip

@@ -8,11 +8,12 @@ import msgspec
 import pytest
 
 from claimed_bundles import CONTRACT, SOUND, Benches
-from muster.certification.checks import WrongInputs, option_problems, put
+from muster.certification.checks import Bench, Finding, WrongInputs, option_problems, put
 from muster.certification.records import Check
 from muster.certification.robustness import Robustness
 from muster.packaging.trees import remove_tree
 from muster.runtimes.conformance.tables import ask
+from muster.runtimes.errors import HostGone
 from muster.vocabulary.tensors import Datatype
 from muster.wire.contracts import Declared, Field
 from muster.wire.evidence import Exhibit, Grid, Rows
@@ -57,6 +58,21 @@ def test_what_is_personal_in_the_sample_is_not_shown(benches: Benches) -> None:
     check, exhibits = benches.put(Robustness(), echoing, contract=contract, rows=rows, options=QUICK)
     assert "model-raised, KeyError" in check.detail
     assert b"41.125" not in check.detail.encode() + msgspec.json.encode(exhibits)
+
+
+def test_no_check_repeats_what_a_model_says_of_personal_fields(benches: Benches) -> None:
+    """Where the contract has some, an error is told by its code and class; where it has none, in the model's words."""
+
+    class Asked(Robustness):
+        def answer(self, bench: Bench, stack: ExitStack) -> Finding:
+            raise HostGone("request 0: model-raised: KeyError: no such customer: Jansen, Delft\nand more", host="h")
+
+    inputs = tuple(msgspec.structs.replace(one, personal=True) for one in CONTRACT.inputs)
+    open_, _ = benches.put(Asked())
+    assert "Jansen, Delft" in open_.detail
+    closed, _ = benches.put(Asked(), contract=msgspec.structs.replace(CONTRACT, inputs=inputs))
+    assert closed.detail.startswith("request 0: model-raised: KeyError (the model's own words are not shown")
+    assert "Jansen" not in closed.detail
 
 
 def test_a_sound_model_answers_whatever_its_contract_allows(benches: Benches) -> None:

@@ -46,6 +46,9 @@ def test_a_digest_is_held_against_the_certificate_wherever_it_is_verified(
     ana = as_("ana")
     digest = control.services.registry.version(control.call(), VersionName.parse(version)).digest
     ana.json("certificate", "export", version, "-o", "it.json")
+    for nowhere in (".", "none/it.json"):
+        refused = ana.problem("certificate", "export", version, "-o", nowhere, code=7)
+        assert refused["code"] == "cli.file-unwritable"
     (ana.folder / "factory.pem").write_text(ana.type("certificate", "key").stdout)
     for asked in ((version,), ("it.json", "--key", "factory.pem")):
         assert ana.json("certificate", "verify", *asked)["good"]

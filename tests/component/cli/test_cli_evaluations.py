@@ -66,10 +66,13 @@ def test_a_set_is_sealed_listed_shown_and_exported(
     assert not target.exists()
     assert "3 rows are in" in as_("ben").type("evaluation", "export", "judged", "1", "-o", str(target)).stdout
     assert target.read_bytes()[:4] == b"PAR1"
+    for nowhere in (tmp_path, tmp_path / "none" / "rows.parquet"):
+        refused = as_("ben").problem("evaluation", "export", "judged", "1", "-o", str(nowhere), code=REFUSED)
+        assert refused["code"] == "cli.file-unwritable"
     events = control.as_("admin").audit_events(subject="evaluation judged:1").events
     assert [(event.action, event.actor) for event in events] == [
         ("evaluation.sealed", "ben"),
-        ("evaluation.read", "ben"),
+        *[("evaluation.read", "ben")] * 3,
     ]
 
 

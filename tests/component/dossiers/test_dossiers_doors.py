@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
+import sqlalchemy as sa
 
 from html_seen import FORBIDDEN, Seen
 from muster.api.app import openapi
@@ -128,6 +129,26 @@ def test_a_card_is_the_same_in_three_forms(story: Story) -> None:
     assert text.startswith(f"# Model card of {story.good}\n")
     assert answered(story, f"{of(story.good)}/card.md").headers["content-type"] == "text/markdown; charset=utf-8"
     assert "\u202e" not in page + text
+
+
+def test_an_altered_certificate_is_shown_by_no_door(story: Story) -> None:
+    """Who reads a report or a card relies upon it: neither says "certified" of what is not what was signed."""
+    database = story.control.services.database
+    doors = [f"/sessions/{story.passed}/report", f"{of(story.good)}/report", f"{of(story.good)}/card"]
+    assert [answered(story, door).status_code for door in doors] == [200, 200, 200]
+
+    def change(hardware: str) -> None:
+        statement = sa.text("UPDATE certificates SET hardware = :it WHERE session = :session")
+        with database.write() as tx:
+            tx.execute(statement.bindparams(it=hardware, session=story.passed))
+
+    before = answered(story, doors[0]).json()["hardware"]
+    change("a larger machine")
+    try:
+        found = [answered(story, door) for door in doors]
+    finally:
+        change(before)
+    assert [answer.json().get("code") for answer in found] == ["certificates.altered"] * 3
 
 
 def test_a_card_of_what_failed_says_so(story: Story) -> None:

@@ -67,10 +67,12 @@ def pids_of(factory: GovernedFactory, subject: str) -> list[int]:
 
 
 def test_sessions_end_as_their_processes_do(factory: GovernedFactory) -> None:
-    """Well; dead three times; dead once and gone on with what was kept; too large. The executor outlives them all."""
-    well, dying, once, growing = (queued(factory, subject) for subject in ("greet", "die", "once", "grow"))
+    """Well; dead three times; dead once and gone on with what was kept; too large; large together. The executor outlives them all."""
+    well, dying, once, growing, sharing = (
+        queued(factory, subject) for subject in ("greet", "die", "once", "grow", "share")
+    )
     with executor(factory) as process:
-        until(lambda: all(seen(factory, one).finished_at for one in (well, dying, once, growing)))
+        until(lambda: all(seen(factory, one).finished_at for one in (well, dying, once, growing, sharing)))
         pid = (factory.folder / "executor.pid").read_text()
         assert process.poll() is None
     result = seen(factory, well).result
@@ -87,6 +89,7 @@ def test_sessions_end_as_their_processes_do(factory: GovernedFactory) -> None:
     assert large.result is not None
     assert large.result["error"]["code"] == "sessions.over-limit"
     assert "may take 400 MiB" in large.result["error"]["message"]
+    assert seen(factory, sharing).state is SessionState.PASSED, "what forked processes share counts once"
 
 
 def test_a_cancelled_session_takes_its_processes_with_it(factory: GovernedFactory) -> None:

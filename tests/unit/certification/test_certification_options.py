@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from muster.certification.checks import Bench, Finding, option_problems
-from muster.certification.questions import KNOWN
+from muster.certification.questions import KNOWN, QUESTIONS
 from muster.certification.records import Figure
 from muster.standards.document import check_names, read_standard
 from muster.standards.errors import StandardMalformed
@@ -44,6 +44,20 @@ def test_settings_are_held_against_what_a_check_knows(given: dict[str, Any], tol
     problems = option_problems(Weighed(), given)
     assert bool(problems) == bool(told)
     assert told in " ".join(problems)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1.0, 0.0])
+@pytest.mark.parametrize(
+    ("check", "option"),
+    [
+        ("load", "requests_per_s"), ("load", "p99_ms"), ("load", "seconds"), ("throughput", "rows_per_s"), ("throughput", "seconds"),
+        ("memory", "memory_mib"), ("cold-start", "cold_start_s"), ("relations", "seconds"), ("robustness", "seconds"),
+    ],
+)  # fmt: skip
+def test_what_is_no_number_above_nothing_is_refused(check: str, option: str, value: float) -> None:
+    """A limit that is not a number would be kept by everything, or by nothing, for ever."""
+    (question,) = (one for one in QUESTIONS if one.name == check)
+    assert option in " ".join(option_problems(question, {option: value}))
 
 
 def standards() -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ import pickle
 import pickletools
 import shutil
 import socket
+import typing
 import zlib
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable
@@ -27,6 +28,8 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import RK45
+from scipy.io import FortranFile
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -135,6 +138,14 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "rmtree": (lambda: pickle_that_calls(shutil.rmtree, "/nowhere"), "shutil"),
     "a pickle in a pickle": (lambda: pickle_that_calls(pickle.loads, pickle.dumps(1)), "pickle.loads"),
     "joblib.load": (lambda: pickle_that_calls(joblib.load, "x"), "joblib"),
+    "a reference that is evaluated": (lambda: pickle_that_calls(typing.ForwardRef, "print()"), "typing.ForwardRef"),
+    "a class that calls what it is given": (
+        lambda: pickle_that_calls(RK45, functools.partial(print, "x"), {}, [1.0], {}),
+        "which might call it",
+    ),
+    "one that finds it in a list": (lambda: pickle_that_calls(RK45, [functools.partial(print)]), "which might call it"),
+    "one that is given a function": (lambda: pickle_that_calls(RK45, np.fromfile), "it hands numpy.fromfile to"),
+    "a file of Fortran": (lambda: pickle_that_calls(FortranFile, "/nowhere", "w"), "FortranFile"),
     "a file of arrays": (lambda: pickle_that_calls(np.memmap, "/nowhere"), "numpy.memmap"),
     "a store of tables": (lambda: pickle_that_calls(pd.HDFStore, "/nowhere"), "HDFStore"),
     "a folder of downloads": (lambda: pickle_that_calls(np.lib.npyio.DataSource, "/nowhere"), "DataSource"),

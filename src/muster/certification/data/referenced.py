@@ -99,10 +99,12 @@ class DataReferenced:
         profile = _profiled(bench)
         wrong = [f"{one.name}: {one.problem}" for one in found if one.problem]
         declared = sum(one.read_from == _DECLARED for one in found)
-        detail = "; ".join(wrong[:3]) or f"{len(found) - declared} of {len(found)} read and unchanged"
+        held = sum(one.is_held and not one.problem for one in found)
+        detail = (
+            "; ".join(wrong[:3]) or f"{len(found) - declared} of {len(found)} read, {held} of them as its digest says"
+        )
         if declared:
             detail += f"; {declared} below no registered source, recorded as declared and not fetched"
-        held = sum(one.is_held and not one.problem for one in found)
         exhibits: list[Exhibit] = [
             Grid(title="Data that the bundle names", columns=_COLUMNS, rows=tuple(one.row for one in found))
         ]

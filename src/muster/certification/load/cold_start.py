@@ -1,5 +1,6 @@
 """How long a fresh host takes from its start to its first answer."""
 
+import math
 import time
 from contextlib import ExitStack
 from typing import ClassVar
@@ -37,7 +38,11 @@ class ColdStart:
         def problems(self) -> list[str]:
             """What is wrong beyond types."""
             given = self.cold_start_s
-            return [f"cold_start_s is {given:g}; it is above 0"] if given is not None and given <= 0 else []
+            return (
+                [f"cold_start_s is {given:g}; it is a number above 0"]
+                if given is not None and not 0 < given < math.inf
+                else []
+            )
 
     def is_asked(self, bench: checks.Bench) -> bool:
         """Whether the bundle declares how long it takes: a second host is started for it."""

@@ -1,5 +1,6 @@
 """The memory that a host holds: at rest, under load, and at most since it was started."""
 
+import math
 from contextlib import ExitStack
 from typing import ClassVar
 
@@ -46,8 +47,8 @@ class MemoryHeld:
             wrong = (
                 [] if self.rows is None or 1 <= self.rows <= 100_000 else [f"rows is {self.rows}; it is 1 to 100,000"]
             )
-            if self.memory_mib is not None and self.memory_mib <= 0:
-                wrong.append(f"memory_mib is {self.memory_mib:g}; it is above 0")
+            if self.memory_mib is not None and not 0 < self.memory_mib < math.inf:
+                wrong.append(f"memory_mib is {self.memory_mib:g}; it is a number above 0")
             return wrong
 
     def answer(self, bench: checks.Bench, stack: ExitStack) -> checks.Finding:  # noqa: ARG002 - nothing to end

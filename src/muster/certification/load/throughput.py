@@ -1,5 +1,6 @@
 """Rows per second: of one row at a time, of a few, of many."""
 
+import math
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -51,8 +52,8 @@ class Throughput:
         def problems(self) -> list[str]:
             """What is wrong beyond types."""
             wrong = [] if 0 < self.seconds <= 60 else [f"seconds is {self.seconds:g}; it is above 0 and at most 60"]
-            if self.rows_per_s is not None and self.rows_per_s <= 0:
-                wrong.append(f"rows_per_s is {self.rows_per_s:g}; it is above 0")
+            if self.rows_per_s is not None and not 0 < self.rows_per_s < math.inf:
+                wrong.append(f"rows_per_s is {self.rows_per_s:g}; it is a number above 0")
             return wrong
 
     def answer(self, bench: checks.Bench, stack: ExitStack) -> checks.Finding:  # noqa: ARG002 - nothing to end

@@ -1,5 +1,6 @@
 """The load that is declared, on the real host behind a real front: by a schedule, at the declared rate and at one and a half times it."""
 
+import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -30,6 +31,9 @@ _POINTS = 150
 _SETTLE, _SETTLE_S = 20, 0.2
 #: Different requests.
 _KINDS = 50
+
+#: No machine that certifies sends more, and the moments of all requests are fixed before the first.
+MOST_REQUESTS_PER_S = 100_000.0
 
 
 class UnderLoad:
@@ -67,11 +71,15 @@ class UnderLoad:
 
         def problems(self) -> list[str]:
             """What is wrong beyond types."""
-            given = {"requests_per_s": self.requests_per_s, "rows": self.rows, "p99_ms": self.p99_ms}
+            given = (
+                ("requests_per_s", self.requests_per_s, MOST_REQUESTS_PER_S),
+                ("rows", self.rows, math.inf),
+                ("p99_ms", self.p99_ms, math.inf),
+            )
             wrong = [
-                f"{name} is {value:g}; it is above 0"
-                for name, value in given.items()
-                if value is not None and value <= 0
+                f"{name} is {value:g}; it is a number above 0" + (f" and at most {most:g}" if most < math.inf else "")
+                for name, value, most in given
+                if value is not None and not (0 < value <= most and value < math.inf)
             ]
             if not 0 < self.seconds <= 600:
                 wrong.append(f"seconds is {self.seconds:g}; it is above 0 and at most 600")

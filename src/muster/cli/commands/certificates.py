@@ -11,6 +11,7 @@ import msgspec
 from muster.cli import exits
 from muster.cli.commands.dossiers import report
 from muster.cli.errors import FileMissing
+from muster.cli.files import writing
 from muster.cli.options import factory, reason_option
 from muster.cli.output import Output, answering, show_facts, show_table
 from muster.wire import certificates as wire
@@ -68,7 +69,8 @@ def export_certificate(out: Output, version: str, target: Path | None) -> None:
     with factory() as muster:
         found = muster.signed_certificate(version)
     file = target or Path(f"{version.replace(':', '-')}.dsse.json")
-    file.write_text(json.dumps(found.envelope) + "\n", encoding="utf-8")
+    with writing(file):
+        file.write_text(json.dumps(found.envelope) + "\n", encoding="utf-8")
     document = {"version": found.version, "file": str(file), "session": found.session}
     out.document(
         document, lambda console: console.print(f"{found.version}: its certificate is in {file}", markup=False)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from muster.cli import harmless
-from muster.cli.errors import FileUnwritable
+from muster.cli.files import writing
 from muster.cli.options import factory, reason_option
 from muster.cli.output import Output, answering, show_facts, show_table
 from muster.wire import reports
@@ -32,7 +32,8 @@ def report(out: Output, about: str, output: Path | None) -> None:
     with factory() as muster:
         found = muster.certification_report(about)
         if output is not None:  # the session: what the page shows is what was just answered
-            _written(output, muster.certification_page(found.session))
+            with writing(output):
+                output.write_text(muster.certification_page(found.session), encoding="utf-8")
     out.document(found, lambda console: _show_report(console, found))
     if output is not None:
         out.note(f"The page is in {output}.")
@@ -54,7 +55,8 @@ def card(out: Output, version: str, output: Path | None) -> None:
         found = muster.card(version)
         text = muster.card_markdown(version) if output is None or output.suffix == ".md" else muster.card_page(version)
     if output is not None:
-        _written(output, text)
+        with writing(output):
+            output.write_text(text, encoding="utf-8")
         out.document(found, lambda console: console.print(f"The model card of {found.version} is in {output}."))
         return
     out.document(found, lambda _console: click.echo(harmless.lines(text)))
@@ -102,13 +104,6 @@ def withdraw(out: Output, model: str, test: str, reason: str) -> None:
     with factory() as muster:
         found = muster.withdraw_test(model, test, reason)
     out.document(found, lambda console: _show_score(console, found))
-
-
-def _written(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise FileUnwritable(f"{path} cannot be written: {error.strerror}", path=str(path)) from error
 
 
 def _show_report(console: "Console", found: reports.CertificationReport) -> None:

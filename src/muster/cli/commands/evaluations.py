@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from muster.cli.errors import FileMissing
+from muster.cli.files import writing
 from muster.cli.options import factory, reason_option
 from muster.cli.output import Output, answering, show_facts, show_table
 from muster.client.evaluations import CurveKind
@@ -80,7 +81,8 @@ def export(out: Output, model: str, number: int, target: Path) -> None:
     """Write the rows of a set into a Parquet file; not for who has part in the model."""
     with out.progress(f"Fetching {model} {number}"), factory() as muster:
         found = muster.evaluation_set(model, number)
-        muster.evaluation_rows(model, number, target)
+        with writing(target):
+            muster.evaluation_rows(model, number, target)
     out.document(found, lambda console: console.print(f"{found.rows} rows are in {target}"))
 
 
