@@ -216,7 +216,7 @@ def put(question: Question, bench: Bench, stack: ExitStack) -> Check:
     if not found.passed and bench.options.host_memory_mib and _is_of_memory(found):
         told = f"{found.detail}; a host may hold {bench.options.host_memory_mib} MiB here (`serving.host_memory_mib`)"
         found = replace(found, detail=told)
-    if any(one.personal for one in bench.version.contract.inputs):
+    if _WORDS.search(found.detail) and any(one.personal for one in bench.version.contract.inputs):
         found = replace(found, detail=_WORDS.sub(_NO_WORDS, found.detail))
     if found.exhibits:
         bench.shown.append(CheckEvidence(name=question.name, exhibits=found.exhibits))
