@@ -27,6 +27,8 @@ from muster.vocabulary.names import VersionName
 from muster.vocabulary.states import OPEN_SESSIONS, SessionState, VersionState
 
 _WATCHED = (VersionState.CERTIFIED, VersionState.ACCEPTED, VersionState.RETIRED)
+#: What may have the version examined again.
+_EXAMINE_AGAIN = (NoticeKind.RENEWAL, NoticeKind.ENVIRONMENT_CHANGED)
 log = structlog.get_logger()
 
 
@@ -99,7 +101,7 @@ class Notices:
             newest = self._certification.newest_certificates(tx, *_WATCHED)
             served = {(one.project, one.version): one.endpoint for one in self._live(tx)}
             said = {(one.certificate, one.kind): one for one in store.notices_about(tx, [c.session for c in newest])}
-            failed = [one for one in said.values() if one.kind is NoticeKind.RENEWAL and self._has_failed(tx, one)]
+            failed = [one for one in said.values() if one.kind in _EXAMINE_AGAIN and self._has_failed(tx, one)]
             accepted = {
                 one.session
                 for one in newest
@@ -111,7 +113,8 @@ class Notices:
             due = certificate.renew_at is not None and certificate.renew_at <= now
             has_ended = certificate.expires is not None and certificate.expires <= now
             if due and certificate.session in accepted and (certificate.session, NoticeKind.RENEWAL) not in said:
-                self._renew(certificate)
+                told = f"the certificate ends at {_at(certificate.expires)}: the version is examined again"
+                self._examine_again(certificate, NoticeKind.RENEWAL, told)
             if has_ended and endpoint is not None:
                 lapsed += 1
                 if (certificate.session, NoticeKind.LAPSED) not in said:
@@ -129,7 +132,10 @@ class Notices:
         self._lapsed = lapsed
 
     def look_at_environments(self) -> None:
-        """Say which versions that are served would be built otherwise on this machine by now; that takes a moment for each."""
+        """Say which versions that are served would be built otherwise on this machine by now, and renew what a standard lets be renewed.
+
+        That takes a moment for each.
+        """
         with self._database.read() as tx:
             served = {(one.project, one.version) for one in self._live(tx)}
             newest = [
@@ -145,16 +151,20 @@ class Notices:
             now = self._environment_now(versions[certificate.session])
             if now is not None and now != certificate.environment:
                 told = f"this machine would build {now}; certified was {certificate.environment}"
-                self._say(certificate, NoticeKind.ENVIRONMENT_CHANGED, told)
+                is_accepted = versions[certificate.session].state is VersionState.ACCEPTED
+                if is_accepted and certificate.renew_at is not None:
+                    again = f"{told}: the version is examined again"
+                    self._examine_again(certificate, NoticeKind.ENVIRONMENT_CHANGED, again)
+                else:
+                    self._say(certificate, NoticeKind.ENVIRONMENT_CHANGED, told)
 
-    def _renew(self, certificate: Certificate) -> None:
-        told = f"the certificate ends at {_at(certificate.expires)}: the version is examined again"
+    def _examine_again(self, certificate: Certificate, kind: NoticeKind, told: str) -> None:
         with self._database.write() as tx:
-            if not self._is_news(tx, certificate, NoticeKind.RENEWAL):
+            if not self._is_news(tx, certificate, kind):
                 return
             self._registry.hold_states(tx)
             session = self._certification.examine_again(tx, certificate.project, certificate.version, told)
-            self._keep(tx, certificate, NoticeKind.RENEWAL, told, session.id)
+            self._keep(tx, certificate, kind, told, session.id)
 
     def _say(self, certificate: Certificate, kind: NoticeKind, told: str, work: str | None = None) -> None:
         with self._database.write() as tx:
@@ -194,7 +204,8 @@ class Notices:
         log.warning("certificate.notice", kind=str(kind), version=str(certificate.version), told=told)
 
     def _has_failed(self, tx: Transaction, renewal: Notice) -> bool:
-        assert renewal.work is not None
+        if renewal.work is None:  # nobody has asked for an examination
+            return False
         state = self._sessions.session_in(tx, renewal.project, renewal.work).state
         return state not in OPEN_SESSIONS and state is not SessionState.PASSED
 

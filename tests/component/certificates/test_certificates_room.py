@@ -561,6 +561,46 @@ def test_a_served_version_whose_certificate_ends_raises_one_notice(factory: Cert
     assert (factory.said(), factory.notices.lapsed) == ([], 0)
 
 
+def served(factory: Certifying) -> Version:
+    """A version that is accepted and in front."""
+    version = factory.certified()
+    factory.approvals.accept(factory.call("petra"), version.name, "good")
+    front = ObedientFront(factory)
+    front.poll()
+    release = factory.live(factory.registry.version(factory.call("vic"), version.name), fronts=(front,))
+    assert str(release.state) == "live"
+    return version
+
+
+def test_a_machine_that_builds_otherwise_has_what_is_served_examined_again(factory: Certifying) -> None:
+    """Once, by the factory itself, where the standard lets certificates be renewed; the next certificate ends the notice."""
+    factory.adopt(STANDARD)
+    version = served(factory)
+    factory.now = {str(version.name): digest_of(b"another")}
+    for _ in range(2):
+        factory.notices.look_at_environments()
+    (notice,) = factory.notices.notices(factory.call("vic"))
+    assert notice.kind is NoticeKind.ENVIRONMENT_CHANGED
+    assert notice.told.endswith("the version is examined again")
+    factory.clock.at += timedelta(minutes=1)
+    assert factory.examined(version, asked=False) is SessionState.PASSED
+    assert factory.sessions.claim("e1", ["certification"]) is None, "it was asked for once"
+    assert factory.said() == []
+
+
+def test_an_examination_for_a_changed_machine_that_fails_is_told(factory: Certifying) -> None:
+    """Somebody has to look: the version does not stand what this machine would build."""
+    factory.adopt(STANDARD)
+    version = served(factory)
+    factory.now = {str(version.name): digest_of(b"another")}
+    factory.notices.look_at_environments()
+    factory.bench.golden = False
+    assert factory.examined(version, asked=False) is SessionState.FAILED
+    for _ in range(2):
+        factory.notices.look()
+    assert sorted(factory.said()) == [NoticeKind.ENVIRONMENT_CHANGED, NoticeKind.RENEWAL_FAILED]
+
+
 def test_a_machine_that_builds_otherwise_raises_one_notice(quick: Certifying) -> None:
     """Its interpreter is another by now: the certificate names an environment that nobody would build any more."""
     quick.adopt(STANDARD)
