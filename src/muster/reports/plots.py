@@ -99,6 +99,7 @@ class _Axis:
 
     @staticmethod
     def of(values: Iterable[float], *, from_zero: bool = False) -> tuple[float, float]:
+        """From where to where an axis goes that shows these values."""
         return span(values, from_zero=from_zero)
 
 

@@ -44,6 +44,7 @@ class _Event(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def version(self) -> str:
+        """The one version that an event names, whatever happened with it."""
         return self.introduced or self.fixed or self.last_affected or self.limit or "0"
 
 

@@ -189,6 +189,7 @@ class _Cradle:
         self._living: dict[int, int] = {}  # pid → where to tell how it ended
 
     def run(self) -> None:
+        """Fork as it is told, and tell how each ends, until nobody asks any more."""
         # Whoever asked for the processes ends them. A signal to the whole group reaches this process, too, which must be there
         # until they have ended, and tell how.
         for number in (signal.SIGINT, signal.SIGTERM):
